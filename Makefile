@@ -1,0 +1,132 @@
+# Makefile - builds droverd and droverctl, and proves them.
+#
+#   make            build/droverd and build/droverctl
+#   make demo       installs what is missing, builds, shows a small fleet at work
+#   make check      installs what the tests need, builds, runs every test
+#   make lint       static analysis, manual pages, shell scripts, layers
+#   make bench      benchmarks beside the physical limit and, if installed, supervisord
+#   make install    DESTDIR, PREFIX and sysconfdir are honoured
+#
+# SAN=address,undefined builds (into its own folder) and tests under sanitizers;
+# CC=clang works too.
+
+CC ?= gcc
+PREFIX ?= /usr/local
+sysconfdir ?= /etc
+bindir = $(PREFIX)/bin
+sbindir = $(PREFIX)/sbin
+mandir = $(PREFIX)/share/man
+docdir = $(PREFIX)/share/doc/drover
+unitdir = $(PREFIX)/lib/systemd/system
+
+VERSION = 0.1.0
+SAN ?=
+comma := ,
+B := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+
+WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Wformat=2 \
+	-Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wimplicit-fallthrough
+HARDENING = -fPIE -fstack-protector-strong -fstack-clash-protection -fno-plt
+FORTIFY = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+SANITISE = -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
+OPTIMISE = -O2 -g $(if $(SAN),$(SANITISE),$(FORTIFY))
+ALL_CPPFLAGS = -D_GNU_SOURCE -Isrc -include src/base/banned.h -DDROVER_VERSION='"$(VERSION)"' \
+	-DDROVER_SYSCONFDIR='"$(sysconfdir)"' $(CPPFLAGS)
+ALL_CFLAGS = -std=gnu11 $(OPTIMISE) $(HARDENING) $(WARNINGS) $(if $(CI),-Werror) $(CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+
+CORE_SRC = $(wildcard src/base/*.c src/core/*.c src/config/*.c src/wire/*.c src/os/*.c src/guardian/*.c)
+DROVERD_SRC = $(wildcard src/daemon/*.c src/supervisor/*.c src/control/*.c)
+DROVERCTL_SRC = $(wildcard src/ctl/*.c)
+UNIT_SRC = $(wildcard tests/unit/test_*.c)
+TOOL_SRC = $(wildcard tests/tools/*.c)
+BENCH_SRC = $(wildcard tests/bench/*.c)
+
+# V=1 shows the commands themselves
+Q = $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(patsubst $(B)/%,%,$@))
+
+obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+CORE_LIB = $(B)/libdrover-core.a
+UNIT_BIN = $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
+TOOL_BIN = $(patsubst tests/tools/%.c,$(B)/tests/%,$(TOOL_SRC))
+BENCH_BIN = $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_SRC))
+
+.PHONY: all demo check check-unit check-corpus check-cli check-e2e check-layers check-docs lint bench install uninstall clean deps-build deps-check
+.DELETE_ON_ERROR:
+
+all: $(B)/droverd $(B)/droverctl $(B)/corpus-reading
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(CORE_LIB): $(call obj,$(CORE_SRC))
+	@rm -f $@
+	$(call say,AR)
+	$(Q)ar rcs $@ $^
+
+$(B)/droverd: $(call obj,$(DROVERD_SRC)) $(CORE_LIB)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -ljansson -linih
+
+$(B)/droverctl: $(call obj,$(DROVERCTL_SRC)) $(CORE_LIB)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson -linih -ledit
+
+$(B)/corpus-reading: $(call obj,tests/corpus/corpus-reading.c) $(CORE_LIB)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson -linih
+
+$(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(CORE_LIB) -lcmocka -levent_core -ljansson -linih
+
+# Rooms above the library, for the tests that are about them.
+$(B)/tests/test_loop: $(call obj,src/supervisor/loop.c)
+$(B)/tests/test_http: $(call obj,src/supervisor/loop.c $(wildcard src/control/http*.c))
+
+$(B)/tests/%: $(B)/obj/tests/tools/%.o
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+
+$(B)/bench/%: $(B)/obj/tests/bench/%.o
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+
+# What goes where, as SOURCE:DESTINATION, for install and uninstall alike.
+INSTALLED = $(B)/droverd:$(sbindir)/droverd $(B)/droverctl:$(bindir)/droverctl \
+	$(foreach page,$(wildcard man/*.[1-8]),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+	conf/drover.conf:$(sysconfdir)/drover/drover.conf.sample systemd/drover.service:$(unitdir)/drover.service \
+	conf/completion/droverctl.bash:$(PREFIX)/share/bash-completion/completions/droverctl \
+	conf/completion/_droverctl:$(PREFIX)/share/zsh/site-functions/_droverctl \
+	README.md:$(docdir)/README.md LICENSE:$(docdir)/LICENSE \
+	$(foreach file,$(shell find conf/examples -type f),$(file):$(docdir)/$(patsubst conf/%,%,$(file)))
+
+# Texts name the places that were asked for; examples keep their execute permission.
+install: $(B)/droverd $(B)/droverctl
+	$(Q)set -e; for pair in $(INSTALLED); do \
+		from=$${pair%%:*}; to="$(DESTDIR)$${pair#*:}"; mode=644; \
+		if [ -x "$$from" ]; then mode=755; fi; \
+		install -D -m $$mode "$$from" "$$to"; \
+		case $$from in man/*|systemd/*|conf/drover.conf) \
+			sed -i 's,/usr/local/sbin/,$(sbindir)/,g; s,/etc/drover/,$(sysconfdir)/drover/,g' "$$to";; \
+		esac; \
+		echo "  INST  $$to"; \
+	done
+
+# Removes what install has put there, and its directories when they are empty.
+uninstall:
+	$(Q)for pair in $(INSTALLED); do rm -f "$(DESTDIR)$${pair#*:}"; done
+	$(Q)for dir in "$(DESTDIR)$(docdir)" "$(DESTDIR)$(sysconfdir)/drover"; do \
+		if [ -d "$$dir" ]; then find "$$dir" -depth -type d -empty -delete; fi; \
+	done
+
+clean:
+	rm -rf build
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,35 @@
+/* arena.h - memory that goes all at once, and strings that are stored once.
+ *
+ * Blocks come straight from the kernel, so that what was loaded and thrown away
+ * leaves nothing behind in the heap.  A failed allocation returns NULL and
+ * sticks in .failed; string functions return "" then, so that a long series
+ * can be checked once at its end. */
+#pragma once
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct arena_block;
+
+struct arena {
+    struct arena_block *blocks;
+    char *next;
+    size_t left;
+    size_t used; /* bytes handed out */
+    size_t max;  /* bytes to hand out at most */
+    bool failed;
+};
+
+#define ARENA_INIT(max_) ((struct arena){ .max = (max_) })
+
+void arena_done(struct arena *a);
+void *arena_alloc(struct arena *a, size_t size); /* zeroed, aligned for everything */
+void *arena_array(struct arena *a, size_t n, size_t size);
+char *arena_copy(struct arena *a, const char *s, size_t len); /* NUL-terminated */
+char *arena_string(struct arena *a, const char *s);
+char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+char *arena_vprintf(struct arena *a, const char *format, va_list ap) __attribute__((format(printf, 2, 0)));
+
+#define arena_new(a, type) ((type *)arena_alloc((a), sizeof(type)))
+#define arena_new_array(a, n, type) ((type *)arena_array((a), (n), sizeof(type)))
