@@ -1,0 +1,147 @@
+/* program.h - the definition of a process: every setting, fully expanded.
+ *
+ * One [program:x] section with numprocs=8 loads as eight of these, which are
+ * alike but for what %(process_num)s touched.  A program is an immutable value:
+ * its memory belongs to the struct config that it was loaded with. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/usec.h"
+
+enum program_type { PROGRAM_PLAIN, PROGRAM_EVENTLISTENER, PROGRAM_FCGI };
+
+/* what makes an exited process start again; values of `autorestart` */
+enum restart_policy {
+    RESTART_NEVER,      /* false */
+    RESTART_ALWAYS,     /* true */
+    RESTART_UNEXPECTED, /* unexpected: any end that `exitcodes` does not list */
+    RESTART_ON_EXIT,    /* on-exit: any normal exit, whatever its code */
+    RESTART_ON_SIGNAL,  /* on-signal: death by a signal */
+    RESTART_ON_FAILURE, /* on-failure: either of both that `exitcodes` does not list */
+};
+
+/* where a captured stream goes */
+enum log_target {
+    LOG_TARGET_AUTO,   /* a file of our own making in childlogdir */
+    LOG_TARGET_NONE,   /* read and thrown away */
+    LOG_TARGET_FILE,   /* the path; /dev/stdout, /dev/stderr and /dev/fd/N mean the daemon's own */
+    LOG_TARGET_SYSLOG, /* supervisord's deprecated value `syslog` */
+};
+
+struct log_settings {
+    enum log_target target;
+    const char *path; /* LOG_TARGET_FILE only, else NULL */
+    uint64_t max_bytes; /* 0: never rotated */
+    unsigned backups;
+    uint64_t capture_max_bytes;
+    bool events_enabled;
+    bool syslog;
+};
+
+#define STOP_LADDER_MAX 8
+#define STARTRETRIES_INFINITY UINT32_MAX
+
+struct stop_step {
+    int signal;
+    usec_t wait; /* until the next step; the last step of every ladder is KILL */
+};
+
+/* One element of `exitcodes`: an exit status, or a signal when .signal is set. */
+struct exit_code {
+    int value;
+    bool signal;
+};
+
+/* Where a key was set.  Keys that no file names have no entry. */
+struct program_source {
+    uint16_t option; /* index into the option table of config/ */
+    uint16_t file;   /* index into struct config .files */
+    uint32_t line;
+};
+
+/* A number as its file has it, where the field can only hold its nearest
+ * sensible value (startretries=-1 is 0 there). */
+struct program_given {
+    uint16_t option;
+    int64_t value;
+};
+
+struct program {
+    const char *name;    /* process name: web_00 */
+    const char *section; /* name of its section: web */
+    enum program_type type;
+    unsigned number; /* process_num */
+    uint16_t file;   /* where the section starts: index into struct config .files */
+    uint32_t line;
+    const struct program_source *sources;
+    const struct program_given *given; /* numbers out of range */
+    uint16_t n_sources, n_given;
+    bool shadowed; /* another process of its group has the same name, and is the one that runs */
+
+    const char *command; /* as given and expanded; split by argv_split() at each start */
+    const char *directory; /* NULL: the daemon's */
+    int umask; /* -1: the daemon's */
+    int priority;
+    bool autostart;
+    enum restart_policy autorestart;
+    usec_t startsecs;
+    uint32_t startretries; /* STARTRETRIES_INFINITY */
+    const struct exit_code *exitcodes;
+    size_t n_exitcodes;
+
+    const char *user; /* name as resolved ("root" for uid 0), NULL: the daemon's own */
+    uid_t uid;        /* valid when user != NULL */
+    gid_t gid;        /* primary group of user */
+
+    int stopsignal;
+    usec_t stopwaitsecs;
+    const char *stopsignal_text; /* as given: "TERM" or "TERM:10, INT:5, KILL" */
+    struct stop_step ladder[STOP_LADDER_MAX]; /* always ends in KILL */
+    unsigned n_ladder;
+    bool stopasgroup;
+    bool killasgroup;
+
+    bool redirect_stderr;
+    struct log_settings out;
+    struct log_settings err;
+
+    const char *serverurl; /* NULL: AUTO, the daemon's */
+    const char *const *environment; /* NAME=VALUE sorted by name, NULL-terminated; [supervisord]'s merged in */
+
+    /* keys that supervisord does not have */
+    usec_t restart_delay;
+    usec_t restart_delay_max;
+    double restart_factor; /* 0: supervisord's linear 1, 2, 3 ... */
+    double restart_jitter; /* 0.1: up to a tenth more */
+    usec_t restart_reset;
+    usec_t restart_interval;
+    const char *description; /* NULL or text for `status` */
+};
+
+/* Programs that are started, stopped and addressed together. */
+struct program_group {
+    const char *name;
+    enum program_type type;
+    int priority;
+    bool is_section; /* made by [group:x]; else by one program section alone */
+    bool shadowed;   /* an earlier group has the same name, and is the one that runs */
+    struct program *programs; /* in supervisord's order: by priority as loaded */
+    size_t n_programs;
+
+    /* [eventlistener:x] */
+    unsigned buffer_size;
+    const char *const *events; /* NULL-terminated, sorted */
+    const char *result_handler;
+
+    /* [fcgi-program:x] */
+    const char *socket_url;
+    int socket_backlog;
+    int socket_mode;          /* -1: none (tcp) */
+    const char *socket_owner; /* "user:group", "user:", or NULL */
+    uid_t socket_uid;         /* (uid_t)-1, (gid_t)-1: nobody was named */
+    gid_t socket_gid;
+};

@@ -1,0 +1,73 @@
+/* spawn_plan.c - see spawn_plan.h.  Lists of borrowed strings; no I/O. */
+#include "core/spawn_plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+bool spawn_variable_withheld(const char *assignment)
+{
+    static const char *const withheld[] = { "NOTIFY_SOCKET=", "WATCHDOG_PID=", "WATCHDOG_USEC=", "LISTEN_PID=",
+                                            "LISTEN_FDS=", "LISTEN_FDNAMES=", "NODE_CHANNEL_FD=",
+                                            "NODE_CHANNEL_SERIALIZATION_MODE=", "NODE_UNIQUE_ID=",
+                                            "DROVER_CHANNEL_FD=" };
+    for (size_t i = 0; i < ELEMENTS(withheld); i++)
+        if (strncmp(assignment, withheld[i], strlen(withheld[i])) == 0)
+            return true;
+    return false;
+}
+
+static size_t list_length(const char *const *list)
+{
+    size_t n = 0;
+    while (list != NULL && list[n] != NULL)
+        n++;
+    return n;
+}
+
+static size_t name_length(const char *assignment)
+{
+    return strcspn(assignment, "=") + 1;
+}
+
+/* Puts `assignment` over the one of the same name among the first n, or after them. */
+static size_t put(char **envp, size_t n, const char *assignment)
+{
+    size_t length = name_length(assignment);
+    for (size_t i = 0; i < n; i++) {
+        if (strncmp(envp[i], assignment, length) == 0) {
+            envp[i] = (char *)assignment;
+            return n;
+        }
+    }
+    envp[n] = (char *)assignment;
+    return n + 1;
+}
+
+char **spawn_environment(const char *const *base, const char *const *own, const char *const *extra)
+{
+    size_t most = list_length(base) + list_length(own) + list_length(extra) + 1;
+    char **envp = malloc(most * sizeof(*envp));
+    if (envp == NULL)
+        return NULL;
+    size_t n = 0;
+    for (; base != NULL && *base != NULL; base++) /* names are taken to be unique here */
+        if (!spawn_variable_withheld(*base))
+            envp[n++] = (char *)*base;
+    for (; extra != NULL && *extra != NULL; extra++)
+        n = put(envp, n, *extra);
+    for (; own != NULL && *own != NULL; own++)
+        n = put(envp, n, *own);
+    envp[n] = NULL;
+    return envp;
+}
+
+const char *spawn_getenv(char *const *envp, const char *name)
+{
+    size_t length = strlen(name);
+    for (; envp != NULL && *envp != NULL; envp++)
+        if (strncmp(*envp, name, length) == 0 && (*envp)[length] == '=')
+            return *envp + length + 1;
+    return NULL;
+}

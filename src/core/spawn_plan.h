@@ -1,0 +1,47 @@
+/* spawn_plan.h - everything a new child needs, as a value.
+ *
+ * Built before the child exists, so that between its birth and its exec nothing
+ * has to be looked up, allocated or decided. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "core/program.h"
+
+#define SPAWN_FDS_MAX 64
+
+struct spawn_identity {
+    uid_t uid;
+    gid_t gid;
+    const gid_t *groups; /* all supplementary groups, borrowed */
+    size_t n_groups;
+};
+
+struct spawn_plan {
+    const char *file; /* what exec gets */
+    char **argv;
+    char **envp;
+    const char *directory; /* NULL: stay */
+    int umask;             /* -1: as it is */
+    const struct spawn_identity *identity; /* NULL: stay who we are */
+    bool restore_nofile;   /* RLIMIT_NOFILE as it was before the daemon raised it */
+    unsigned long nofile_soft, nofile_hard;
+    int fds[SPAWN_FDS_MAX]; /* index: descriptor in the child; value: ours, or -1: closed there */
+    unsigned n_fds;
+};
+
+/* What a job may never inherit: it would speak to systemd in the daemon's name,
+ * or take a channel for its own that is not. */
+bool spawn_variable_withheld(const char *assignment);
+
+/* The daemon's variables less the withheld ones, then `extra` (SUPERVISOR_*), then the
+ * program's `own`, each overriding those before it.
+ * All are NULL-terminated lists of NAME=VALUE.  One malloc'd
+ * block for the list; the strings are borrowed from the arguments.  NULL
+ * without memory. */
+char **spawn_environment(const char *const *base, const char *const *own, const char *const *extra);
+
+/* The value of a variable in such a list, or NULL. */
+const char *spawn_getenv(char *const *envp, const char *name);
