@@ -1,0 +1,22 @@
+/* kind.h - the sorts of values that the option tables are made of. */
+#pragma once
+
+#include "config/option.h"
+
+/* numbers and words: kind_basic.c */
+extern const struct option_kind kind_text, kind_int, kind_count, kind_bool, kind_size, kind_duration, kind_factor,
+    kind_octal, kind_retries, kind_big;
+/* of programs: kind_program.c, kind_stop.c */
+extern const struct option_kind kind_autorestart, kind_exitcodes, kind_stopsignal, kind_user, kind_logfile,
+    kind_environment, kind_serverurl, kind_killasgroup, kind_restart_reset, kind_process_name;
+/* of the daemon, its servers and groups: kind_daemon.c, kind_server.c */
+extern const struct option_kind kind_directory, kind_logpath, kind_loglevel, kind_daemon_environment, kind_exit_with;
+extern const struct option_kind kind_port, kind_socket_file, kind_chown, kind_chmod, kind_serverurl_client, kind_path,
+    kind_socket, kind_socket_owner, kind_socket_mode, kind_backlog, kind_events, kind_buffer_size, kind_plugin;
+
+/* shared pieces */
+bool print_text(const struct option *o, const void *base, struct buf *out);
+bool equal_text(const struct option *o, const void *a, const void *b);
+bool same_text(const char *a, const char *b);
+void print_duration(struct buf *out, usec_t t);
+int refuse_int(struct setting *s, int error, const char *text); /* for what parse_int() refused */

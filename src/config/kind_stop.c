@@ -1,0 +1,104 @@
+/* kind_stop.c - stopsignal: one signal, or a ladder of them with times. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "base/utf8.h"
+#include "config/kind.h"
+#include "config/loader.h"
+
+static bool is_ladder(const char *text)
+{
+    return strpbrk(text, ",:") != NULL;
+}
+
+/* `whole` is all of the value: supervisord knows no ladders, and names that. */
+static int set_plain(struct setting *s, const char *text, const char *whole, int *signal)
+{
+    int r = parse_signal(text, signal);
+    if (r == 0)
+        return 0;
+    s->compat = scratchf(s->l, "value %s is not a valid signal %s", python_repr(s->l, whole),
+                         r == -ERANGE && text == whole ? "number" : "name");
+    return setting_refuse(s, "\"%s\" is no signal; write a name such as TERM, or a ladder such as TERM:10, INT:5, KILL",
+                          text);
+}
+
+/* "TERM:10"; without a time the step waits stopwaitsecs, put in later. */
+static int read_step(struct setting *s, const char *word, const char *whole, struct stop_step *step)
+{
+    const char *colon = strchr(word, ':');
+    const char *name = word;
+    size_t len = colon != NULL ? (size_t)(colon - word) : strlen(word);
+    utf8_strip(&name, &len);
+    int r = set_plain(s, arena_copy(&s->l->scratch, name, len), whole, &step->signal);
+    if (r < 0)
+        return r;
+    step->wait = USEC_INFINITY;
+    if (colon == NULL)
+        return 0;
+    name = colon + 1;
+    len = strlen(name);
+    utf8_strip(&name, &len);
+    if (parse_duration(arena_copy(&s->l->scratch, name, len), &step->wait) < 0)
+        return setting_refuse(s, "\"%s\" is not a time in \"%s\"; write TERM:10, INT:500ms, KILL", name, word);
+    return 0;
+}
+
+static int set_ladder(struct setting *s, const char *text)
+{
+    struct program *p = s->base;
+    const char **words;
+    size_t n = split_list(s->l, text, &words);
+    struct stop_step ladder[STOP_LADDER_MAX] = { 0 };
+    if (n > STOP_LADDER_MAX)
+        return setting_refuse(s, "a ladder of more than %d signals", STOP_LADDER_MAX);
+    for (size_t i = 0; i < n; i++) {
+        int r = read_step(s, words[i], text, &ladder[i]);
+        if (r < 0)
+            return r;
+    }
+    if (n == STOP_LADDER_MAX && ladder[n - 1].signal != SIGKILL)
+        return setting_refuse(s, "a ladder of %d signals must end in KILL", STOP_LADDER_MAX);
+    memcpy(p->ladder, ladder, sizeof ladder);
+    p->n_ladder = (unsigned)n;
+    p->stopsignal = ladder[0].signal;
+    return 0;
+}
+
+static int set_stopsignal(struct setting *s, const char *text)
+{
+    struct program *p = s->base;
+    int r = is_ladder(text) ? set_ladder(s, text) : set_plain(s, text, text, &p->stopsignal);
+    if (r < 0)
+        return r;
+    if (!is_ladder(text)) {
+        p->ladder[0] = (struct stop_step){ p->stopsignal, USEC_INFINITY };
+        p->n_ladder = 1;
+    }
+    p->stopsignal_text = keep_string(s->l, text);
+    return 0;
+}
+
+static bool print_stopsignal(const struct option *o, const void *base, struct buf *out)
+{
+    const struct program *p = base;
+    (void)o;
+    buf_puts(out, is_ladder(p->stopsignal_text) ? p->stopsignal_text : parse_signal_name(p->stopsignal));
+    return true;
+}
+
+static bool equal_stopsignal(const struct option *o, const void *a, const void *b)
+{
+    const struct program *p = a, *q = b;
+    (void)o;
+    if (p->n_ladder != q->n_ladder)
+        return false;
+    for (unsigned i = 0; i < p->n_ladder; i++)
+        if (p->ladder[i].signal != q->ladder[i].signal || p->ladder[i].wait != q->ladder[i].wait)
+            return false;
+    return true;
+}
+
+const struct option_kind kind_stopsignal = { "a signal, or a ladder TERM:10, INT:5, KILL", SHAPE_STRING, set_stopsignal,
+                                             print_stopsignal, equal_stopsignal };

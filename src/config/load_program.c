@@ -1,0 +1,197 @@
+/* load_program.c - one program section to its processes.
+ *
+ * What all processes of the section share is evaluated once, the rest for every
+ * process_num, as supervisord does, down to what it forgets to take back in
+ * between: names that one process's environment has set are known to the next. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/loader.h"
+
+static void finish_ladder(struct program *p)
+{
+    for (unsigned i = 0; i < p->n_ladder; i++)
+        if (p->ladder[i].wait == USEC_INFINITY)
+            p->ladder[i].wait = p->stopwaitsecs;
+    if (p->ladder[p->n_ladder - 1].signal != SIGKILL && p->n_ladder < STOP_LADDER_MAX)
+        p->ladder[p->n_ladder++] = (struct stop_step){ SIGKILL, p->stopwaitsecs };
+}
+
+static bool check_shared(struct loader *l, const struct ini_section *section, struct draft *d)
+{
+    struct where w = { .section = section, .option = "process_name" };
+    bool ok = true;
+    if (d->numprocs > 1 && strstr(d->process_name, "%(process_num)") == NULL) {
+        report(l, DIAGNOSTIC_ERROR, &w, "%(process_num) must be present within process_name when numprocs > 1",
+               "must have %%(process_num)s in it when numprocs is above 1; write %%(program_name)s_%%(process_num)02d");
+        ok = false;
+    }
+    if (!d->killasgroup_set)
+        d->p.killasgroup = d->p.stopasgroup;
+    w.option = "killasgroup";
+    if (d->p.stopasgroup && !d->p.killasgroup) {
+        report(l, DIAGNOSTIC_ERROR, &w, "Cannot set stopasgroup=true and killasgroup=false",
+               "cannot be false when stopasgroup is true; leave it out");
+        ok = false;
+    }
+    w.option = "numprocs";
+    if (d->numprocs > CONFIG_NUMPROCS_MAX) {
+        report(l, DIAGNOSTIC_ERROR, &w, NULL, "%lld processes of one program; at most %d", (long long)d->numprocs,
+               CONFIG_NUMPROCS_MAX);
+        ok = false;
+    }
+    if (!d->restart_reset_set)
+        d->p.restart_reset = d->p.startsecs;
+    return ok;
+}
+
+/* A negative size is taken as 0, but is not 0 for supervisord, which does not warn. */
+static bool below_zero(const struct loader *l, const char *option)
+{
+    size_t number = (size_t)(option_find(&options_program, option) - options_program.options);
+    for (size_t i = 0; i < l->n_given; i++)
+        if (l->given[i].option == number && l->given[i].value < 0)
+            return true;
+    return false;
+}
+
+static void finish_log(struct loader *l, const struct ini_section *section, struct log_settings *log, const char *stream)
+{
+    struct where w = { .section = section, .option = scratchf(l, "%s_logfile", stream) };
+    if (log->target == LOG_TARGET_SYSLOG) {
+        report(l, DIAGNOSTIC_WARNING, &w,
+               scratchf(l, "For [%s], %s_logfile=syslog but this is deprecated and will be removed.  Use %s_syslog=true "
+                           "to enable syslog instead.", section->name, stream, stream),
+               "syslog as a file name is old; write %s_syslog = true", stream);
+        log->target = LOG_TARGET_NONE;
+        log->syslog = true;
+    }
+    if (log->target == LOG_TARGET_AUTO && log->max_bytes == 0 && !below_zero(l, scratchf(l, "%s_logfile_maxbytes", stream)))
+        report(l, DIAGNOSTIC_WARNING, &w,
+               scratchf(l, "For [%s], AUTO logging used for %s_logfile without rollover, set maxbytes > 0 to avoid filling "
+                           "up filesystem unintentionally", section->name, stream),
+               "an AUTO log that is never rotated can fill the disk; set %s_logfile_maxbytes", stream);
+}
+
+static void finish_logs(struct loader *l, const struct ini_section *section, struct program *p)
+{
+    finish_log(l, section, &p->out, "stdout");
+    finish_log(l, section, &p->err, "stderr");
+    if (!p->redirect_stderr)
+        return;
+    if (p->err.path != NULL)
+        report(l, DIAGNOSTIC_WARNING, &(struct where){ .section = section, .option = "stderr_logfile" },
+               scratchf(l, "For [%s], redirect_stderr=true but stderr_logfile has also been set to a filename, the "
+                           "filename has been ignored", section->name),
+               "is ignored, since redirect_stderr is true; take one of the two away");
+    p->err.target = LOG_TARGET_NONE;
+    p->err.path = NULL;
+}
+
+/* The process with the number in d->scope. */
+static bool load_process(struct loader *l, const struct ini_section *section, struct draft *d)
+{
+    struct where w = { .section = section, .option = "command" };
+    d->p.command = d->p.directory = NULL;
+    d->pairs = NULL;
+    if (!set_options(l, section, &options_program, d, &d->scope, OPTION_PROCESS, 0))
+        return false;
+    finish_logs(l, section, &d->p);
+    if (d->p.command == NULL) {
+        report(l, DIAGNOSTIC_ERROR, &w, scratchf(l, "program section %s does not specify a command", section->name),
+               "is missing; say what to run");
+        return false;
+    }
+    w.option = "process_name";
+    w.key = ini_key(&l->ini, section, "process_name");
+    const char *name = expand(l, &d->scope, d->process_name, "process_name", &w);
+    if (name == NULL)
+        return false;
+    d->p.name = keep_string(l, name);
+    d->p.number = (unsigned)d->scope.number;
+    d->p.environment = keep_environment(l, l->c->daemon.environment, d->pairs);
+    return true;
+}
+
+static void keep_sources(struct loader *l, const struct ini_section *section, struct program *p)
+{
+    struct program_source found[128];
+    uint16_t n = 0;
+    for (uint16_t i = 0; i < options_program.n && n < sizeof found / sizeof *found; i++) {
+        const struct ini_key *key = ini_key(&l->ini, section, options_program.options[i].name);
+        if (key != NULL)
+            found[n++] = (struct program_source){ i, key->file, key->line };
+    }
+    struct program_source *sources = arena_new_array(l->keep, n, struct program_source);
+    if (sources == NULL)
+        return;
+    memcpy(sources, found, n * sizeof *found);
+    p->sources = sources;
+    p->n_sources = n;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct program *p = a, *q = b;
+    return strcmp(p->name, q->name);
+}
+
+/* All numbers; stops at the first that fails, since the next would say the same. */
+static size_t load_numbers(struct loader *l, const struct ini_section *section, struct draft *d, struct program *list)
+{
+    size_t given = l->n_given;
+    for (int64_t i = 0; i < d->numprocs; i++) {
+        l->n_given = given;
+        d->scope.number = d->numprocs_start + i;
+        if (!load_process(l, section, d) || l->keep->failed || l->scratch.failed)
+            return 0;
+        d->p.given = keep_given(l, &d->p.n_given);
+        list[i] = d->p;
+    }
+    return d->numprocs > 0 ? (size_t)d->numprocs : 0;
+}
+
+static size_t load_section(struct loader *l, const struct ini_section *section, struct draft *d, struct program **ret)
+{
+    struct where w = { .section = section };
+    const char *name = checked_name(l, &w, strchr(section->name, ':') + 1);
+    bool ok = name != NULL;
+    d->p.section = d->scope.program = ok ? name : section->name;
+    ok = set_options(l, section, &options_program, d, &d->scope, 0, OPTION_PROCESS) && ok;
+    ok = ok && check_shared(l, section, d);
+    d->scope.numbered = true;
+    d->scope.numprocs = d->numprocs;
+    if (!ok) { /* for what else there is to say */
+        d->scope.number = d->numprocs_start;
+        d->process_name = d->process_name != NULL ? d->process_name : "";
+        load_process(l, section, d);
+        return 0;
+    }
+    finish_ladder(&d->p);
+    l->n_processes += d->numprocs > 0 ? (size_t)d->numprocs : 0;
+    if (l->n_processes > CONFIG_PROCESSES_MAX) {
+        report(l, DIAGNOSTIC_ERROR, &w, NULL, "more than %d processes in all", CONFIG_PROCESSES_MAX);
+        return 0;
+    }
+    keep_sources(l, section, &d->p);
+    struct program *list = arena_new_array(&l->scratch, d->numprocs > 0 ? (size_t)d->numprocs : 0, struct program);
+    size_t n = list != NULL ? load_numbers(l, section, d, list) : 0;
+    if (n > 1)
+        qsort(list, n, sizeof *list, by_name);
+    *ret = list;
+    return n;
+}
+
+size_t load_programs(struct loader *l, const struct ini_section *section, enum program_type type, const char *group,
+                     struct program **ret)
+{
+    struct draft d = {
+        .p = { .type = type, .umask = -1, .file = section->file, .line = section->line },
+        .scope = { .here = l->here, .host = l->world->host, .group = group, .own_map = ++l->n_scopes },
+    };
+    l->n_given = 0;
+    l->process_section = section;
+    size_t n = load_section(l, section, &d, ret);
+    l->process_section = NULL;
+    return n;
+}

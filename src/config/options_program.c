@@ -1,0 +1,139 @@
+/* options_program.c - the keys of programs, groups, listeners and fcgi programs.
+ *
+ * The order is that in which supervisord evaluates them, because the first error
+ * is the one that it reports: first what all processes of a section share, then
+ * what each process has for itself. */
+#include "base/cleanup.h"
+#include "config/kind.h"
+#include "config/loader.h"
+
+#define AT(field) offsetof(struct draft, field)
+#define P(field) offsetof(struct program, field)
+#define HERE OPTION_HERE
+#define EACH (OPTION_HERE | OPTION_PROCESS)
+#define OURS (OPTION_HERE | OPTION_DROVER)
+
+static const struct option program_rows[] = {
+    { "priority", &kind_int, P(priority), HERE, "999", NULL, 0, 0,
+      "low numbers start first and stop last" },
+    { "autostart", &kind_bool, P(autostart), HERE, "true", NULL, 0, 0,
+      "start with the daemon" },
+    { "autorestart", &kind_autorestart, P(autorestart), HERE, "unexpected", NULL, 0, 0,
+      "restart after an exit: always, never, or for these reasons only" },
+    { "startsecs", &kind_duration, P(startsecs), HERE, "1", NULL, 0, 0,
+      "up this long, a start has succeeded; 0: at once" },
+    { "startretries", &kind_retries, P(startretries), HERE, "3", NULL, 0, 0,
+      "failed starts in a row before FATAL" },
+    { "stopsignal", &kind_stopsignal, P(stopsignal_text), HERE, "TERM", NULL, 0, 0,
+      "the signal that ends it, or a ladder of signals with times" },
+    { "stopwaitsecs", &kind_duration, P(stopwaitsecs), HERE, "10", NULL, 0, 0,
+      "time from the stop signal to KILL" },
+    { "stopasgroup", &kind_bool, P(stopasgroup), HERE, "false", NULL, 0, 0,
+      "send stop signals to the whole process group" },
+    { "killasgroup", &kind_killasgroup, P(killasgroup), HERE, NULL, NULL, 0, 0,
+      "send KILL to the whole process group; default: as stopasgroup" },
+    { "exitcodes", &kind_exitcodes, P(exitcodes), HERE, "0", NULL, 0, 0,
+      "exit codes and signals that are expected" },
+    { "redirect_stderr", &kind_bool, P(redirect_stderr), HERE, "false", NULL, 0, 0,
+      "standard error goes where standard output goes" },
+    { "numprocs", &kind_big, AT(numprocs), HERE | OPTION_LOADING, "1", NULL, 0, 0,
+      "how many processes to run" },
+    { "numprocs_start", &kind_big, AT(numprocs_start), HERE | OPTION_LOADING, "0", NULL, 0, 0,
+      "%(process_num)s of the first of them" },
+    { "stdout_capture_maxbytes", &kind_size, P(out.capture_max_bytes), HERE, "0", NULL, 0, 0,
+      "bytes kept of what stands between capture marks on standard output" },
+    { "stdout_events_enabled", &kind_bool, P(out.events_enabled), HERE, "false", NULL, 0, 0,
+      "emit log events for standard output" },
+    { "stderr_capture_maxbytes", &kind_size, P(err.capture_max_bytes), HERE, "0", NULL, 0, 0,
+      "bytes kept of what stands between capture marks on standard error" },
+    { "stderr_events_enabled", &kind_bool, P(err.events_enabled), HERE, "false", NULL, 0, 0,
+      "emit log events for standard error" },
+    { "serverurl", &kind_serverurl, P(serverurl), HERE, NULL, NULL, 0, 0,
+      "SUPERVISOR_SERVER_URL of its environment; default: AUTO, the daemon's first server" },
+    { "user", &kind_user, P(user), HERE, NULL, NULL, 0, 0,
+      "run as this user, with its groups; default: as the daemon" },
+    { "umask", &kind_octal, P(umask), HERE, NULL, NULL, 0, 0,
+      "file creation mask; default: the daemon's" },
+    { "process_name", &kind_process_name, AT(process_name), OPTION_HERE | OPTION_RAW | OPTION_LOADING,
+      "%(program_name)s", NULL, 0, 0,
+      "what the process is called" },
+    { "restart_delay", &kind_duration, P(restart_delay), OURS, "1s", NULL, 0, 0,
+      "time to wait after the first failed start" },
+    { "restart_delay_max", &kind_duration, P(restart_delay_max), OURS, "60s", "infinity", 0, 0,
+      "longest time to wait between two tries" },
+    { "restart_factor", &kind_factor, P(restart_factor), OURS, "2", "0", 0, 1000,
+      "each wait is this many times the one before; 0: one delay longer each time" },
+    { "restart_jitter", &kind_factor, P(restart_jitter), OURS, "0.1", "0", 0, 10,
+      "up to this share is added to a wait by chance" },
+    { "restart_reset", &kind_restart_reset, P(restart_reset), OURS, NULL, NULL, 0, 0,
+      "up this long, failures are forgotten; default: startsecs" },
+    { "restart_interval", &kind_duration, P(restart_interval), OURS, "100ms", NULL, 0, 0,
+      "least time between two starts of one process; 0: none" },
+    { "description", &kind_text, P(description), OURS, NULL, NULL, 0, 0,
+      "text shown by status" },
+
+    { "environment", &kind_environment, P(environment), EACH | OPTION_RAW, "", NULL, 0, 0,
+      "variables added to the daemon's" },
+    { "directory", &kind_text, P(directory), EACH, NULL, NULL, 0, 0,
+      "run in this directory; default: the daemon's" },
+    { "stdout_logfile", &kind_logfile, P(out), EACH | OPTION_TWICE, "AUTO", NULL, 0, 0,
+      "file for standard output" },
+    { "stdout_logfile_backups", &kind_count, P(out.backups), EACH, "10", NULL, 0, 0,
+      "old log files to keep" },
+    { "stdout_logfile_maxbytes", &kind_size, P(out.max_bytes), EACH, "50MB", NULL, 0, 0,
+      "size at which the log is rotated; 0: never" },
+    { "stdout_syslog", &kind_bool, P(out.syslog), EACH, "false", NULL, 0, 0,
+      "send lines to syslog too" },
+    { "stderr_logfile", &kind_logfile, P(err), EACH | OPTION_TWICE, "AUTO", NULL, 0, 0,
+      "file for standard error" },
+    { "stderr_logfile_backups", &kind_count, P(err.backups), EACH, "10", NULL, 0, 0,
+      "old log files to keep" },
+    { "stderr_logfile_maxbytes", &kind_size, P(err.max_bytes), EACH, "50MB", NULL, 0, 0,
+      "size at which the log is rotated; 0: never" },
+    { "stderr_syslog", &kind_bool, P(err.syslog), EACH, "false", NULL, 0, 0,
+      "send lines to syslog too" },
+    { "command", &kind_text, P(command), EACH, NULL, NULL, 0, 0,
+      "what to run: words with the shell's quotes, found along PATH; required" },
+};
+
+const struct option_table options_program = { "program:", program_rows, ELEMENTS(program_rows),
+                                              "a program, run as one or more processes" };
+
+#define G(field) offsetof(struct group_draft, field)
+
+static const struct option group_rows[] = {
+    { "programs", &kind_text, G(programs), HERE | OPTION_LOADING, "", NULL, 0, 0,
+      "names of the programs in it, with commas; they leave their own groups" },
+    { "priority", &kind_int, G(g.priority), HERE, "999", NULL, 0, 0,
+      "low numbers start first and stop last" },
+};
+
+const struct option_table options_group = { "group:", group_rows, ELEMENTS(group_rows),
+                                            "programs that are started and stopped together" };
+
+static const struct option eventlistener_rows[] = {
+    { "buffer_size", &kind_buffer_size, G(g.buffer_size), HERE, "10", NULL, 0, 0,
+      "events to keep for a listener that is busy" },
+    { "result_handler", &kind_plugin, G(g.result_handler), HERE, "supervisor.dispatchers:default_handler", NULL, 0, 0,
+      "Python code of supervisord that judges results" },
+    { "events", &kind_events, G(g.events), HERE, "", NULL, 0, 0,
+      "names of the events that it is told; required" },
+};
+
+const struct option_table options_eventlistener = { "eventlistener:", eventlistener_rows, ELEMENTS(eventlistener_rows),
+                                                    "a program that is told of events; has the keys of a program too" };
+
+static const struct option fcgi_rows[] = {
+    { "socket_backlog", &kind_backlog, G(g.socket_backlog), HERE, NULL, NULL, 0, 0,
+      "connections that may wait; default: the system's limit" },
+    { "socket_owner", &kind_socket_owner, G(g.socket_owner), HERE, NULL, NULL, 0, 0,
+      "who owns a unix socket; default: the program's user" },
+    { "socket_mode", &kind_socket_mode, G(g.socket_mode), HERE, NULL, NULL, 0, 0,
+      "mode of a unix socket; default: 0700" },
+    { "socket", &kind_socket, G(g.socket_url), HERE, NULL, NULL, 0, 0,
+      "address that is its standard input; required" },
+};
+
+const struct option_table options_fcgi = { "fcgi-program:", fcgi_rows, ELEMENTS(fcgi_rows),
+                                           "a program whose standard input is a listening socket; has the keys of a "
+                                           "program too" };

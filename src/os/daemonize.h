@@ -1,0 +1,26 @@
+/* daemonize.h - what a process does to itself to become a daemon. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+/* Leaves the terminal and the caller: fork, new session, /dev/null for the three
+ * standard descriptors.  The parent exits with 0.  To be called before there are
+ * threads, a loop or children.  0 or a negative errno. */
+int daemonize(void);
+
+/* Makes sure that descriptors 0, 1 and 2 exist, so that no file of ours takes a
+ * number that libraries write messages to. */
+int daemonize_keep_standard_fds(void);
+
+/* Marks every inherited descriptor from 3 on as not to be passed on to jobs. */
+void daemonize_seal_fds(void);
+
+/* Raises the soft limit to `least` at least, and as far as the hard one lets us;
+ * *before is what it was.  -EPERM when `least` is out of reach (the limit is
+ * then as high as it can be). */
+int daemonize_raise_limit(int resource, rlim_t least, struct rlimit *before);
+
+/* Becomes that user for good, with all its groups.  0 or a negative errno. */
+int daemonize_become(uid_t uid, gid_t gid, const char *user);

@@ -1,0 +1,324 @@
+/* logfile.c - one writer for each log file of the jobs.
+ *
+ * Owns the descriptors of log files (O_APPEND, CLOEXEC) and duplicates of the
+ * daemon's own descriptors for /dev/stdout and its kin.  A file is rotated at
+ * line ends, .1 being the newest.  A file that was renamed, removed or replaced
+ * from outside is noticed at the first write more than a second later, and
+ * made again under its name.
+ *
+ * The daemon's own stdout may be a pipe whose reader has stopped.  It must not
+ * be made non-blocking, since its open file description is shared with whoever
+ * started us; it is opened again through /proc/self/fd instead, and where that
+ * is refused, written in pieces that poll(2) said will go. */
+#include "os/logfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "core/rotation.h"
+#include "os/spawn.h"
+
+#define BUCKETS 256
+#define PIECE 4096 /* PIPE_BUF: what poll's POLLOUT promises on a pipe (pipe(7)) */
+
+struct logfile {
+    struct logfile *next; /* in its bucket */
+    struct logfile_table *table;
+    char *path;
+    int fd;
+    unsigned refs;
+    bool is_file, is_socket, in_pieces;
+    unsigned backups, rotations;
+    uint64_t max_bytes, size;
+    dev_t dev;
+    ino_t ino;
+    time_t looked; /* CLOCK_MONOTONIC_COARSE seconds of the last look at the name */
+};
+
+struct logfile_table {
+    struct logfile *buckets[BUCKETS];
+};
+
+int logfile_table_new(struct logfile_table **ret)
+{
+    struct logfile_table *t = calloc(1, sizeof(*t));
+    if (t == NULL)
+        return -ENOMEM;
+    *ret = t;
+    return 0;
+}
+
+void logfile_table_free(struct logfile_table *t)
+{
+    free(t);
+}
+
+static unsigned bucket_of(const char *path)
+{
+    unsigned h = 5381;
+    for (; *path != '\0'; path++)
+        h = h * 33 + (unsigned char)*path;
+    return h % BUCKETS;
+}
+
+static time_t seconds_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+    return ts.tv_sec;
+}
+
+/* -- opening ---------------------------------------------------------------- */
+
+static int own_descriptor(const char *path)
+{
+    if (strcmp(path, "/dev/stdout") == 0)
+        return STDOUT_FILENO;
+    if (strcmp(path, "/dev/stderr") == 0)
+        return STDERR_FILENO;
+    if (strncmp(path, "/dev/fd/", 8) != 0)
+        return -1;
+    char *end;
+    errno = 0;
+    long n = strtol(path + 8, &end, 10);
+    return errno != 0 || end == path + 8 || *end != '\0' || n < 0 || n > 1 << 20 ? -1 : (int)n;
+}
+
+static int open_own(struct logfile *f, int own)
+{
+    struct stat st;
+    if (fstat(own, &st) < 0)
+        return -errno;
+    f->is_socket = S_ISSOCK(st.st_mode);
+    if (!f->is_socket && !S_ISREG(st.st_mode)) {
+        char name[64];
+        snprintf(name, sizeof(name), "/proc/self/fd/%d", own);
+        f->fd = open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    }
+    if (f->fd < 0) {
+        f->in_pieces = !f->is_socket && !S_ISREG(st.st_mode);
+        f->fd = fcntl(own, F_DUPFD_CLOEXEC, 3);
+    }
+    return f->fd < 0 ? -errno : 0;
+}
+
+/* O_NONBLOCK so that a FIFO without a reader fails instead of holding us up. */
+static int open_file(struct logfile *f)
+{
+    int fd = open(f->path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
+    struct stat st;
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &st) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    cleanup_close(&f->fd);
+    f->fd = spawn_raise_fd(fd);
+    f->is_file = S_ISREG(st.st_mode);
+    f->size = f->is_file ? (uint64_t)st.st_size : 0;
+    f->dev = st.st_dev;
+    f->ino = st.st_ino;
+    f->looked = seconds_now();
+    return 0;
+}
+
+static void logfile_free(struct logfile *f)
+{
+    cleanup_close(&f->fd);
+    free(f->path);
+    free(f);
+}
+
+int logfile_open(struct logfile_table *t, const char *path, uint64_t max_bytes, unsigned backups, struct logfile **ret)
+{
+    unsigned bucket = bucket_of(path);
+    for (struct logfile *f = t->buckets[bucket]; f != NULL; f = f->next) {
+        if (strcmp(f->path, path) == 0) {
+            f->refs++;
+            f->max_bytes = max_bytes; /* the newest definition rules */
+            f->backups = backups;
+            *ret = f;
+            return 0;
+        }
+    }
+    struct logfile *f = calloc(1, sizeof(*f));
+    if (f == NULL)
+        return -ENOMEM;
+    *f = (struct logfile){ .table = t, .fd = -1, .refs = 1, .max_bytes = max_bytes, .backups = backups };
+    f->path = strdup(path);
+    int own = own_descriptor(path);
+    int r = f->path == NULL ? -ENOMEM : own >= 0 ? open_own(f, own) : open_file(f);
+    if (r < 0) {
+        logfile_free(f);
+        return r;
+    }
+    f->next = t->buckets[bucket];
+    t->buckets[bucket] = f;
+    *ret = f;
+    return 0;
+}
+
+void logfile_unref(struct logfile *f)
+{
+    if (f == NULL || --f->refs > 0)
+        return;
+    struct logfile **at = &f->table->buckets[bucket_of(f->path)];
+    while (*at != f)
+        at = &(*at)->next;
+    *at = f->next;
+    logfile_free(f);
+}
+
+/* -- writing ---------------------------------------------------------------- */
+
+static void rotate(struct logfile *f)
+{
+    if (f->backups == 0) { /* supervisord starts the file over, too */
+        if (ftruncate(f->fd, 0) == 0)
+            f->size = 0;
+        f->rotations++;
+        return;
+    }
+    for (unsigned i = f->backups; i > 0; i--) {
+        _cleanup_free_ char *from = NULL, *to = NULL;
+        if ((i > 1 ? asprintf(&from, "%s.%u", f->path, i - 1) : asprintf(&from, "%s", f->path)) < 0) {
+            from = NULL;
+            return;
+        }
+        if (asprintf(&to, "%s.%u", f->path, i) < 0) {
+            to = NULL;
+            return;
+        }
+        if (rename(from, to) < 0 && errno != ENOENT && i == 1)
+            return; /* better a large file than a lost one */
+    }
+    if (open_file(f) == 0)
+        f->rotations++;
+}
+
+/* Is the name still that of the file we write to?  Looked up once a second at most. */
+static void follow_name(struct logfile *f)
+{
+    time_t now = seconds_now();
+    if (!f->is_file || now == f->looked)
+        return;
+    f->looked = now;
+    struct stat st;
+    if (stat(f->path, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->ino) {
+        f->size = (uint64_t)st.st_size; /* may have been truncated */
+        return;
+    }
+    open_file(f); /* when it fails the old file, nameless, goes on to take the bytes */
+}
+
+static ssize_t write_some(struct logfile *f, const char *data, size_t len)
+{
+    if (f->is_socket)
+        return send(f->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (f->in_pieces) {
+        struct pollfd p = { .fd = f->fd, .events = POLLOUT };
+        if (poll(&p, 1, 0) <= 0 || (p.revents & POLLOUT) == 0) {
+            errno = EAGAIN;
+            return -1;
+        }
+        if (len > PIECE)
+            len = PIECE;
+    }
+    return write(f->fd, data, len);
+}
+
+static int write_fully(struct logfile *f, const char *data, size_t len, size_t *written)
+{
+    size_t done = 0;
+    while (done < len) {
+        ssize_t n = write_some(f, data + done, len - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            *written += done;
+            return n < 0 ? -errno : -EIO;
+        }
+        done += (size_t)n;
+        f->size += (size_t)n;
+    }
+    *written += done;
+    return 0;
+}
+
+int logfile_write(struct logfile *f, const void *data, size_t len, size_t *written)
+{
+    *written = 0;
+    follow_name(f);
+    const char *p = data;
+    while (len > 0) {
+        struct rotation_verdict v = { .before = len };
+        if (f->is_file)
+            v = rotation_decide(f->size, f->max_bytes, p, len);
+        int r = write_fully(f, p, v.before, written);
+        if (r < 0)
+            return r;
+        p += v.before;
+        len -= v.before;
+        if (v.rotate)
+            rotate(f);
+    }
+    return 0;
+}
+
+size_t logfile_room(struct logfile *f)
+{
+    if (f->is_file)
+        return SIZE_MAX;
+    struct pollfd p = { .fd = f->fd, .events = POLLOUT };
+    if (poll(&p, 1, 0) <= 0)
+        return 0;
+    return PIECE; /* or an error, which the write will name */
+}
+
+/* -- the rest --------------------------------------------------------------- */
+
+unsigned logfile_rotations(const struct logfile *f)
+{
+    return f->rotations;
+}
+
+const char *logfile_path(const struct logfile *f)
+{
+    return f->path;
+}
+
+bool logfile_is_file(const struct logfile *f)
+{
+    return f->is_file;
+}
+
+int logfile_reopen_all(struct logfile_table *t)
+{
+    int failed = 0;
+    for (unsigned i = 0; i < BUCKETS; i++)
+        for (struct logfile *f = t->buckets[i]; f != NULL; f = f->next)
+            if (f->is_file && open_file(f) < 0)
+                failed++;
+    return failed;
+}
+
+int logfile_clear(struct logfile *f)
+{
+    if (!f->is_file)
+        return -EINVAL;
+    if (ftruncate(f->fd, 0) < 0)
+        return -errno;
+    f->size = 0;
+    return 0;
+}

@@ -1,0 +1,365 @@
+/* spawn.c - the child half of starting a program.
+ *
+ * Owns the few descriptors of one start until they are handed over.  All that
+ * runs in the child between clone and exec is async-signal-safe and works on
+ * data made before (fork(2): after a fork of what may have been a threaded or
+ * interrupted program only such calls are allowed; libevent and stdio are off
+ * limits there).
+ *
+ * What a start costs is mostly memory: the kernel copies our page tables, and
+ * afterwards each page that either side writes.  The child needs next to nothing
+ * of it, so the heap is kept out of children altogether (MADV_DONTFORK), and what
+ * the child does need, the plan and its strings, is packed into one block of
+ * memory that is not heap.  Touching the heap between clone and exec would be a
+ * segmentation fault in the child, never anything in the daemon.
+ *
+ * Order in the child: limits, process group, descriptors, groups, gid, uid,
+ * proof that root cannot be regained, directory (as the new user), umask,
+ * signal mask, exec.  Signals are blocked around the clone so that no handler
+ * of the daemon can run in the child. */
+#include "os/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE 2
+#endif
+#define RAISED 256 /* numbers below are for what comes and goes */
+
+#ifndef CLONE_CLEAR_SIGHAND
+#define CLONE_CLEAR_SIGHAND 0x100000000ULL
+#endif
+
+int spawn_error_is_shortage(int error)
+{
+    return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
+}
+
+static _Noreturn void child_fail(int error_fd, enum spawn_stage stage, int error)
+{
+    struct spawn_report report = { .stage = stage, .error = error };
+    ssize_t n = write(error_fd, &report, sizeof(report)); /* whole or not at all: below PIPE_BUF */
+    (void)n;
+    _exit(127);
+}
+
+/* Handlers go to their default; what our starter had us ignore must not be
+ * ignored in a job, which may count on SIGPIPE. */
+static void child_reset_signals(void)
+{
+    struct sigaction action = { .sa_handler = SIG_DFL };
+    for (int s = 1; s < _NSIG; s++)
+        if (s != SIGKILL && s != SIGSTOP)
+            sigaction(s, &action, NULL); /* EINVAL for the two that libc keeps */
+}
+
+/* Places fds[i] at i for all i.  Sources below n_fds are first moved out of the
+ * way, since placing one could overwrite another that is still to come. */
+static int child_place_fds(const struct spawn_plan *plan, int *error_fd)
+{
+    int source[SPAWN_FDS_MAX];
+    int n = (int)plan->n_fds;
+    if (*error_fd < n) {
+        int moved = fcntl(*error_fd, F_DUPFD_CLOEXEC, n);
+        if (moved < 0)
+            return -errno;
+        *error_fd = moved;
+    }
+    for (int i = 0; i < n; i++) {
+        source[i] = plan->fds[i];
+        if (source[i] >= 0 && source[i] < n) {
+            source[i] = fcntl(source[i], F_DUPFD_CLOEXEC, n);
+            if (source[i] < 0)
+                return -errno;
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        if (source[i] < 0)
+            close(i);
+        else if (dup2(source[i], i) < 0) /* clears CLOEXEC, as wanted here */
+            return -errno;
+    }
+    return 0;
+}
+
+/* Everything of ours is CLOEXEC already; this is for what is not ours: a
+ * descriptor that a library opened, or that our starter left us. */
+static void child_close_rest(unsigned first, int error_fd)
+{
+    if ((unsigned)error_fd > first)
+        syscall(SYS_close_range, first, (unsigned)error_fd - 1, 0);
+    syscall(SYS_close_range, (unsigned)error_fd + 1, ~0U, 0);
+}
+
+/* Ends the sharing of the table of descriptors: a copy of what is below the
+ * highest number that is needed, nothing above it (close_range(2)).  Nothing may
+ * be done to a descriptor before that, since it would be done to the daemon's. */
+static void child_own_table(const struct spawn_plan *plan, int error_fd)
+{
+    int highest = error_fd;
+    for (unsigned i = 0; i < plan->n_fds; i++)
+        highest = plan->fds[i] > highest ? plan->fds[i] : highest;
+    if (syscall(SYS_close_range, (unsigned)highest + 1, ~0U, CLOSE_RANGE_UNSHARE) < 0 && unshare(CLONE_FILES) < 0)
+        child_fail(error_fd, SPAWN_STAGE_DESCRIPTORS, errno);
+    struct spawn_report own = { .stage = SPAWN_STAGE_NONE };
+    ssize_t n = write(error_fd, &own, sizeof(own));
+    (void)n;
+}
+
+static void child_take_identity(const struct spawn_identity *id, int error_fd)
+{
+    if (geteuid() == 0 && syscall(SYS_setgroups, id->n_groups, id->groups) < 0)
+        child_fail(error_fd, SPAWN_STAGE_GROUPS, errno);
+    if (syscall(SYS_setresgid, id->gid, id->gid, id->gid) < 0)
+        child_fail(error_fd, SPAWN_STAGE_GID, errno);
+    if (syscall(SYS_setresuid, id->uid, id->uid, id->uid) < 0)
+        child_fail(error_fd, SPAWN_STAGE_UID, errno);
+    uid_t r, e, s;
+    if (getresuid(&r, &e, &s) < 0 || r != id->uid || e != id->uid || s != id->uid)
+        child_fail(error_fd, SPAWN_STAGE_VERIFY, EPERM);
+    gid_t gr, ge, gs;
+    if (getresgid(&gr, &ge, &gs) < 0 || gr != id->gid || ge != id->gid || gs != id->gid)
+        child_fail(error_fd, SPAWN_STAGE_VERIFY, EPERM);
+    if (id->uid != 0 && syscall(SYS_setresuid, 0, 0, 0) == 0)
+        child_fail(error_fd, SPAWN_STAGE_VERIFY, EPERM);
+}
+
+/* -- memory that the child can see --------------------------------------------- */
+
+#define PACK_START (256UL * 1024)
+
+static struct {
+    char *block;
+    size_t size, used;
+    const char *heap_start, *heap_end; /* what is kept out of children so far */
+} pack;
+
+/* Libraries of the loop and the parsers, which the child never calls. */
+static bool is_useless_library(const char *line)
+{
+    return strstr(line, "/libevent") != NULL || strstr(line, "/libjansson") != NULL || strstr(line, "/libinih") != NULL;
+}
+
+/* Looks once through the kernel's own list of what is mapped: keeps those
+ * libraries out of children, and returns where the heap begins. */
+static const char *look_at_memory(void)
+{
+    _cleanup_fclose_ FILE *f = fopen("/proc/self/maps", "re");
+    char line[512];
+    unsigned long start, end;
+    const char *heap = NULL;
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+        if (sscanf(line, "%lx-%lx", &start, &end) != 2)
+            continue;
+        if (strstr(line, "[heap]") != NULL)
+            heap = (const char *)start;
+        else if (is_useless_library(line))
+            madvise((void *)start, end - start, MADV_DONTFORK);
+    }
+    return heap;
+}
+
+/* The heap grows; its new part is kept out of children, too.  Without memory
+ * management of that kind (sanitizers bring their own) nothing is lost but speed. */
+static void keep_heap_out(void)
+{
+    const char *end = sbrk(0);
+    if (pack.heap_end == NULL)
+        pack.heap_start = look_at_memory();
+    if (end == pack.heap_end)
+        return;
+    if (pack.heap_start != NULL && pack.heap_start < end)
+        madvise((void *)pack.heap_start, (size_t)(end - pack.heap_start), MADV_DONTFORK);
+    pack.heap_end = end;
+}
+
+static int pack_reserve(size_t need)
+{
+    if (need <= pack.size)
+        return 0;
+    size_t size = pack.size == 0 ? PACK_START : pack.size;
+    while (size < need)
+        size *= 2;
+    void *block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED)
+        return -errno;
+    if (pack.block != NULL)
+        munmap(pack.block, pack.size);
+    pack.block = block;
+    pack.size = size;
+    return 0;
+}
+
+static size_t list_size(char *const *list)
+{
+    size_t size = sizeof(char *);
+    for (; *list != NULL; list++)
+        size += sizeof(char *) + strlen(*list) + 1;
+    return size;
+}
+
+static void *pack_bytes(const void *data, size_t len)
+{
+    void *at = pack.block + pack.used;
+    memcpy(at, data, len);
+    pack.used += (len + 15) & ~(size_t)15;
+    return at;
+}
+
+static const char *pack_string(const char *s)
+{
+    return s == NULL ? NULL : pack_bytes(s, strlen(s) + 1);
+}
+
+static char **pack_list(char *const *list)
+{
+    size_t n = 0;
+    while (list[n] != NULL)
+        n++;
+    char **out = pack_bytes(list, (n + 1) * sizeof(char *));
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(list[i]) + 1;
+        out[i] = memcpy(pack.block + pack.used, list[i], len);
+        pack.used += len;
+    }
+    pack.used = (pack.used + 15) & ~(size_t)15;
+    return out;
+}
+
+/* A copy of the plan that holds together without the heap. */
+static int pack_plan(const struct spawn_plan *plan, const struct spawn_plan **ret)
+{
+    size_t groups = plan->identity != NULL ? plan->identity->n_groups * sizeof(gid_t) : 0;
+    size_t need = sizeof(*plan) + sizeof(struct spawn_identity) + groups + list_size(plan->argv) +
+                  list_size(plan->envp) + strlen(plan->file) + 256;
+    need += plan->directory != NULL ? strlen(plan->directory) : 0;
+    int r = pack_reserve(need);
+    if (r < 0)
+        return r;
+    pack.used = 0;
+    struct spawn_plan *p = pack_bytes(plan, sizeof(*plan));
+    p->file = pack_string(plan->file);
+    p->directory = pack_string(plan->directory);
+    p->argv = pack_list(plan->argv);
+    p->envp = pack_list(plan->envp);
+    if (plan->identity != NULL) {
+        struct spawn_identity *id = pack_bytes(plan->identity, sizeof(*id));
+        id->groups = pack_bytes(plan->identity->groups, groups);
+        p->identity = id;
+    }
+    *ret = p;
+    return 0;
+}
+
+/* -- making the child --------------------------------------------------------- */
+
+static _Noreturn void child_main(const struct spawn_plan *plan, int error_fd)
+{
+    child_own_table(plan, error_fd);
+    child_reset_signals();
+    if (plan->restore_nofile) {
+        struct rlimit limit = { .rlim_cur = plan->nofile_soft, .rlim_max = plan->nofile_hard };
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+            child_fail(error_fd, SPAWN_STAGE_LIMITS, errno);
+    }
+    if (setpgid(0, 0) < 0)
+        child_fail(error_fd, SPAWN_STAGE_PROCESS_GROUP, errno);
+    int r = child_place_fds(plan, &error_fd);
+    if (r < 0)
+        child_fail(error_fd, SPAWN_STAGE_DESCRIPTORS, -r);
+    child_close_rest(plan->n_fds, error_fd);
+    if (plan->identity != NULL)
+        child_take_identity(plan->identity, error_fd);
+    if (plan->directory != NULL && chdir(plan->directory) < 0)
+        child_fail(error_fd, SPAWN_STAGE_DIRECTORY, errno);
+    if (plan->umask >= 0)
+        umask((mode_t)plan->umask);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execve(plan->file, plan->argv, plan->envp);
+    child_fail(error_fd, SPAWN_STAGE_EXEC, errno);
+}
+
+/* clone3 without CLONE_VM, or a plain clone where a seccomp filter (older
+ * container runtimes) knows no clone3; the pidfd is race-free there too, since
+ * nobody but us could reap the child between the two calls.  Never fork(3): its
+ * handlers in the child would touch the heap. */
+static pid_t clone_with_pidfd(int *pidfd)
+{
+    struct clone_args args = {
+        .flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_FILES,
+        .pidfd = (uint64_t)(uintptr_t)pidfd,
+        .exit_signal = SIGCHLD,
+    };
+    long pid = syscall(SYS_clone3, &args, sizeof(args));
+    if (pid >= 0 || (errno != ENOSYS && errno != EPERM))
+        return (pid_t)pid;
+    pid_t child = (pid_t)syscall(SYS_clone, (long)(SIGCHLD | CLONE_FILES), 0L, 0L, 0L, 0L);
+    if (child <= 0)
+        return child;
+    *pidfd = (int)syscall(SYS_pidfd_open, child, 0); /* CLOEXEC by itself */
+    if (*pidfd >= 0)
+        return child;
+    int error = errno;
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    errno = error;
+    return -1;
+}
+
+int spawn_raise_fd(int fd)
+{
+    int raised = fcntl(fd, F_DUPFD_CLOEXEC, RAISED);
+    if (raised < 0)
+        return fd;
+    close(fd);
+    return raised;
+}
+
+int spawn(const struct spawn_plan *plan, struct spawned *ret)
+{
+    int pipe_fds[2];
+    if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -errno;
+    _cleanup_close_ int error_read = pipe_fds[0];
+    _cleanup_close_ int error_write = pipe_fds[1];
+
+    const struct spawn_plan *packed;
+    int r = pack_plan(plan, &packed);
+    if (r < 0)
+        return r;
+    keep_heap_out();
+
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    int pidfd = -1;
+    pid_t pid = clone_with_pidfd(&pidfd);
+    int error = errno;
+    if (pid == 0)
+        child_main(packed, error_write);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0)
+        return -error;
+    *ret = (struct spawned){
+        .pid = pid, .pidfd = spawn_raise_fd(pidfd), .error_fd = TAKE_FD(error_read), .held_fd = TAKE_FD(error_write)
+    };
+    return 0;
+}
