@@ -1,0 +1,622 @@
+/* child.c - the deeds behind a process: pipes, spawn, exit, signals, stdin.
+ *
+ * Owns, for each process: its pidfd, our end of its stdin, the streams that read
+ * its output, its timer's memory, and the pipe on which a failed exec reports.
+ * Decides nothing: what happened goes to supervisor_handle(), what is to be done
+ * comes from there.  Never blocks; never reads a name service. */
+#include "supervisor/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/argv.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "os/exec_lookup.h"
+#include "os/pidfd.h"
+#include "os/spawn.h"
+#include "supervisor/child_stdin.h"
+#include "supervisor/identities.h"
+#include "supervisor/supervisor.h"
+
+/* A daemonising program leaves a grandchild with our pipe at each of its starts;
+ * more than this many of one process are not kept. */
+#define LINGERING_MAX 16
+
+/* A child on its way to its program.  What it is to have stays open here until it
+ * has a table of descriptors of its own; see os/spawn.h. */
+struct starting {
+    struct loop_event event;
+    int fd;
+    int held[4];
+    struct spawn_report report;
+    bool failed;
+};
+
+static void on_exit_event(int fd, unsigned what, void *arg);
+
+/* -- watching and following -------------------------------------------------- */
+
+void child_watch(struct child *c, struct child_watch *w)
+{
+    w->next = c->watches;
+    w->at = &c->watches;
+    if (w->next != NULL)
+        w->next->at = &w->next;
+    c->watches = w;
+}
+
+void child_unwatch(struct child_watch *w)
+{
+    if (w->at == NULL)
+        return;
+    *w->at = w->next;
+    if (w->next != NULL)
+        w->next->at = w->at;
+    w->at = NULL;
+}
+
+void child_follow(struct child *c, struct child_follower *f)
+{
+    f->next = c->followers;
+    f->at = &c->followers;
+    if (f->next != NULL)
+        f->next->at = &f->next;
+    c->followers = f;
+}
+
+void child_unfollow(struct child_follower *f)
+{
+    if (f->at == NULL)
+        return;
+    *f->at = f->next;
+    if (f->next != NULL)
+        f->next->at = f->at;
+    f->at = NULL;
+}
+
+/* -- logs ------------------------------------------------------------------- */
+
+static const struct log_settings *log_settings(const struct child *c, int number)
+{
+    const struct program *p = c->process.program;
+    return number == 1 || p->redirect_stderr ? &p->out : &p->err;
+}
+
+const char *child_log_path(const struct child *c, int number)
+{
+    const struct log_settings *l = log_settings(c, number);
+    if (number == 2 && c->process.program->redirect_stderr)
+        return NULL; /* supervisord has none then either */
+    if (l->target == LOG_TARGET_AUTO)
+        return c->auto_log[number - 1];
+    return l->target == LOG_TARGET_FILE ? l->path : NULL;
+}
+
+/* The name is made once for each process and stays with it over its restarts. */
+static int make_auto_log(struct child *c, int number)
+{
+    char **name = &c->auto_log[number - 1];
+    if (*name != NULL)
+        return 0;
+    const struct config_daemon *d = &c->supervisor->config->daemon;
+    _cleanup_free_ char *path = NULL;
+    if (asprintf(&path, "%s/%s-%s---%s-XXXXXX.log", d->childlogdir, c->process.program->name,
+                 number == 1 ? "stdout" : "stderr", d->identifier) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    int fd = mkostemps(path, 4, O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    close(fd);
+    *name = TAKE_PTR(path);
+    return 0;
+}
+
+int child_log_open(struct child *c, int number, struct logfile **ret)
+{
+    const struct log_settings *l = log_settings(c, number);
+    if (number == 2 && c->process.program->redirect_stderr)
+        number = 1;
+    const char *path = l->path;
+    if (l->target == LOG_TARGET_AUTO) {
+        int r = make_auto_log(c, number);
+        if (r < 0)
+            return r;
+        path = c->auto_log[number - 1];
+    } else if (l->target != LOG_TARGET_FILE) {
+        *ret = NULL;
+        return 0;
+    }
+    return logfile_open(c->supervisor->logs, path, l->max_bytes, l->backups, ret);
+}
+
+/* -- streams ---------------------------------------------------------------- */
+
+static void on_output(struct stream *s, const char *data, size_t len, void *arg)
+{
+    struct child *c = arg;
+    struct child_follower *next;
+    for (struct child_follower *f = c->followers; f != NULL; f = next) {
+        next = f->next;
+        f->output(s->number, data, len, f->arg);
+    }
+    if (log_get_level() >= LOG_LEVEL_DEBUG)
+        log_debug("'%s' %s output: %.*s", c->process.program->name, s->number == 1 ? "stdout" : "stderr",
+                  len > 4096 ? 4096 : (int)len, data);
+}
+
+static void tell_closed_if_last(struct child *c)
+{
+    if (c->streams[0] != NULL || c->streams[1] != NULL || c->lingering != NULL || c->process.pid != 0)
+        return;
+    struct event e = { .type = EVENT_CLOSE, .name = c->name };
+    events_add(c->supervisor->events, &e);
+}
+
+static void on_closed(struct stream *s, void *arg)
+{
+    struct child *c = arg;
+    struct stream **at = &c->lingering;
+    if (!s->lingering)
+        at = &c->streams[s->number - 1];
+    while (*at != s)
+        at = &(*at)->next;
+    *at = s->next;
+    stream_free(s);
+    tell_closed_if_last(c);
+}
+
+static void on_report(struct stream *s, const char *reason, int error, void *arg)
+{
+    struct child *c = arg;
+    if (error != 0)
+        log_error("%s: %s: log %s: %s", c->process.program->name, s->number == 1 ? "stdout" : "stderr", reason,
+                  strerror(-error));
+    else
+        log_info("%s: %s: log %s", c->process.program->name, s->number == 1 ? "stdout" : "stderr", reason);
+    struct event e = { .type = EVENT_LOG, .name = c->name, .text = strdup(reason), .stream = s->number };
+    events_add(c->supervisor->events, &e);
+}
+
+static const struct stream_owner stream_owner = { .output = on_output, .closed = on_closed, .report = on_report };
+
+/* After an exit: what the pipes hold goes to the log; a pipe that somebody else
+ * still writes to is kept, without holding up the process's next start. */
+static void drain_and_detach(struct child *c)
+{
+    for (int i = 0; i < 2; i++) {
+        struct stream *s = TAKE_PTR(c->streams[i]);
+        if (s == NULL)
+            continue;
+        if (stream_drain(s)) {
+            stream_free(s);
+            continue;
+        }
+        s->lingering = true;
+        s->next = c->lingering;
+        c->lingering = s;
+    }
+    struct stream **at = &c->lingering;
+    for (int n = 0; *at != NULL; n++) {
+        struct stream *s = *at;
+        if (n < LINGERING_MAX) {
+            at = &s->next;
+            continue;
+        }
+        log_warn("%s: %d earlier runs are still written to by their children; the oldest pipe is closed",
+                 c->process.program->name, LINGERING_MAX);
+        *at = s->next;
+        stream_free(s);
+    }
+}
+
+/* -- spawning --------------------------------------------------------------- */
+
+struct spawn_parts { /* all that one start makes before there is a child */
+    char **argv, **envp;
+    size_t argc;
+    char *file;
+    struct buf strings; /* the SUPERVISOR_ variables */
+    const char *extra[5];
+    struct logfile *logs[2];
+    int ends[3];  /* the child's: stdin read, stdout write, stderr write */
+    int ours[3];
+};
+
+static void spawn_parts_done(struct spawn_parts *p)
+{
+    free(p->argv);
+    free(p->envp);
+    free(p->file);
+    buf_done(&p->strings);
+    logfile_unref(p->logs[0]);
+    logfile_unref(p->logs[1]);
+    for (int i = 0; i < 3; i++) {
+        cleanup_close(&p->ends[i]);
+        cleanup_close(&p->ours[i]);
+    }
+}
+
+/* SUPERVISOR_ENABLED and its kin, as supervisord documents them for subprocesses. */
+static int make_variables(const struct child *c, struct spawn_parts *p)
+{
+    const struct program *program = c->process.program;
+    const char *url = program->serverurl != NULL ? program->serverurl : c->supervisor->config->daemon.serverurl;
+    size_t at[4];
+    size_t n = 0;
+    buf_printf(&p->strings, "SUPERVISOR_ENABLED=1%c", 0);
+    at[n++] = 0;
+    if (url != NULL) {
+        at[n++] = p->strings.len;
+        buf_printf(&p->strings, "SUPERVISOR_SERVER_URL=%s%c", url, 0);
+    }
+    at[n++] = p->strings.len;
+    buf_printf(&p->strings, "SUPERVISOR_PROCESS_NAME=%s%c", program->name, 0);
+    at[n++] = p->strings.len;
+    buf_printf(&p->strings, "SUPERVISOR_GROUP_NAME=%s%c", c->group->group->name, 0);
+    if (p->strings.error != 0)
+        return p->strings.error;
+    for (size_t i = 0; i < n; i++)
+        p->extra[i] = p->strings.data + at[i];
+    p->extra[n] = NULL;
+    p->envp = spawn_environment(c->supervisor->options.environ, program->environment, p->extra);
+    return p->envp == NULL ? -ENOMEM : 0;
+}
+
+static int split_command(const struct program *program, struct spawn_parts *p, struct exit_cause *cause)
+{
+    const char *why;
+    int r = argv_split(program->command, &p->argv, &p->argc, &why);
+    if (r == 0 && p->argc > 0)
+        return 0;
+    *cause = exit_cause_from_spawn(SPAWN_STAGE_COMMAND, r == 0 ? ENODATA : -r);
+    return -EINVAL;
+}
+
+/* supervisord looks along the daemon's PATH, a native file means the job's. */
+static int find_program(const struct child *c, struct spawn_parts *p, struct exit_cause *cause)
+{
+    const struct program *program = c->process.program;
+    char *const *where = c->group->config->kind == CONFIG_NATIVE ? p->envp
+                                                                  : (char *const *)c->supervisor->options.environ;
+    int r = exec_lookup(p->argv[0], spawn_getenv(where, "PATH"), program->directory, &p->file);
+    if (r == 0)
+        return 0;
+    *cause = exit_cause_from_spawn(SPAWN_STAGE_LOOKUP, -r);
+    return -EINVAL;
+}
+
+int child_check_command(struct child *c, struct exit_cause *cause)
+{
+    _cleanup_(spawn_parts_done) struct spawn_parts p = { .strings = BUF_INIT(1 << 20), .ends = { -1, -1, -1 }, .ours = { -1, -1, -1 } };
+    if (make_variables(c, &p) < 0)
+        return 0; /* short of memory: the start itself will say so */
+    int r = split_command(c->process.program, &p, cause);
+    return r < 0 ? r : find_program(c, &p, cause);
+}
+
+static int make_pipe(struct spawn_parts *p, int i)
+{
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return -errno;
+    p->ends[i] = fds[i == 0 ? 0 : 1];
+    p->ours[i] = spawn_raise_fd(fds[i == 0 ? 1 : 0]);
+    return fcntl(p->ours[i], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static int make_stdio(struct child *c, struct spawn_parts *p, struct spawn_plan *plan)
+{
+    bool redirect = c->process.program->redirect_stderr;
+    int r = child_log_open(c, 1, &p->logs[0]);
+    if (r == 0 && !redirect)
+        r = child_log_open(c, 2, &p->logs[1]);
+    for (int i = 0; r == 0 && i < (redirect ? 2 : 3); i++)
+        r = make_pipe(p, i);
+    if (r < 0)
+        return r;
+    plan->fds[0] = p->ends[0];
+    plan->fds[1] = p->ends[1];
+    plan->fds[2] = redirect ? p->ends[1] : p->ends[2];
+    plan->n_fds = 3;
+    return 0;
+}
+
+/* Stages that need no child.  -EINVAL and *cause, or 0. */
+static int prepare(struct child *c, struct spawn_parts *p, struct spawn_plan *plan, struct exit_cause *cause)
+{
+    const struct program *program = c->process.program;
+    enum spawn_stage stage = SPAWN_STAGE_FORK;
+    int r = make_variables(c, p);
+    if (r == 0) {
+        r = split_command(program, p, cause);
+        if (r == 0)
+            r = find_program(c, p, cause);
+        if (r < 0)
+            return r;
+        stage = SPAWN_STAGE_USER;
+        r = identities_get(c->supervisor->identities, program, &plan->identity);
+    }
+    if (r == 0) {
+        stage = SPAWN_STAGE_STDIO;
+        r = make_stdio(c, p, plan);
+    }
+    if (r < 0) {
+        *cause = exit_cause_from_spawn(stage, -r);
+        return -EINVAL;
+    }
+    plan->file = p->file;
+    plan->argv = p->argv;
+    plan->envp = p->envp;
+    plan->directory = program->directory;
+    plan->umask = program->umask;
+    plan->restore_nofile = c->supervisor->options.restore_nofile;
+    plan->nofile_soft = c->supervisor->options.nofile.rlim_cur;
+    plan->nofile_hard = c->supervisor->options.nofile.rlim_max;
+    return 0;
+}
+
+static void explain(struct child *c, const struct exit_cause *cause)
+{
+    const struct program *program = c->process.program;
+    _cleanup_(spawn_parts_done) struct spawn_parts p = { .strings = BUF_INIT(1 << 20), .ends = { -1, -1, -1 }, .ours = { -1, -1, -1 } };
+    struct exit_cause ignored;
+    const char *file = program->command;
+    if (make_variables(c, &p) == 0 && split_command(program, &p, &ignored) == 0)
+        file = find_program(c, &p, &ignored) == 0 ? p.file : p.argv[0];
+    char text[1024];
+    exec_explain(cause->stage, cause->value, file, program->directory, program->user, text, sizeof(text));
+    free(c->detail);
+    c->detail = strdup(text);
+}
+
+static void tell_exit(struct child *c, const struct exit_cause *cause)
+{
+    struct event e = { .name = c->name, .pid = c->process.pid, .value = cause->value };
+    if (cause->kind == EXIT_SPAWN) {
+        e.type = EVENT_ERROR;
+        e.stage = (uint8_t)cause->stage;
+        e.text = c->detail != NULL ? strdup(c->detail) : NULL;
+    } else {
+        e.type = EVENT_EXIT;
+        e.kind = (uint8_t)cause->kind;
+        e.core = cause->core;
+        e.expected = exit_cause_expected(cause, c->process.program);
+        e.cpu_user_ms = c->cpu_user_ms;
+        e.cpu_system_ms = c->cpu_system_ms;
+        e.maxrss_kib = c->maxrss_kib;
+    }
+    events_add(c->supervisor->events, &e);
+}
+
+static void spawn_failed(struct child *c, struct exit_cause cause)
+{
+    if (spawn_error_is_shortage(cause.value) && cause.stage >= SPAWN_STAGE_STDIO) {
+        log_warn("%s: start waits: %s: %s", c->process.program->name, spawn_stage_name(cause.stage),
+                 strerror(cause.value));
+        supervisor_handle(c, PROCESS_SPAWN_POSTPONED, 0, cause);
+        return;
+    }
+    explain(c, &cause);
+    tell_exit(c, &cause);
+    supervisor_handle(c, PROCESS_SPAWN_FAILED, 0, cause);
+}
+
+static void starting_let_go(struct starting *st)
+{
+    for (size_t i = 0; i < ELEMENTS(st->held); i++)
+        cleanup_close(&st->held[i]);
+}
+
+static void starting_end(struct child *c)
+{
+    if (c->starting == NULL)
+        return;
+    starting_let_go(c->starting);
+    loop_io_clear(&c->starting->event);
+    cleanup_close(&c->starting->fd);
+    free(TAKE_PTR(c->starting));
+}
+
+static void starting_done(struct child *c)
+{
+    starting_end(c);
+    struct event e = { .type = EVENT_SPAWN, .name = c->name, .pid = c->process.pid };
+    events_add(c->supervisor->events, &e);
+    supervisor_handle(c, PROCESS_EXECED, 0, (struct exit_cause){ .kind = EXIT_NONE });
+}
+
+/* Takes what the child's error pipe says. */
+static void starting_read(struct child *c)
+{
+    struct starting *st = c->starting;
+    ssize_t n;
+    while ((n = read(st->fd, &st->report, sizeof(st->report))) > 0) {
+        if (st->report.stage == SPAWN_STAGE_NONE) {
+            starting_let_go(st);
+            continue;
+        }
+        st->failed = true;
+        loop_io_clear(&st->event); /* its exit follows at once and is what counts */
+        return;
+    }
+    if (n == 0)
+        starting_done(c);
+}
+
+static void on_starting(int fd, unsigned what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    starting_read(arg);
+}
+
+/* Hands everything of the start over to the child; what cannot be watched for
+ * lack of memory ends the start, and the process is killed and reaped as usual. */
+static int adopt(struct child *c, struct spawn_parts *p, struct spawned *spawned)
+{
+    struct loop *loop = c->supervisor->loop;
+    bool strip = c->supervisor->config->daemon.strip_ansi;
+    c->pidfd = spawned->pidfd;
+    c->stdin_fd = TAKE_FD(p->ours[0]);
+    c->stdin_broken = false;
+    int r = loop_io_set(loop, &c->exit_event, c->pidfd, LOOP_READ, LOOP_LIFE, on_exit_event, c);
+    for (int i = 0; r == 0 && i < 2; i++) {
+        if (p->ours[i + 1] < 0)
+            continue;
+        r = stream_new(loop, p->ours[i + 1], i + 1, p->logs[i], strip, &stream_owner, c, &c->streams[i]);
+        if (r == 0) {
+            p->ours[i + 1] = -1;
+            p->logs[i] = NULL;
+        }
+    }
+    c->starting = calloc(1, sizeof(*c->starting));
+    if (c->starting == NULL) {
+        close(spawned->error_fd);
+        close(spawned->held_fd);
+        return -ENOMEM;
+    }
+    c->starting->fd = spawned->error_fd;
+    c->starting->held[0] = spawned->held_fd;
+    for (int i = 0; i < 3; i++)
+        c->starting->held[i + 1] = TAKE_FD(p->ends[i]);
+    int q = loop_io_set(loop, &c->starting->event, c->starting->fd, LOOP_READ, LOOP_LIFE, on_starting, c);
+    return r < 0 ? r : q;
+}
+
+int child_spawn(struct child *c)
+{
+    struct exit_cause cause;
+    struct spawn_plan plan = { .umask = -1 };
+    _cleanup_(spawn_parts_done) struct spawn_parts p = { .strings = BUF_INIT(1 << 20), .ends = { -1, -1, -1 }, .ours = { -1, -1, -1 } };
+    free(TAKE_PTR(c->detail));
+    if (prepare(c, &p, &plan, &cause) < 0) {
+        spawn_failed(c, cause);
+        return 0;
+    }
+    struct spawned spawned;
+    int r = spawn(&plan, &spawned);
+    if (r < 0) {
+        spawn_failed(c, exit_cause_from_spawn(SPAWN_STAGE_FORK, -r));
+        return 0;
+    }
+    c->supervisor->starts++;
+    log_info("spawned: '%s' with pid %d", c->process.program->name, spawned.pid);
+    supervisor_handle(c, PROCESS_SPAWNED, spawned.pid, (struct exit_cause){ .kind = EXIT_NONE });
+    r = adopt(c, &p, &spawned);
+    if (r < 0) {
+        log_error("%s: cannot watch pid %d: %s; it is killed", c->process.program->name, spawned.pid, strerror(-r));
+        pidfd_signal(c->pidfd, SIGKILL);
+    }
+    return 0;
+}
+
+/* -- exit ------------------------------------------------------------------- */
+
+static void take_usage(struct child *c, const struct rusage *u)
+{
+    c->cpu_user_ms = (uint32_t)(u->ru_utime.tv_sec * 1000 + u->ru_utime.tv_usec / 1000);
+    c->cpu_system_ms = (uint32_t)(u->ru_stime.tv_sec * 1000 + u->ru_stime.tv_usec / 1000);
+    c->maxrss_kib = (uint32_t)u->ru_maxrss;
+}
+
+static void on_exit_event(int fd, unsigned what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct child *c = arg;
+    int status = 0;
+    struct rusage usage = { 0 };
+    int r = pidfd_reap(c->pidfd, &status, &usage);
+    if (r == 0)
+        return;
+    struct exit_cause cause = r > 0 ? exit_cause_from_wait(status) : (struct exit_cause){ .kind = EXIT_UNKNOWN };
+    if (c->starting != NULL && !c->starting->failed) {
+        starting_let_go(c->starting);
+        starting_read(c);
+    }
+    if (c->starting != NULL && c->starting->failed) {
+        cause = exit_cause_from_spawn(c->starting->report.stage, c->starting->report.error);
+        explain(c, &cause);
+    }
+    starting_end(c);
+    take_usage(c, &usage);
+    loop_io_clear(&c->exit_event);
+    cleanup_close(&c->pidfd);
+    child_stdin_end(c);
+    drain_and_detach(c);
+    tell_exit(c, &cause);
+    supervisor_handle(c, PROCESS_EXITED_EVENT, 0, cause);
+    tell_closed_if_last(c);
+}
+
+int child_signal(struct child *c, int signal, bool as_group)
+{
+    if (c->pidfd < 0)
+        return -ESRCH;
+    /* the pid cannot have been given away: nobody but on_exit_event reaps it */
+    return as_group ? pidfd_signal_group(c->process.pid, signal) : pidfd_signal(c->pidfd, signal);
+}
+
+/* -- birth and end of the record -------------------------------------------- */
+
+int child_new(struct supervisor *s, struct member_group *g, const struct program *p, uint32_t order, struct child **ret)
+{
+    struct child *c = calloc(1, sizeof(*c));
+    if (c == NULL)
+        return -ENOMEM;
+    c->name = event_name_new(g->group->name, p->name);
+    if (c->name == NULL) {
+        free(c);
+        return -ENOMEM;
+    }
+    process_init(&c->process, p);
+    c->supervisor = s;
+    c->group = g;
+    c->pidfd = -1;
+    c->stdin_fd = -1;
+    c->order = order;
+    *ret = c;
+    return 0;
+}
+
+void child_free(struct child *c)
+{
+    if (c == NULL)
+        return;
+    while (c->followers != NULL) {
+        struct child_follower *f = c->followers;
+        child_unfollow(f);
+        f->gone(f->arg);
+    }
+    while (c->watches != NULL) {
+        struct child_watch *w = c->watches;
+        child_unwatch(w);
+        if (w->gone != NULL)
+            w->gone(w->arg);
+    }
+    starting_end(c);
+    loop_io_clear(&c->exit_event);
+    cleanup_close(&c->pidfd);
+    child_stdin_end(c);
+    if (c->timer != NULL)
+        loop_timer_clear(c->timer);
+    free(c->timer);
+    for (int i = 0; i < 2; i++) {
+        stream_free(c->streams[i]);
+        free(c->auto_log[i]);
+    }
+    while (c->lingering != NULL) {
+        struct stream *s = c->lingering;
+        c->lingering = s->next;
+        stream_free(s);
+    }
+    free(c->detail);
+    event_name_unref(c->name);
+    free(c);
+}

@@ -1,0 +1,88 @@
+/* child.h - a process and all that the supervisor holds for it.
+ *
+ * Made and freed by supervisor.c with its group; read by control/.  Changed only
+ * through the functions here and in supervisor.h. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/resource.h>
+
+#include "core/process.h"
+#include "supervisor/capture.h"
+#include "supervisor/events.h"
+#include "supervisor/loop.h"
+
+struct supervisor;
+struct member_group;
+struct child;
+
+/* Told of every state that the child enters; gone: the child is about to be freed. */
+struct child_watch {
+    struct child_watch *next, **at;
+    void (*fn)(struct child *c, enum process_state from, enum process_state to, void *arg);
+    void (*gone)(void *arg); /* or NULL */
+    void *arg;
+};
+
+/* Given every byte that it prints (number: 1 stdout, 2 stderr); gone: the child
+ * is about to be freed. */
+struct child_follower {
+    struct child_follower *next, **at;
+    void (*output)(int number, const char *data, size_t len, void *arg);
+    void (*gone)(void *arg);
+    void *arg;
+};
+
+struct child {
+    struct process process;
+    struct supervisor *supervisor;
+    struct member_group *group;
+    struct event_name *name;
+    struct child *spawn_next; /* in the queue of starts */
+    bool spawn_queued;
+    bool stdin_broken;
+    bool was_up; /* before the update that stopped it */
+    bool selected; /* scratch of control/names.c, within one call */
+    int pidfd;    /* -1: no child */
+    int stdin_fd; /* -1: none */
+    struct loop_event exit_event;
+    struct loop_event *timer;    /* only while there is a deadline */
+    struct starting *starting;   /* only between clone and exec */
+    struct stdin_queue *stdin_queue; /* only while the job does not read as fast as we are told to write */
+    struct stream *streams[2];   /* stdout, stderr of the running child */
+    struct stream *lingering;    /* of earlier ones, kept open by somebody */
+    struct child_watch *watches;
+    struct child_follower *followers;
+    char *auto_log[2]; /* names made for AUTO */
+    char *detail;      /* why the last start failed, for people; NULL */
+    uint32_t cpu_user_ms, cpu_system_ms, maxrss_kib; /* of the last ended run */
+    uint32_t order;    /* among the programs of its configuration */
+};
+
+/* For supervisor.c only. */
+int child_new(struct supervisor *s, struct member_group *g, const struct program *p, uint32_t order, struct child **ret);
+void child_free(struct child *c);
+int child_spawn(struct child *c); /* carries out EFFECT_SPAWN; 0 also when the spawn failed */
+
+/* Sends a signal; 0, -ESRCH, -EPERM. */
+int child_signal(struct child *c, int signal, bool as_group);
+
+/* Bytes for its stdin; waits for room in a queue of STDIN_QUEUE_MAX at most.
+ * -ESRCH not running, -EPIPE closed, -ENOBUFS when the queue is full. */
+#define STDIN_QUEUE_MAX (256 * 1024)
+int child_write_stdin(struct child *c, const void *data, size_t len);
+void child_close_stdin(struct child *c);
+
+/* Where a stream's log is: a path, or NULL when there is no file. */
+const char *child_log_path(const struct child *c, int number);
+/* The log that a stream goes to, with redirect_stderr seen through; NULL: none. */
+int child_log_open(struct child *c, int number, struct logfile **ret);
+
+void child_watch(struct child *c, struct child_watch *w);
+void child_unwatch(struct child_watch *w);
+void child_follow(struct child *c, struct child_follower *f);
+void child_unfollow(struct child_follower *f);
+
+/* Could the command be started?  0, or the cause as a failed spawn would have it
+ * (in *cause) and -EINVAL.  Looks at the file, starts nothing. */
+int child_check_command(struct child *c, struct exit_cause *cause);

@@ -1,0 +1,239 @@
+/* events.c - the ring of what happened, and who listens.
+ *
+ * Owns the records of the ring (their names by reference, their texts) and the
+ * list of subscribers, whose nodes are their own.  Records are small values; JSON
+ * is made when somebody asks, so that a fleet without listeners pays nothing. */
+#include "supervisor/events.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "wire/jsonw.h"
+
+struct event_name {
+    unsigned refs;
+    char text[];
+};
+
+struct events {
+    struct event *ring; /* grows up to EVENTS_KEPT */
+    size_t size;
+    uint64_t last;  /* 0: none yet */
+    uint64_t first; /* oldest kept */
+    struct event_subscriber *subscribers;
+};
+
+struct event_name *event_name_new(const char *group, const char *process)
+{
+    size_t size = strlen(group) + strlen(process) + 2;
+    struct event_name *n = malloc(sizeof(*n) + size);
+    if (n == NULL)
+        return NULL;
+    n->refs = 1;
+    snprintf(n->text, size, "%s:%s", group, process);
+    return n;
+}
+
+struct event_name *event_name_ref(struct event_name *n)
+{
+    if (n != NULL)
+        n->refs++;
+    return n;
+}
+
+void event_name_unref(struct event_name *n)
+{
+    if (n != NULL && --n->refs == 0)
+        free(n);
+}
+
+const char *event_name_text(const struct event_name *n)
+{
+    return n->text;
+}
+
+int events_new(struct events **ret)
+{
+    struct events *ev = calloc(1, sizeof(*ev));
+    if (ev == NULL)
+        return -ENOMEM;
+    ev->first = 1;
+    *ret = ev;
+    return 0;
+}
+
+static void event_done(struct event *e)
+{
+    event_name_unref(e->name);
+    free(e->text);
+    memset(e, 0, sizeof(*e));
+}
+
+void events_free(struct events *ev)
+{
+    if (ev == NULL)
+        return;
+    for (uint64_t seq = ev->first; seq <= ev->last; seq++)
+        event_done(&ev->ring[(seq - 1) % ev->size]);
+    free(ev->ring);
+    free(ev);
+}
+
+/* Doubles the ring while it is smaller than it may be; records keep the place
+ * (seq - 1) % size, which stays true because nothing has been dropped before
+ * the ring has its full size. */
+static void ring_grow(struct events *ev)
+{
+    size_t size = ev->size == 0 ? 64 : ev->size * 2;
+    struct event *ring = realloc(ev->ring, size * sizeof(*ring));
+    if (ring == NULL)
+        return;
+    memset(ring + ev->size, 0, (size - ev->size) * sizeof(*ring));
+    ev->ring = ring;
+    ev->size = size;
+}
+
+void events_add(struct events *ev, struct event *e)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    e->wall = (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
+    e->seq = ++ev->last;
+    if (ev->last > ev->size && ev->size < EVENTS_KEPT && ev->first == 1)
+        ring_grow(ev);
+    if (ev->size > 0) {
+        struct event *slot = &ev->ring[(e->seq - 1) % ev->size];
+        if (slot->seq != 0)
+            ev->first = slot->seq + 1;
+        event_done(slot);
+        *slot = *e;
+        event_name_ref(slot->name);
+        e = slot;
+    } else { /* no memory for a ring: listeners still hear it */
+        ev->first = ev->last + 1;
+    }
+    struct event_subscriber *next;
+    for (struct event_subscriber *s = ev->subscribers; s != NULL; s = next) {
+        next = s->next;
+        s->fn(e, s->arg);
+    }
+    if (ev->size == 0)
+        free(e->text);
+}
+
+void events_subscribe(struct events *ev, struct event_subscriber *s, event_fn fn, void *arg)
+{
+    *s = (struct event_subscriber){ .next = ev->subscribers, .at = &ev->subscribers, .fn = fn, .arg = arg };
+    if (s->next != NULL)
+        s->next->at = &s->next;
+    ev->subscribers = s;
+}
+
+void events_unsubscribe(struct event_subscriber *s)
+{
+    if (s->at == NULL)
+        return;
+    *s->at = s->next;
+    if (s->next != NULL)
+        s->next->at = s->at;
+    s->at = NULL;
+}
+
+uint64_t events_last(const struct events *ev)
+{
+    return ev->last;
+}
+
+uint64_t events_first(const struct events *ev)
+{
+    return ev->first;
+}
+
+const struct event *events_get(const struct events *ev, uint64_t seq)
+{
+    if (seq < ev->first || seq > ev->last)
+        return NULL;
+    return &ev->ring[(seq - 1) % ev->size];
+}
+
+/* -- JSON ------------------------------------------------------------------- */
+
+static void json_exit(struct jsonw *j, const struct event *e)
+{
+    char name[16];
+    if (e->kind == EXIT_STATUS)
+        jsonw_int(j, "status", e->value);
+    else
+        jsonw_null(j, "status");
+    jsonw_string(j, "signal", e->kind == EXIT_SIGNAL ? exit_signal_name(e->value, name) : NULL);
+    jsonw_bool(j, "core", e->core);
+    jsonw_bool(j, "expected", e->expected);
+    jsonw_object(j, "rusage");
+    jsonw_seconds(j, "utime", (usec_t)e->cpu_user_ms * USEC_PER_MSEC);
+    jsonw_seconds(j, "stime", (usec_t)e->cpu_system_ms * USEC_PER_MSEC);
+    jsonw_int(j, "maxrss", (int64_t)e->maxrss_kib * 1024);
+    jsonw_object_end(j);
+}
+
+static void json_error(struct jsonw *j, const struct event *e)
+{
+    jsonw_string(j, "stage", spawn_stage_name(e->stage));
+    jsonw_string(j, "code", strerrorname_np(e->value) ?: "EIO");
+    jsonw_string(j, "message", e->text);
+}
+
+static void json_state(struct jsonw *j, const struct event *e)
+{
+    jsonw_string(j, "from", process_state_name(e->from));
+    jsonw_string(j, "to", process_state_name(e->to));
+    jsonw_int(j, "tries", e->tries);
+}
+
+static void json_log(struct jsonw *j, const struct event *e)
+{
+    jsonw_string(j, "stream", e->stream == 2 ? "stderr" : "stdout");
+    jsonw_string(j, "reason", e->text);
+}
+
+static void json_config(struct jsonw *j, const struct event *e)
+{
+    if (e->text != NULL) { /* members, made by the one who announced them */
+        buf_putc(j->out, ',');
+        buf_puts(j->out, e->text);
+    }
+}
+
+static void json_daemon(struct jsonw *j, const struct event *e)
+{
+    jsonw_string(j, "what", e->text);
+}
+
+static const struct {
+    const char *name;
+    void (*members)(struct jsonw *j, const struct event *e);
+} event_types[] = {
+    [EVENT_SPAWN] = { "spawn", NULL },        [EVENT_ERROR] = { "error", json_error },
+    [EVENT_EXIT] = { "exit", json_exit },     [EVENT_CLOSE] = { "close", NULL },
+    [EVENT_STATE] = { "state", json_state },  [EVENT_LOG] = { "log", json_log },
+    [EVENT_CONFIG] = { "config", json_config }, [EVENT_DAEMON] = { "daemon", json_daemon },
+};
+
+void event_json(const struct event *e, struct buf *out)
+{
+    struct jsonw j = JSONW_INIT(out);
+    jsonw_object(&j, NULL);
+    jsonw_int(&j, "seq", (int64_t)e->seq);
+    jsonw_seconds(&j, "time", e->wall);
+    jsonw_string(&j, "event", event_types[e->type].name);
+    if (e->name != NULL) {
+        jsonw_string(&j, "process", event_name_text(e->name));
+        jsonw_int(&j, "pid", e->pid);
+    }
+    if (event_types[e->type].members != NULL)
+        event_types[e->type].members(&j, e);
+    jsonw_object_end(&j);
+    buf_putc(out, '\n');
+}

@@ -1,0 +1,68 @@
+/* events.h - what happened to processes: numbered, kept for a while, told to subscribers.
+ *
+ * The last EVENTS_KEPT events can be asked for again; numbers grow by one. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/usec.h"
+#include "core/exit_cause.h"
+#include "core/process.h"
+
+#define EVENTS_KEPT 4096
+
+enum event_type { EVENT_SPAWN, EVENT_ERROR, EVENT_EXIT, EVENT_CLOSE, EVENT_STATE, EVENT_LOG, EVENT_CONFIG, EVENT_DAEMON };
+
+/* A process's name that outlives the process; counted. */
+struct event_name;
+struct event_name *event_name_new(const char *group, const char *process); /* NULL without memory */
+struct event_name *event_name_ref(struct event_name *n);
+void event_name_unref(struct event_name *n);
+const char *event_name_text(const struct event_name *n); /* "group:process" */
+
+struct event {
+    uint64_t seq;
+    usec_t wall;
+    struct event_name *name; /* NULL: of the daemon */
+    char *text;              /* error: message; config: JSON members; log: reason; daemon: what */
+    int32_t pid;
+    uint8_t type;
+    bool expected;
+    uint16_t from, to; /* states */
+    uint32_t tries;
+    uint8_t kind, stage, stream;
+    bool core;
+    int32_t value; /* status, signal, errno */
+    uint32_t cpu_user_ms, cpu_system_ms, maxrss_kib;
+};
+
+struct events;
+struct loop;
+typedef void (*event_fn)(const struct event *e, void *arg);
+
+struct event_subscriber {
+    struct event_subscriber *next, **at;
+    event_fn fn;
+    void *arg;
+};
+
+int events_new(struct events **ret);
+void events_free(struct events *ev);
+
+/* Takes a filled-in event; seq and wall are set here, name is referenced, text
+ * (malloc'd or NULL) becomes the ring's.  Subscribers are called at once. */
+void events_add(struct events *ev, struct event *e);
+
+void events_subscribe(struct events *ev, struct event_subscriber *s, event_fn fn, void *arg);
+void events_unsubscribe(struct event_subscriber *s);
+
+/* Number of the newest event, and the oldest that is still kept. */
+uint64_t events_last(const struct events *ev);
+uint64_t events_first(const struct events *ev);
+const struct event *events_get(const struct events *ev, uint64_t seq); /* NULL when it is not kept */
+
+/* One line of JSON with its newline. */
+void event_json(const struct event *e, struct buf *out);

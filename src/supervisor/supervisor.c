@@ -1,0 +1,566 @@
+/* supervisor.c - turns events into effects and effects into deeds.
+ *
+ * Owns the groups and their children, and the queue of starts.  It is the only
+ * caller of process_handle(), and the place where state changes are logged and
+ * announced.  Starts are taken from the queue a few a turn, so that a thousand
+ * of them do not keep the control socket waiting. */
+#include "supervisor/supervisor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "supervisor/identities.h"
+#include "supervisor/shutdown.h"
+
+#define SPAWNS_PER_TURN 32
+
+static usec_t wall_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
+}
+
+/* CLOCK_MONOTONIC itself, not the turn's: a turn that starts many children takes long. */
+static usec_t monotonic_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
+}
+
+/* For jitter only, so quality matters little: xorshift (Marsaglia, 2003). */
+static uint32_t next_random(struct supervisor *s)
+{
+    s->random ^= s->random << 13;
+    s->random ^= s->random >> 17;
+    s->random ^= s->random << 5;
+    return s->random;
+}
+
+/* -- counting --------------------------------------------------------------- */
+
+static size_t *count_of(struct supervisor *s, enum process_state state)
+{
+    static const enum process_state order[8] = { PROCESS_STOPPED,  PROCESS_STARTING, PROCESS_RUNNING, PROCESS_BACKOFF,
+                                                 PROCESS_STOPPING, PROCESS_EXITED,   PROCESS_FATAL,   PROCESS_UNKNOWN };
+    size_t i = 0;
+    while (i < ELEMENTS(order) - 1 && order[i] != state)
+        i++;
+    return &s->counts[i];
+}
+
+size_t supervisor_count(const struct supervisor *s, enum process_state state)
+{
+    return *count_of((struct supervisor *)s, state);
+}
+
+/* -- effects ---------------------------------------------------------------- */
+
+static void spawn_enqueue(struct child *c)
+{
+    struct supervisor *s = c->supervisor;
+    if (c->spawn_queued)
+        return;
+    c->spawn_queued = true;
+    c->spawn_next = NULL;
+    if (s->spawn_tail != NULL)
+        s->spawn_tail->spawn_next = c;
+    else
+        s->spawn_head = c;
+    s->spawn_tail = c;
+}
+
+static void spawn_dequeue(struct child *c)
+{
+    struct supervisor *s = c->supervisor;
+    if (!c->spawn_queued)
+        return;
+    struct child **at = &s->spawn_head;
+    struct child *before = NULL;
+    while (*at != c) {
+        before = *at;
+        at = &(*at)->spawn_next;
+    }
+    *at = c->spawn_next;
+    if (s->spawn_tail == c)
+        s->spawn_tail = before;
+    c->spawn_queued = false;
+}
+
+static void tell_started(struct supervisor *s)
+{
+    if (s->started_told)
+        return;
+    s->started_told = true;
+    if (s->options.started != NULL)
+        s->options.started(s->options.arg);
+}
+
+static void on_spawn_work(void *arg)
+{
+    struct supervisor *s = arg;
+    for (int n = 0; s->spawn_head != NULL && n < SPAWNS_PER_TURN; n++) {
+        struct child *c = s->spawn_head;
+        spawn_dequeue(c);
+        if (c->process.state != PROCESS_STARTING || c->process.pid != 0)
+            continue;
+        if (s->state == SUPERVISOR_RUNNING)
+            child_spawn(c);
+        else /* what exits by itself while all is being stopped is not started again */
+            supervisor_stop(c, false);
+    }
+    if (s->spawn_head != NULL)
+        loop_defer(s->loop, &s->spawn_work, on_spawn_work, s);
+    else
+        tell_started(s);
+}
+
+static void on_timer(void *arg)
+{
+    struct child *c = arg;
+    free(TAKE_PTR(c->timer));
+    supervisor_handle(c, PROCESS_TIMER, 0, (struct exit_cause){ .kind = EXIT_NONE });
+}
+
+static int arm(struct child *c, usec_t at)
+{
+    if (c->timer == NULL)
+        c->timer = calloc(1, sizeof(*c->timer));
+    if (c->timer == NULL)
+        return -ENOMEM;
+    return loop_timer_set(c->supervisor->loop, c->timer, at, on_timer, c);
+}
+
+static void disarm(struct child *c)
+{
+    if (c->timer != NULL)
+        loop_timer_clear(c->timer);
+    free(TAKE_PTR(c->timer));
+}
+
+static int send_signal(struct child *c, const struct effect *e)
+{
+    if (c->process.state == PROCESS_STOPPING && c->process.step > 0)
+        log_warn("killing '%s' (%d) with %s", c->process.program->name, c->process.pid,
+                 exit_signal_name(e->signal, (char[16]){ 0 }));
+    int r = child_signal(c, e->signal, e->as_group);
+    return r == -ESRCH ? 0 : r; /* it has just ended by itself; its pidfd will say so */
+}
+
+/* -- what people read about it ------------------------------------------------ */
+
+static void log_end(const struct child *c, enum process_state to)
+{
+    const struct process *p = &c->process;
+    char words[128];
+    exit_cause_words(&p->cause, words, sizeof(words));
+    bool expected = exit_cause_expected(&p->cause, p->program);
+    enum log_level level = expected ? LOG_LEVEL_INFO : LOG_LEVEL_WARN;
+    if (to == PROCESS_STOPPED)
+        log_write(level, "stopped: %s (%s)", p->program->name, words);
+    else
+        log_write(level, "exited: %s (%s; %sexpected)", p->program->name, words,
+                  expected && to == PROCESS_EXITED ? "" : "not ");
+}
+
+static void log_state(const struct child *c, enum process_state from, enum process_state to)
+{
+    const struct process *p = &c->process;
+    char words[512];
+    switch (to) {
+    case PROCESS_RUNNING:
+        log_info("success: %s entered RUNNING state, process has stayed up for > than %g seconds (startsecs)",
+                 p->program->name, (double)p->program->startsecs / (double)USEC_PER_SEC);
+        break;
+    case PROCESS_BACKOFF:
+        if (p->cause.kind == EXIT_SPAWN) {
+            process_spawnerr(p, words, sizeof(words));
+            log_info("spawnerr: %s", words);
+            if (c->detail != NULL)
+                log_info("%s: %s", p->program->name, c->detail);
+            break;
+        }
+        log_end(c, to);
+        break;
+    case PROCESS_EXITED:
+        log_end(c, to);
+        break;
+    case PROCESS_STOPPED:
+        if (from == PROCESS_STOPPING || from == PROCESS_UNKNOWN)
+            log_end(c, to);
+        break;
+    case PROCESS_FATAL:
+        log_info("gave up: %s entered FATAL state, too many start retries too quickly", p->program->name);
+        break;
+    case PROCESS_UNKNOWN:
+        log_critical("unknown problem killing %s (%d): no permission to signal it", p->program->name, p->pid);
+        break;
+    case PROCESS_STARTING:
+    case PROCESS_STOPPING:
+        break;
+    }
+}
+
+static void announce(struct child *c, enum process_state from, enum process_state to)
+{
+    struct supervisor *s = c->supervisor;
+    --*count_of(s, from);
+    ++*count_of(s, to);
+    log_state(c, from, to);
+    struct event e = { .type = EVENT_STATE,
+                       .name = c->name,
+                       .pid = c->process.pid,
+                       .from = (uint16_t)from,
+                       .to = (uint16_t)to,
+                       .tries = c->process.tries };
+    events_add(s->events, &e);
+    if (s->options.changed != NULL)
+        s->options.changed(s->options.arg);
+    supervisor_shutdown_look(s);
+}
+
+/* A watcher may remove itself or another while it is told. */
+static void tell_watchers(struct child *c, enum process_state from, enum process_state to)
+{
+    struct child_watch *next;
+    for (struct child_watch *w = c->watches; w != NULL; w = next) {
+        next = w->next;
+        w->fn(c, from, to, w->arg);
+    }
+}
+
+/* -- the one place where events meet processes -------------------------------- */
+
+static int carry_out(struct child *c, const struct effect *e)
+{
+    switch (e->kind) {
+    case EFFECT_SPAWN:
+        spawn_enqueue(c);
+        loop_defer(c->supervisor->loop, &c->supervisor->spawn_work, on_spawn_work, c->supervisor);
+        return 0;
+    case EFFECT_SIGNAL:
+        return send_signal(c, e);
+    case EFFECT_ARM:
+        return arm(c, e->at);
+    case EFFECT_DISARM:
+        disarm(c);
+        return 0;
+    case EFFECT_ANNOUNCE:
+        announce(c, e->from, e->to);
+        return 0;
+    }
+    return 0;
+}
+
+/* Watchers hear of the states after all effects are carried out, so that what
+ * they do in turn (a restart starts what has just stopped) meets a settled value. */
+void supervisor_handle(struct child *c, enum process_event event, pid_t pid, struct exit_cause cause)
+{
+    struct process_input in = { .event = event, .pid = pid, .cause = cause, .now = monotonic_now(), .wall = wall_now() };
+    in.random = next_random(c->supervisor);
+    if (!process_event_legal(c->process.state, event))
+        log_debug("%s: event %d has no place in state %s", c->process.program->name, (int)event,
+                  process_state_name(c->process.state));
+    struct effects effects = { .n = 0 };
+    process_handle(&c->process, &in, &effects);
+    bool signal_failed = false;
+    for (unsigned i = 0; i < effects.n; i++) {
+        int r = carry_out(c, &effects.list[i]);
+        if (r < 0)
+            log_error("%s: %s", c->process.program->name, strerror(-r));
+        signal_failed |= r < 0 && effects.list[i].kind == EFFECT_SIGNAL;
+    }
+    if (signal_failed)
+        supervisor_handle(c, PROCESS_SIGNAL_FAILED, 0, (struct exit_cause){ .kind = EXIT_NONE });
+    for (unsigned i = 0; i < effects.n; i++)
+        if (effects.list[i].kind == EFFECT_ANNOUNCE)
+            tell_watchers(c, effects.list[i].from, effects.list[i].to);
+}
+
+void supervisor_start(struct child *c)
+{
+    supervisor_handle(c, PROCESS_START, 0, (struct exit_cause){ .kind = EXIT_NONE });
+}
+
+void supervisor_stop(struct child *c, bool by_operator)
+{
+    if (by_operator)
+        c->process.operator_stopped = true;
+    supervisor_handle(c, PROCESS_STOP, 0, (struct exit_cause){ .kind = EXIT_NONE });
+}
+
+/* -- finding ---------------------------------------------------------------- */
+
+static int by_group_name(const void *name, const void *element)
+{
+    return strcmp(name, (*(struct member_group *const *)element)->group->name);
+}
+
+static int by_child_name(const void *name, const void *element)
+{
+    return strcmp(name, (*(struct child *const *)element)->process.program->name);
+}
+
+struct member_group *supervisor_group(const struct supervisor *s, const char *name)
+{
+    struct member_group **g = bsearch(name, s->groups, s->n_groups, sizeof(*s->groups), by_group_name);
+    return s->n_groups > 0 && g != NULL ? *g : NULL;
+}
+
+struct child *supervisor_child(const struct supervisor *s, const char *group, const char *name)
+{
+    struct member_group *g = supervisor_group(s, group);
+    if (g == NULL || g->n_children == 0)
+        return NULL;
+    struct child **c = bsearch(name, g->children, g->n_children, sizeof(*g->children), by_child_name);
+    return c != NULL ? *c : NULL;
+}
+
+static int compare_priority(const struct child *a, const struct child *b)
+{
+    const struct program_group *ga = a->group->group, *gb = b->group->group;
+    if (ga->priority != gb->priority)
+        return ga->priority < gb->priority ? -1 : 1;
+    if (a->group == b->group && a->process.program->priority != b->process.program->priority)
+        return a->process.program->priority < b->process.program->priority ? -1 : 1;
+    return 0;
+}
+
+static int compare_place(const struct child *a, const struct child *b)
+{
+    if (a->group->order != b->group->order)
+        return a->group->order < b->group->order ? -1 : 1;
+    return a->order < b->order ? -1 : a->order > b->order;
+}
+
+static int by_start_order(const void *a, const void *b)
+{
+    const struct child *x = *(struct child *const *)a, *y = *(struct child *const *)b;
+    int r = compare_priority(x, y);
+    return r != 0 ? r : compare_place(x, y);
+}
+
+static int by_stop_order(const void *a, const void *b)
+{
+    const struct child *x = *(struct child *const *)a, *y = *(struct child *const *)b;
+    int r = compare_priority(y, x);
+    return r != 0 ? r : compare_place(x, y);
+}
+
+struct child **supervisor_in_order(const struct supervisor *s, bool stopping, size_t *n)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < s->n_groups; i++)
+        total += s->groups[i]->n_children;
+    *n = 0;
+    struct child **list = total > 0 ? malloc(total * sizeof(struct child *)) : NULL;
+    if (list == NULL)
+        return NULL;
+    for (size_t i = 0; i < s->n_groups; i++)
+        for (size_t k = 0; k < s->groups[i]->n_children; k++)
+            list[(*n)++] = s->groups[i]->children[k];
+    qsort(list, *n, sizeof(*list), stopping ? by_stop_order : by_start_order);
+    return list;
+}
+
+/* -- groups ----------------------------------------------------------------- */
+
+static int compare_children(const void *a, const void *b)
+{
+    return strcmp((*(struct child *const *)a)->process.program->name, (*(struct child *const *)b)->process.program->name);
+}
+
+static void drop_child(struct supervisor *s, struct child *c)
+{
+    spawn_dequeue(c);
+    --*count_of(s, c->process.state);
+    s->n_children--;
+    child_free(c);
+}
+
+static void member_group_free(struct supervisor *s, struct member_group *g)
+{
+    for (size_t i = 0; i < g->n_children; i++)
+        drop_child(s, g->children[i]);
+    free(g->children);
+    config_unref(g->config);
+    free(g);
+}
+
+int supervisor_add_child(struct supervisor *s, struct member_group *g, const struct program *p, uint32_t order)
+{
+    struct child **children = realloc(g->children, (g->n_children + 1) * sizeof(*children));
+    if (children == NULL)
+        return -ENOMEM;
+    g->children = children;
+    int r = child_new(s, g, p, order, &children[g->n_children]);
+    if (r < 0)
+        return r;
+    g->n_children++;
+    s->n_children++;
+    ++*count_of(s, PROCESS_STOPPED);
+    return 0;
+}
+
+void supervisor_remove_child(struct supervisor *s, struct member_group *g, struct child *c)
+{
+    for (size_t i = 0; i < g->n_children; i++) {
+        if (g->children[i] != c)
+            continue;
+        memmove(&g->children[i], &g->children[i + 1], (g->n_children - i - 1) * sizeof(*g->children));
+        g->n_children--;
+        drop_child(s, c);
+        return;
+    }
+}
+
+void supervisor_sort_group(struct member_group *g)
+{
+    if (g->n_children > 1)
+        qsort(g->children, g->n_children, sizeof(*g->children), compare_children);
+}
+
+static int group_new(struct supervisor *s, struct config *config, const struct program_group *group,
+                     struct member_group **ret)
+{
+    struct member_group *g = calloc(1, sizeof(*g));
+    if (g == NULL)
+        return -ENOMEM;
+    g->group = group;
+    g->config = config_ref(config);
+    g->order = (uint32_t)(group - config->groups);
+    for (size_t i = 0; i < group->n_programs; i++) {
+        int r = supervisor_add_child(s, g, &group->programs[i], (uint32_t)i);
+        if (r < 0) {
+            member_group_free(s, g);
+            return r;
+        }
+    }
+    supervisor_sort_group(g);
+    *ret = g;
+    return 0;
+}
+
+int supervisor_add_group(struct supervisor *s, struct config *config, const struct program_group *group)
+{
+    if (supervisor_group(s, group->name) != NULL)
+        return -EEXIST;
+    struct member_group **groups = realloc(s->groups, (s->n_groups + 1) * sizeof(struct member_group *));
+    if (groups == NULL)
+        return -ENOMEM;
+    s->groups = groups;
+    struct member_group *g;
+    int r = group_new(s, config, group, &g);
+    if (r < 0)
+        return r;
+    size_t at = s->n_groups;
+    while (at > 0 && strcmp(groups[at - 1]->group->name, group->name) > 0)
+        at--;
+    memmove(&groups[at + 1], &groups[at], (s->n_groups - at) * sizeof(struct member_group *));
+    groups[at] = g;
+    s->n_groups++;
+    return 0;
+}
+
+int supervisor_remove_group(struct supervisor *s, const char *name)
+{
+    struct member_group *g = supervisor_group(s, name);
+    if (g == NULL)
+        return -ENOENT;
+    for (size_t i = 0; i < g->n_children; i++)
+        if (!process_is_down(&g->children[i]->process))
+            return -EBUSY;
+    size_t at = 0;
+    while (s->groups[at] != g)
+        at++;
+    memmove(&s->groups[at], &s->groups[at + 1], (s->n_groups - at - 1) * sizeof(struct member_group *));
+    s->n_groups--;
+    member_group_free(s, g);
+    return 0;
+}
+
+/* -- all together ----------------------------------------------------------- */
+
+static void autostart_all(struct supervisor *s)
+{
+    size_t n;
+    _cleanup_free_ struct child **list = supervisor_in_order(s, false, &n);
+    for (size_t i = 0; i < n; i++)
+        if (list[i]->process.program->autostart)
+            supervisor_start(list[i]);
+    if (s->spawn_head == NULL)
+        loop_defer(s->loop, &s->spawn_work, on_spawn_work, s); /* nothing to start: ready all the same */
+}
+
+int supervisor_load(struct supervisor *s, struct config *config)
+{
+    int r = identities_load(s->identities, config);
+    if (r < 0)
+        return r;
+    config_ref(config);
+    config_unref(s->config);
+    s->config = config;
+    s->state = SUPERVISOR_RUNNING;
+    for (size_t i = 0; r == 0 && i < config->n_groups; i++)
+        r = supervisor_add_group(s, config, &config->groups[i]);
+    if (r == 0)
+        autostart_all(s);
+    return r;
+}
+
+void supervisor_clear(struct supervisor *s)
+{
+    while (s->n_groups > 0)
+        member_group_free(s, s->groups[--s->n_groups]);
+}
+
+int supervisor_reopen_logs(struct supervisor *s)
+{
+    return logfile_reopen_all(s->logs);
+}
+
+int supervisor_new(struct loop *loop, const struct supervisor_options *o, struct supervisor **ret)
+{
+    struct supervisor *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return -ENOMEM;
+    s->loop = loop;
+    s->options = *o;
+    s->state = SUPERVISOR_RUNNING;
+    s->started_wall = wall_now();
+    if (getrandom(&s->random, sizeof(s->random), GRND_NONBLOCK) < 0 || s->random == 0)
+        s->random = (uint32_t)s->started_wall | 1;
+    int r = events_new(&s->events);
+    if (r == 0)
+        r = logfile_table_new(&s->logs);
+    if (r == 0)
+        r = identities_new(&s->identities);
+    if (r < 0) {
+        supervisor_free(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+void supervisor_free(struct supervisor *s)
+{
+    if (s == NULL)
+        return;
+    supervisor_clear(s);
+    free(s->groups);
+    loop_undefer(s->loop, &s->spawn_work);
+    loop_undefer(s->loop, &s->stop_work);
+    loop_timer_clear(&s->stop_timer);
+    config_unref(s->config);
+    identities_free(s->identities);
+    logfile_table_free(s->logs);
+    events_free(s->events);
+    free(s);
+}

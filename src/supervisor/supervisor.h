@@ -1,0 +1,100 @@
+/* supervisor.h - the processes that are to run, and the one who sees to it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/resource.h>
+
+#include "config/config.h"
+#include "os/logfile.h"
+#include "supervisor/child.h"
+#include "supervisor/events.h"
+#include "supervisor/loop.h"
+
+/* supervisord's SupervisorStates */
+enum supervisor_state { SUPERVISOR_SHUTDOWN = -1, SUPERVISOR_RESTARTING = 0, SUPERVISOR_RUNNING = 1 };
+
+/* A group as it runs: the definition it was made from, and its processes. */
+struct member_group {
+    const struct program_group *group;
+    struct config *config; /* a reference; `group` lives in it */
+    struct child **children; /* sorted by name, bytewise */
+    size_t n_children;
+    uint32_t order; /* among the groups of its configuration */
+};
+
+struct supervisor_options {
+    const char *const *environ; /* the daemon's own, NULL-terminated */
+    struct rlimit nofile;       /* as it was before it was raised; given back to jobs */
+    bool restore_nofile;
+    /* all that autostart asked for was tried once */
+    void (*started)(void *arg);
+    /* everything is down after supervisor_shutdown(); state says why */
+    void (*stopped)(enum supervisor_state state, void *arg);
+    /* a process changed its state: for STATUS= */
+    void (*changed)(void *arg);
+    void *arg;
+};
+
+struct supervisor {
+    struct loop *loop;
+    struct supervisor_options options;
+    struct config *config; /* as read last; groups may still run an older one */
+    enum supervisor_state state;
+    struct member_group **groups; /* sorted by name, bytewise */
+    size_t n_groups;
+    struct events *events;
+    struct logfile_table *logs;
+    struct identities *identities;
+    struct update *update; /* the one under way, or NULL */
+    struct child *spawn_head, *spawn_tail;
+    struct loop_work spawn_work, stop_work;
+    struct loop_event stop_timer;
+    size_t n_children;
+    size_t counts[8]; /* of children by state, see supervisor_count() */
+    usec_t started_wall;
+    bool started_told;
+    uint64_t starts;
+    uint32_t random;
+};
+
+int supervisor_new(struct loop *loop, const struct supervisor_options *o, struct supervisor **ret);
+void supervisor_free(struct supervisor *s);
+
+/* Takes a reference to the configuration, makes its groups and begins to start
+ * what has autostart, by priority. */
+int supervisor_load(struct supervisor *s, struct config *config);
+
+/* -- finding ---------------------------------------------------------------- */
+struct member_group *supervisor_group(const struct supervisor *s, const char *name);
+struct child *supervisor_child(const struct supervisor *s, const char *group, const char *name);
+
+/* -- the life of one process ------------------------------------------------ */
+/* Somebody (an operator, an update) wants it up or down.  The outcome comes to
+ * those who watch the child. */
+void supervisor_start(struct child *c);
+void supervisor_stop(struct child *c, bool by_operator);
+/* Feeds an event; the one caller of process_handle(). */
+void supervisor_handle(struct child *c, enum process_event event, pid_t pid, struct exit_cause cause);
+
+/* -- all together ----------------------------------------------------------- */
+/* In the order of priority: lowest first, or highest first for stopping.  A
+ * malloc'd array of n children, NULL without memory or children. */
+struct child **supervisor_in_order(const struct supervisor *s, bool stopping, size_t *n);
+size_t supervisor_count(const struct supervisor *s, enum process_state state);
+
+/* Stops everything, highest priority first, a priority at a time; then calls
+ * options.stopped with `state` (SHUTDOWN or RESTARTING). */
+void supervisor_shutdown(struct supervisor *s, enum supervisor_state state);
+/* Forgets all groups (all must be down): for HUP in supervisord's way. */
+void supervisor_clear(struct supervisor *s);
+
+/* -- groups coming and going (used by reload.c) ----------------------------- */
+int supervisor_add_group(struct supervisor *s, struct config *config, const struct program_group *group);
+/* -EBUSY while something in it is not down; -ENOENT */
+int supervisor_remove_group(struct supervisor *s, const char *name);
+/* Adds or removes one process of a group that stays (numprocs, [group] programs). */
+int supervisor_add_child(struct supervisor *s, struct member_group *g, const struct program *p, uint32_t order);
+void supervisor_remove_child(struct supervisor *s, struct member_group *g, struct child *c);
+
+int supervisor_reopen_logs(struct supervisor *s);
