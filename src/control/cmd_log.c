@@ -1,0 +1,250 @@
+/* cmd_log.c - reading logs: a part of one, its end, and what comes after.
+ *
+ * A follower gets first what the file holds and then every byte as it is
+ * written, so nothing is missed or told twice, whatever rotation does meanwhile.
+ * The daemon's own log has no such hook; while somebody follows it, it is looked
+ * at a few times a second. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "control/control.h"
+#include "control/names.h"
+
+static void log_process(struct control_call *call);
+static void log_daemon(struct control_call *call);
+static void log_daemon_clear(struct control_call *call);
+
+const struct command commands_log[] = {
+    { "GET", "/v1/processes/{}/log", ROLE_READ, log_process },
+    { "GET", "/v1/daemon/log", ROLE_READ, log_daemon },
+    { "POST", "/v1/daemon/log/clear", ROLE_ADMIN, log_daemon_clear },
+    { 0 },
+};
+
+#define LENGTH_MAX (8 << 20) /* of one answer; more is asked for with an offset */
+#define TAIL_DEFAULT 1600    /* supervisorctl's */
+#define LOOK_EVERY (200 * USEC_PER_MSEC)
+
+static const char bytes_type[] = "application/octet-stream";
+static const char behind[] = "\n[the reader fell behind and was cut off]\n";
+
+struct range {
+    off_t from;
+    size_t length;
+};
+
+/* offset < 0: that many bytes before the end; length 0: to the end. */
+static struct range make_range(struct http_request *r, off_t size)
+{
+    long long offset = control_number(r, "offset", -TAIL_DEFAULT);
+    long long length = control_number(r, "length", 0);
+    struct range range = { .from = offset < 0 ? (size > -offset ? size + offset : 0) : offset };
+    if (range.from > size)
+        range.from = size;
+    off_t rest = size - range.from;
+    range.length = length > 0 && length < rest ? (size_t)length : (size_t)rest;
+    if (range.length > LENGTH_MAX)
+        range.length = LENGTH_MAX;
+    return range;
+}
+
+/* The asked-for part of the file in a malloc'd block; -ENOENT, -ENOMEM. */
+static int read_part(const char *path, struct http_request *r, char **ret, size_t *len, off_t *end)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -ENOENT;
+    struct range range = make_range(r, st.st_size);
+    char *data = malloc(range.length + 1);
+    if (data == NULL)
+        return -ENOMEM;
+    ssize_t n = pread(fd, data, range.length, range.from);
+    *ret = data;
+    *len = n > 0 ? (size_t)n : 0;
+    *end = range.from + (n > 0 ? n : 0);
+    return 0;
+}
+
+/* -- a process's log ---------------------------------------------------------- */
+
+struct follower {
+    struct http_request *request;
+    struct child_follower follow;
+    int number;
+};
+
+static void follower_end(struct follower *f)
+{
+    child_unfollow(&f->follow);
+    free(f);
+}
+
+static void on_output(int number, const char *data, size_t len, void *arg)
+{
+    struct follower *f = arg;
+    if (number != f->number)
+        return;
+    http_stream_write(f->request, data, len); /* its failure ends the connection, and on_hangup comes */
+}
+
+static void on_child_gone(void *arg)
+{
+    struct follower *f = arg;
+    struct http_request *r = f->request;
+    follower_end(f);
+    http_request_on_close(r, NULL, NULL);
+    http_stream_end(r);
+}
+
+static void on_hangup(void *arg)
+{
+    follower_end(arg);
+}
+
+static void follow_child(struct control_call *call, struct child *c, int number, const char *data, size_t len)
+{
+    struct follower *f = calloc(1, sizeof(*f));
+    if (f == NULL) {
+        control_fail(call->request, FAULT_NO_MEMORY, NULL, NULL);
+        return;
+    }
+    f->request = call->request;
+    f->number = number;
+    f->follow = (struct child_follower){ .output = on_output, .gone = on_child_gone, .arg = f };
+    child_follow(c, &f->follow);
+    http_request_on_close(call->request, on_hangup, f);
+    if (http_stream_begin(call->request, 200, bytes_type) == 0 && len > 0)
+        http_stream_write(call->request, data, len);
+}
+
+static void log_process(struct control_call *call)
+{
+    struct selection sel;
+    const char *stream = http_request_query(call->request, "stream", 0);
+    int number = stream != NULL && strcmp(stream, "stderr") == 0 ? 2 : 1;
+    if (stream != NULL && number == 1 && strcmp(stream, "stdout") != 0) {
+        control_fail(call->request, FAULT_BAD_ARGUMENTS, call->name, "stream is stdout or stderr");
+        return;
+    }
+    enum fault f = select_processes(call->control->supervisor, call->name, SELECT_LEXICAL, &sel);
+    struct child *c = f == FAULT_NONE && sel.n == 1 ? sel.list[0] : NULL;
+    if (f == FAULT_NONE)
+        selection_done(&sel);
+    if (c == NULL) {
+        control_fail(call->request, f == FAULT_NONE ? FAULT_BAD_NAME : f, call->name, NULL);
+        return;
+    }
+    bool follow = control_number(call->request, "follow", 0) != 0;
+    bool live_only = follow && control_number(call->request, "offset", -1) == 0 &&
+                     control_number(call->request, "live", 0) != 0;
+    const char *path = child_log_path(c, number);
+    _cleanup_free_ char *data = NULL;
+    size_t len = 0;
+    off_t end;
+    if (!live_only && (path == NULL || read_part(path, call->request, &data, &len, &end) < 0)) {
+        control_fail(call->request, FAULT_NO_LOG_FILE, call->name, NULL);
+        return;
+    }
+    if (follow)
+        follow_child(call, c, number, data, len);
+    else
+        http_reply(call->request, 200, bytes_type, data != NULL ? data : "", len);
+}
+
+/* -- the daemon's log --------------------------------------------------------- */
+
+struct main_follower {
+    struct http_request *request;
+    struct loop *loop;
+    struct loop_event timer;
+    off_t offset;
+    ino_t ino;
+};
+
+static void on_look(void *arg);
+
+static void look_again(struct main_follower *f)
+{
+    loop_timer_set(f->loop, &f->timer, loop_now(f->loop) + LOOK_EVERY, on_look, f);
+}
+
+static void on_look(void *arg)
+{
+    struct main_follower *f = arg;
+    char data[32 * 1024];
+    struct stat st;
+    const char *path = log_path();
+    look_again(f);
+    _cleanup_close_ int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return;
+    if (st.st_ino != f->ino || st.st_size < f->offset) /* rotated */
+        f->offset = 0;
+    f->ino = st.st_ino;
+    ssize_t n = pread(fd, data, sizeof(data), f->offset);
+    if (n <= 0)
+        return;
+    f->offset += n;
+    if (http_stream_unread(f->request) + (size_t)n > HTTP_UNREAD_MAX)
+        n = (ssize_t)(sizeof(behind) - 1), memcpy(data, behind, (size_t)n);
+    http_stream_write(f->request, data, (size_t)n);
+}
+
+static void on_main_hangup(void *arg)
+{
+    struct main_follower *f = arg;
+    loop_timer_clear(&f->timer);
+    free(f);
+}
+
+static void follow_main(struct control_call *call, const char *path, const char *data, size_t len, off_t end)
+{
+    struct main_follower *f = calloc(1, sizeof(*f));
+    struct stat st;
+    if (f == NULL) {
+        control_fail(call->request, FAULT_NO_MEMORY, NULL, NULL);
+        return;
+    }
+    f->request = call->request;
+    f->loop = call->control->supervisor->loop;
+    f->offset = end;
+    f->ino = stat(path, &st) == 0 ? st.st_ino : 0;
+    http_request_on_close(call->request, on_main_hangup, f);
+    look_again(f);
+    if (http_stream_begin(call->request, 200, bytes_type) == 0 && len > 0)
+        http_stream_write(call->request, data, len);
+}
+
+static void log_daemon(struct control_call *call)
+{
+    const char *path = log_path();
+    _cleanup_free_ char *data = NULL;
+    size_t len = 0;
+    off_t end = 0;
+    if (path == NULL || read_part(path, call->request, &data, &len, &end) < 0)
+        control_fail(call->request, FAULT_NO_LOG_FILE, NULL, NULL);
+    else if (control_number(call->request, "follow", 0) != 0)
+        follow_main(call, path, data, len, end);
+    else
+        http_reply(call->request, 200, bytes_type, data, len);
+}
+
+static void log_daemon_clear(struct control_call *call)
+{
+    const char *path = log_path();
+    if (path == NULL)
+        control_fail(call->request, FAULT_NO_LOG_FILE, NULL, NULL);
+    else if (truncate(path, 0) < 0 || log_reopen() < 0)
+        control_fail(call->request, FAULT_FAILED, NULL, strerror(errno));
+    else
+        control_ok(call->request);
+}

@@ -1,0 +1,83 @@
+/* listen.c - see listen.h.  Owns the descriptors until listeners_serve(). */
+#include "control/listen.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+
+static int open_unix(const struct config_server *s, struct listener *l, char *why, size_t size)
+{
+    struct unixsock_options o = { .mode = (mode_t)s->mode, .uid = s->owner_uid, .gid = s->owner_gid };
+    l->path = strdup(s->file);
+    if (l->path == NULL)
+        return -ENOMEM;
+    int r = unixsock_listen(s->file, &o, &l->fd, &l->id);
+    if (r == -EADDRINUSE)
+        snprintf(why, size, "[%s] %s: another program answers there; end it, or name another file", s->section,
+                 s->file);
+    else if (r < 0)
+        snprintf(why, size, "[%s] cannot listen at %s: %s", s->section, s->file, strerror(-r));
+    return r;
+}
+
+static int open_inet(const struct config_server *s, struct listener *l, char *why, size_t size)
+{
+    int r = unixsock_listen_tcp(s->host, s->port, &l->fd);
+    if (r < 0) {
+        snprintf(why, size, "[%s] cannot listen at %s:%u: %s", s->section, s->host, s->port, strerror(-r));
+        return r;
+    }
+    if (s->username == NULL && !unixsock_is_loopback(l->fd))
+        log_warn("[%s] %s:%u is open to the network without a password; set username and password, or listen on "
+                 "127.0.0.1",
+                 s->section, s->host, s->port);
+    return 0;
+}
+
+int listeners_open(const struct config *config, struct listeners *ret, char *why, size_t size)
+{
+    struct listeners l = { .list = calloc(config->n_servers + 1, sizeof(struct listener)) };
+    if (l.list == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < config->n_servers; i++) {
+        const struct config_server *s = &config->servers[i];
+        struct listener *at = &l.list[l.n++];
+        at->fd = -1;
+        snprintf(why, size, "[%s] out of memory", s->section);
+        int r = s->is_unix ? open_unix(s, at, why, size) : open_inet(s, at, why, size);
+        if (r < 0) {
+            listeners_close(&l);
+            return r;
+        }
+    }
+    *ret = l;
+    return 0;
+}
+
+int listeners_serve(struct listeners *l, const struct config *config, struct http_server *server)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        const struct config_server *s = &config->servers[i];
+        struct http_access access = { .is_unix = s->is_unix, .username = s->username, .password = s->password };
+        int r = http_server_listen(server, TAKE_FD(l->list[i].fd), &access);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+void listeners_close(struct listeners *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        cleanup_close(&l->list[i].fd);
+        if (l->list[i].path != NULL && l->list[i].id.ino != 0)
+            unixsock_unlink(l->list[i].path, &l->list[i].id);
+        free(l->list[i].path);
+    }
+    free(l->list);
+    *l = (struct listeners){ 0 };
+}

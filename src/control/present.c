@@ -1,0 +1,291 @@
+/* present.c - a process as its clients see it: one table of fields.
+ *
+ * Field names are those of supervisord's getProcessInfo where it has the thing. */
+#include "control/present.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "supervisor/supervisor.h"
+
+usec_t present_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
+}
+
+void present_time(usec_t wall, char buf[32])
+{
+    time_t t = (time_t)(wall / USEC_PER_SEC);
+    struct tm tm;
+    if (localtime_r(&t, &tm) == NULL || strftime(buf, 32, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+        buf[0] = '\0';
+}
+
+/* supervisord's way: "Nov 21 11:24 PM" */
+static void format_stop_time(usec_t wall, char *buf, size_t size)
+{
+    time_t t = (time_t)(wall / USEC_PER_SEC);
+    struct tm tm;
+    if (localtime_r(&t, &tm) == NULL || strftime(buf, size, "%b %d %I:%M %p", &tm) == 0)
+        buf[0] = '\0';
+}
+
+/* As Python prints a timedelta of whole seconds. */
+static void format_uptime(usec_t wall, const struct process *p, char *buf, size_t size)
+{
+    uint64_t now = wall / USEC_PER_SEC, start = p->started_wall / USEC_PER_SEC;
+    uint64_t s = now > start ? now - start : 0;
+    uint64_t days = s / 86400;
+    int n = 0;
+    if (days > 0)
+        n = snprintf(buf, size, "%llu day%s, ", (unsigned long long)days, days == 1 ? "" : "s");
+    snprintf(buf + n, size - (size_t)n, "%llu:%02llu:%02llu", (unsigned long long)(s % 86400 / 3600),
+             (unsigned long long)(s % 3600 / 60), (unsigned long long)(s % 60));
+}
+
+void present_description(const struct child *c, usec_t wall, char *buf, size_t size)
+{
+    const struct process *p = &c->process;
+    char uptime[64];
+    switch (p->state) {
+    case PROCESS_RUNNING:
+        format_uptime(wall, p, uptime, sizeof(uptime));
+        snprintf(buf, size, "pid %d, uptime %s", p->pid, uptime);
+        break;
+    case PROCESS_FATAL:
+    case PROCESS_BACKOFF:
+        process_spawnerr(p, buf, size);
+        break;
+    case PROCESS_STOPPED:
+    case PROCESS_EXITED:
+        if (p->started_wall == 0)
+            snprintf(buf, size, "Not started");
+        else
+            format_stop_time(p->stopped_wall, buf, size);
+        break;
+    default:
+        buf[0] = '\0';
+    }
+}
+
+/* -- fields ----------------------------------------------------------------- */
+
+struct view {
+    struct jsonw *j;
+    const struct child *c;
+    const struct process *p;
+    usec_t wall;
+};
+
+static void put_name(const struct view *v, const char *f)
+{
+    jsonw_string(v->j, f, v->p->program->name);
+}
+
+static void put_group(const struct view *v, const char *f)
+{
+    jsonw_string(v->j, f, v->c->group->group->name);
+}
+
+static void put_program(const struct view *v, const char *f)
+{
+    jsonw_string(v->j, f, v->p->program->section);
+}
+
+static void put_state(const struct view *v, const char *f)
+{
+    jsonw_int(v->j, f, v->p->state);
+}
+
+static void put_statename(const struct view *v, const char *f)
+{
+    jsonw_string(v->j, f, process_state_name(v->p->state));
+}
+
+static void put_pid(const struct view *v, const char *f)
+{
+    jsonw_int(v->j, f, v->p->pid);
+}
+
+static void put_start(const struct view *v, const char *f)
+{
+    jsonw_seconds(v->j, f, v->p->started_wall);
+}
+
+static void put_stop(const struct view *v, const char *f)
+{
+    jsonw_seconds(v->j, f, v->p->stopped_wall);
+}
+
+static void put_now(const struct view *v, const char *f)
+{
+    jsonw_seconds(v->j, f, v->wall);
+}
+
+static void put_description(const struct view *v, const char *f)
+{
+    char text[1024];
+    present_description(v->c, v->wall, text, sizeof(text));
+    jsonw_string(v->j, f, text);
+}
+
+static void put_comment(const struct view *v, const char *f)
+{
+    jsonw_string(v->j, f, v->p->program->description);
+}
+
+static void put_uptime(const struct view *v, const char *f)
+{
+    jsonw_seconds(v->j, f, v->p->pid != 0 ? usec_sub(v->wall, v->p->started_wall) : 0);
+}
+
+static void put_ready(const struct view *v, const char *f)
+{
+    jsonw_bool(v->j, f, v->p->state == PROCESS_RUNNING);
+}
+
+static void put_exit(const struct view *v, const char *f)
+{
+    const struct exit_cause *cause = &v->p->cause;
+    char name[16];
+    if (cause->kind == EXIT_NONE || cause->kind == EXIT_SPAWN) {
+        jsonw_null(v->j, f);
+        return;
+    }
+    jsonw_object(v->j, f);
+    if (cause->kind == EXIT_STATUS)
+        jsonw_int(v->j, "status", cause->value);
+    else
+        jsonw_null(v->j, "status");
+    jsonw_string(v->j, "signal", cause->kind == EXIT_SIGNAL ? exit_signal_name(cause->value, name) : NULL);
+    jsonw_bool(v->j, "core", cause->core);
+    jsonw_bool(v->j, "expected", exit_cause_expected(cause, v->p->program));
+    jsonw_seconds(v->j, "at", v->p->stopped_wall);
+    jsonw_object(v->j, "rusage");
+    jsonw_seconds(v->j, "utime", (usec_t)v->c->cpu_user_ms * USEC_PER_MSEC);
+    jsonw_seconds(v->j, "stime", (usec_t)v->c->cpu_system_ms * USEC_PER_MSEC);
+    jsonw_int(v->j, "maxrss", (int64_t)v->c->maxrss_kib * 1024);
+    jsonw_object_end(v->j);
+    jsonw_object_end(v->j);
+}
+
+/* the number that supervisord's clients know: -1 for a death by signal */
+static void put_exitstatus(const struct view *v, const char *f)
+{
+    const struct exit_cause *cause = &v->p->cause;
+    jsonw_int(v->j, f, cause->kind == EXIT_STATUS ? cause->value : cause->kind == EXIT_NONE ? 0 : -1);
+}
+
+static void put_spawnerr(const struct view *v, const char *f)
+{
+    const struct exit_cause *cause = &v->p->cause;
+    char message[512];
+    if (cause->kind != EXIT_SPAWN) {
+        jsonw_null(v->j, f);
+        return;
+    }
+    process_spawnerr(v->p, message, sizeof(message));
+    jsonw_object(v->j, f);
+    jsonw_string(v->j, "stage", spawn_stage_name(cause->stage));
+    jsonw_string(v->j, "code", strerrorname_np(cause->value) ?: "EIO");
+    jsonw_string(v->j, "path", v->p->program->command);
+    jsonw_string(v->j, "message", v->c->detail != NULL ? v->c->detail : message);
+    jsonw_object_end(v->j);
+}
+
+static void put_restarts(const struct view *v, const char *f)
+{
+    jsonw_int(v->j, f, v->p->restarts);
+}
+
+static void put_tries(const struct view *v, const char *f)
+{
+    jsonw_int(v->j, f, v->p->tries);
+}
+
+/* Deadlines are monotonic inside, the wall clock's outside. */
+static void put_next_start(const struct view *v, const char *f)
+{
+    const struct process *p = v->p;
+    struct timespec ts;
+    if (p->deadline == 0 || (p->state != PROCESS_BACKOFF && p->state != PROCESS_EXITED)) {
+        jsonw_null(v->j, f);
+        return;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    usec_t now = (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
+    jsonw_seconds(v->j, f, v->wall + usec_sub(p->deadline, now));
+}
+
+static void put_stdout_logfile(const struct view *v, const char *f)
+{
+    jsonw_string(v->j, f, child_log_path(v->c, 1));
+}
+
+static void put_stderr_logfile(const struct view *v, const char *f)
+{
+    jsonw_string(v->j, f, child_log_path(v->c, 2));
+}
+
+static void put_wanted(const struct view *v, const char *f)
+{
+    jsonw_bool(v->j, f, v->p->wanted);
+}
+
+static const struct {
+    const char *name;
+    void (*put)(const struct view *v, const char *name);
+} fields[] = {
+    { "name", put_name },
+    { "group", put_group },
+    { "state", put_state },
+    { "statename", put_statename },
+    { "pid", put_pid },
+    { "start", put_start },
+    { "stop", put_stop },
+    { "now", put_now },
+    { "description", put_description },
+    { "uptime", put_uptime },
+    { "ready", put_ready },
+    { "wanted", put_wanted },
+    { "exit", put_exit },
+    { "exitstatus", put_exitstatus },
+    { "spawnerr", put_spawnerr },
+    { "restarts", put_restarts },
+    { "tries", put_tries },
+    { "next_start", put_next_start },
+    { "stdout_logfile", put_stdout_logfile },
+    { "stderr_logfile", put_stderr_logfile },
+    { "program", put_program },
+    { "comment", put_comment },
+};
+
+uint64_t present_fields(const char *list)
+{
+    uint64_t mask = 0;
+    if (list == NULL || *list == '\0')
+        return UINT64_MAX;
+    while (*list != '\0') {
+        size_t length = strcspn(list, ",");
+        for (size_t i = 0; i < ELEMENTS(fields); i++)
+            if (strlen(fields[i].name) == length && memcmp(fields[i].name, list, length) == 0)
+                mask |= 1ULL << i;
+        list += length + (list[length] == ',');
+    }
+    return mask;
+}
+
+void present_process(struct jsonw *j, const char *name, const struct child *c, uint64_t mask, usec_t wall)
+{
+    struct view v = { .j = j, .c = c, .p = &c->process, .wall = wall };
+    jsonw_object(j, name);
+    for (size_t i = 0; i < ELEMENTS(fields); i++)
+        if ((mask >> i & 1) != 0)
+            fields[i].put(&v, fields[i].name);
+    jsonw_object_end(j);
+}

@@ -1,0 +1,19 @@
+/* present.h - a process as JSON and as words. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "supervisor/child.h"
+#include "wire/jsonw.h"
+
+/* Bits of fields; UINT64_MAX is all.  `list` is a comma list of names; unknown
+ * ones are passed over. */
+uint64_t present_fields(const char *list);
+void present_process(struct jsonw *j, const char *name, const struct child *c, uint64_t fields, usec_t wall);
+
+/* supervisord's third column of `status`. */
+void present_description(const struct child *c, usec_t wall, char *buf, size_t size);
+usec_t present_now(void); /* wall clock */
+/* "2026-01-31 23:59:59", local time */
+void present_time(usec_t wall, char buf[32]);
