@@ -1,0 +1,230 @@
+/* ask.c - see ask.h.
+ *
+ * The daemon on the other side may be an impostor: the body is bounded by
+ * reply.h, and its JSON is looked over before jansson builds a tree of it, since
+ * a tree of "{},{},..." takes a hundred times the bytes of its text. */
+#include "ctl/ask.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "ctl/names.h"
+
+#define ASK_VALUES_MAX 1000000
+
+void ask_encode(struct buf *path, const char *text)
+{
+    for (const unsigned char *s = (const unsigned char *)text; *s != '\0'; s++) {
+        bool plain = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
+                     strchr("-_.~:*", *s) != NULL;
+        if (plain)
+            buf_putc(path, (char)*s);
+        else
+            buf_printf(path, "%%%02X", *s);
+    }
+}
+
+void ask_path(struct buf *path, const char *prefix, const char *name, const char *suffix)
+{
+    buf_puts(path, prefix);
+    ask_encode(path, name);
+    buf_puts(path, suffix);
+}
+
+json_t *ask_parse(const char *text, size_t len)
+{
+    size_t values = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '"')
+            in_string = !in_string;
+        else if (in_string)
+            i += text[i] == '\\';
+        else if (text[i] == ',' || text[i] == '{' || text[i] == '[')
+            values++;
+    }
+    if (values > ASK_VALUES_MAX)
+        return NULL;
+    return json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+}
+
+const char *ask_string(const json_t *object, const char *key, const char *otherwise)
+{
+    const char *s = json_string_value(json_object_get(object, key));
+    return s != NULL ? s : otherwise;
+}
+
+long long ask_integer(const json_t *object, const char *key, long long otherwise)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
+bool ask_true(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+void answer_done(struct answer *a)
+{
+    buf_done(&a->body);
+    json_decref(a->json);
+    a->json = NULL;
+    a->error = NULL;
+}
+
+const char *answer_fault(const struct answer *a)
+{
+    return ask_string(a->error, "fault", "");
+}
+
+const char *answer_message(const struct answer *a)
+{
+    return ask_string(a->error, "message", "");
+}
+
+void answer_complain(struct ctl *c, const struct answer *a, const char *what)
+{
+    const char *detail = ask_string(a->error, "detail", NULL);
+    const char *message = answer_message(a);
+    if (c->json && a->json != NULL)
+        ctl_print_json(c, a->json);
+    if (*message != '\0')
+        ctl_note(c, "%s: %s%s%s", what, message, detail != NULL ? ": " : "", detail != NULL ? detail : "");
+    else
+        ctl_note(c, "%s: %s answers with HTTP status %d", what, c->endpoint.url, a->status);
+    ctl_status(c, CTL_GENERIC);
+}
+
+static int ask_nonsense(struct ctl *c)
+{
+    ctl_note(c, "%s: the answer is not JSON as droverd writes it", c->endpoint.url);
+    ctl_status(c, CTL_GENERIC);
+    return -EPROTO;
+}
+
+json_t *answer_list(struct ctl *c, const struct answer *a, const char *key)
+{
+    json_t *list = json_object_get(a->json, key);
+    if (json_is_array(list))
+        return list;
+    ask_nonsense(c);
+    return NULL;
+}
+
+/* Reads the answer's JSON; a refusal must have its error object. */
+static int ask_understand(struct ctl *c, unsigned flags, struct answer *a)
+{
+    if (a->status == 200 && (flags & ASK_RAW))
+        return 0;
+    a->json = ask_parse(a->body.data != NULL ? a->body.data : "", a->body.len);
+    if (!json_is_object(a->json) && a->status == 200)
+        return ask_nonsense(c);
+    const json_t *error = json_object_get(a->json, "error");
+    a->error = a->status != 200 && json_is_object(error) ? error : NULL;
+    return 0;
+}
+
+static int ask_once(struct ctl *c, const struct client_request *q, unsigned flags, reply_sink sink, void *arg, struct answer *ret)
+{
+    struct reply r;
+    reply_init(&r, sink, arg);
+    int e = client_call(c->client, q, &r);
+    if (e < 0) {
+        reply_done(&r);
+        ctl_connection_failed(c, e);
+        return e;
+    }
+    *ret = (struct answer){ .status = r.status, .size = r.size, .body = r.body };
+    r.body = BUF_INIT(0);
+    reply_done(&r);
+    e = ask_understand(c, flags, ret);
+    if (e < 0)
+        answer_done(ret);
+    return e;
+}
+
+/* 401: true when there are new credentials to try. */
+static bool ask_credentials(struct ctl *c)
+{
+    ctl_fail(c, "Server requires authentication");
+    if (!c->interactive || !c->terminal) {
+        ctl_status(c, CTL_GENERIC);
+        return false;
+    }
+    _cleanup_free_ char *username = ctl_read_line(c, "Username:");
+    _cleanup_free_ char *password = username != NULL ? ctl_read_password("Password:") : NULL;
+    if (username == NULL || password == NULL)
+        return false;
+    free(c->endpoint.username);
+    free(c->endpoint.password);
+    c->endpoint.username = TAKE_PTR(username);
+    c->endpoint.password = TAKE_PTR(password);
+    return true;
+}
+
+static int ask_request(struct ctl *c, const struct client_request *q, unsigned flags, reply_sink sink, void *arg, struct answer *ret)
+{
+    for (;;) {
+        int e = ask_once(c, q, flags, sink, arg, ret);
+        if (e < 0 || ret->status != 401)
+            return e;
+        answer_done(ret);
+        if (!ask_credentials(c))
+            return -EACCES;
+    }
+}
+
+int ask(struct ctl *c, const char *method, const char *path, const char *body, unsigned flags, struct answer *ret)
+{
+    struct client_request q = {
+        .method = method,
+        .path = path,
+        .body = body,
+        .len = body != NULL ? strlen(body) : 0,
+        .patience = CLIENT_PATIENCE,
+    };
+    if (flags & ASK_WAIT) /* the daemon itself watches --wait=DURATION */
+        q.patience = c->wait > 0 ? usec_add((usec_t)(c->wait * USEC_PER_SEC), CLIENT_PATIENCE) : USEC_INFINITY;
+    return ask_request(c, &q, flags, NULL, NULL, ret);
+}
+
+int ask_raw(struct ctl *c, const struct client_request *q, struct answer *ret)
+{
+    return ask_request(c, q, 0, NULL, NULL, ret);
+}
+
+int ask_stream(struct ctl *c, const char *path, bool endless, reply_sink sink, void *arg, struct answer *ret)
+{
+    struct client_request q = { .method = "GET", .path = path, .patience = CLIENT_PATIENCE, .endless = endless };
+    return ask_request(c, &q, ASK_RAW, sink, arg, ret);
+}
+
+int ask_processes(struct ctl *c, const char *name, const char *fields, int unknown, json_t *all)
+{
+    _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
+    buf_puts(&path, "/v1/processes?");
+    if (fields != NULL)
+        buf_printf(&path, "fields=%s&", fields);
+    if (name != NULL)
+        ask_path(&path, "match=", name, "");
+    _cleanup_answer_ struct answer a = { 0 };
+    int e = path.error < 0 ? path.error : ask(c, "GET", path.data, NULL, 0, &a);
+    if (e < 0)
+        return e;
+    json_t *list = a.status == 200 ? answer_list(c, &a, "processes") : NULL;
+    if (a.status == 200 && list == NULL)
+        return -EPROTO;
+    if (a.status == 200 && (name == NULL || json_array_size(list) > 0)) {
+        json_array_extend(all, list);
+    } else if (name != NULL && (a.status == 200 || strcmp(answer_fault(&a), "BAD_NAME") == 0)) {
+        ctl_fail(c, name_is_group(name) ? "%.*s: ERROR (no such group)" : "%.*s: ERROR (no such process)",
+                 (int)name_shown_length(name), name);
+        ctl_status(c, unknown);
+    } else {
+        answer_complain(c, &a, name != NULL ? name : c->command->name);
+        return -EPROTO;
+    }
+    return 0;
+}

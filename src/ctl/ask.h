@@ -1,0 +1,57 @@
+/* ask.h - one question to the daemon, and its answer as JSON. */
+#pragma once
+
+#include "ctl/ctl.h"
+
+struct answer {
+    int status;          /* of HTTP */
+    int64_t size;        /* of the log that was asked for, or -1 */
+    struct buf body;     /* as it came */
+    json_t *json;        /* NULL when ASK_RAW or a stream */
+    const json_t *error; /* the "error" object of a refusal, or NULL */
+};
+
+enum ask_flags {
+    ASK_RAW = 1 << 0,  /* do not parse an answer 200 */
+    ASK_WAIT = 1 << 1, /* the daemon answers when it is done: no limit */
+};
+
+/* A path that names a process: prefix, percent-encoded name, suffix. */
+void ask_path(struct buf *path, const char *prefix, const char *name, const char *suffix);
+void ask_encode(struct buf *path, const char *text);
+
+/* 0: there is an answer, good or bad.  Negative: there is none or it is not to be
+ * read, and the user was told. */
+int ask(struct ctl *c, const char *method, const char *path, const char *body, unsigned flags, struct answer *ret);
+
+/* The same for bytes that are no text. */
+int ask_raw(struct ctl *c, const struct client_request *q, struct answer *ret);
+
+/* The same with the body of a 200 going to `sink`; endless: see client.h. */
+int ask_stream(struct ctl *c, const char *path, bool endless, reply_sink sink, void *arg, struct answer *ret);
+
+/* Adds the processes that `name` (NULL: all) means to the array `all`; fields as
+ * in the interface, NULL for everything.  A name that means none is told to the
+ * user, and ends with `unknown`; only a negative result is a reason to stop. */
+int ask_processes(struct ctl *c, const char *name, const char *fields, int unknown, json_t *all);
+
+void answer_done(struct answer *a);
+#define _cleanup_answer_ __attribute__((cleanup(answer_done)))
+
+/* "" when the answer is no refusal or has no such string. */
+const char *answer_fault(const struct answer *a);
+const char *answer_message(const struct answer *a);
+
+/* The list `key` of an answer 200; without one the user is told, and it is NULL. */
+json_t *answer_list(struct ctl *c, const struct answer *a, const char *key);
+
+/* For refusals that the verb has no own words for: stderr and exit status 1. */
+void answer_complain(struct ctl *c, const struct answer *a, const char *what);
+
+/* Strings and numbers of an object that may be anything. */
+const char *ask_string(const json_t *object, const char *key, const char *otherwise);
+long long ask_integer(const json_t *object, const char *key, long long otherwise);
+bool ask_true(const json_t *object, const char *key);
+
+/* Parses with limits on how much memory the tree may take; NULL when it is not JSON or too much. */
+json_t *ask_parse(const char *text, size_t len);

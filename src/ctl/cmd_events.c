@@ -1,0 +1,78 @@
+/* cmd_events.c - `events`: what happened to processes, one JSON object a line. */
+#include "ctl/ask.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "ctl/render.h"
+
+static void events_run(struct ctl *c, const struct ctl_words *words);
+
+const struct ctl_command ctl_cmd_events = {
+    .name = "events",
+    .args = "[-f] [--since N] [NAME...]",
+    .summary = "shows what happened to processes, one JSON object a line",
+    .help = "    the daemon keeps the last 4096 events; --since N shows those after number N\n"
+            "    -f goes on with what happens, until Ctrl-C\n",
+    .flags = CTL_UPCHECK | CTL_PROCESSES,
+    .fn = events_run,
+};
+
+static int events_sink(void *arg, const char *data, size_t len)
+{
+    render_bytes(arg, data, len);
+    return fflush(stdout) != 0 ? -EPIPE : 0;
+}
+
+/* The words become the query; false when one of them is wrong. */
+static bool events_query(struct ctl *c, const struct ctl_words *words, struct buf *query, bool *follow)
+{
+    for (size_t i = 0; i < words->n; i++) {
+        const char *word = words->list[i], *since = NULL;
+        int64_t n;
+        if (strcmp(word, "-f") == 0) {
+            *follow = true;
+            continue;
+        }
+        if (strncmp(word, "--since", 7) == 0)
+            since = word[7] == '=' ? word + 8 : i + 1 < words->n ? words->list[++i] : "";
+        if (since != NULL && parse_int(since, &n) == 0 && n >= 0) {
+            buf_printf(query, "&since=%lld", (long long)n);
+        } else if (since != NULL || *word == '-') {
+            ctl_usage(c, CTL_INVALID_ARGS, "Error: bad argument %s", since != NULL ? since : word);
+            return false;
+        } else if (strcmp(word, "all") != 0) {
+            ask_path(query, "&match=", word, "");
+        }
+    }
+    return query->error == 0;
+}
+
+static void events_run(struct ctl *c, const struct ctl_words *words)
+{
+    _cleanup_buf_ struct buf query = BUF_INIT(CTL_LINE_LIMIT), path = BUF_INIT(CTL_LINE_LIMIT);
+    bool follow = false;
+    if (!events_query(c, words, &query, &follow))
+        return;
+    buf_printf(&path, "/v1/events?follow=%d%s", follow, query.data != NULL ? query.data : "");
+    if (path.error < 0)
+        return;
+    if (follow)
+        ctl_catch_interrupt(c);
+    struct render render;
+    render_init(&render, stdout, c->terminal);
+    _cleanup_answer_ struct answer a = { 0 };
+    int e = ask_stream(c, path.data, follow, events_sink, &render, &a);
+    render_end(&render);
+    if (e == -EINTR && follow)
+        ctl_status(c, CTL_OK);
+    else if (e == 0 && strcmp(answer_fault(&a), "BAD_NAME") == 0)
+        ctl_fail(c, "%s: ERROR (%s)", ask_string(a.error, "name", "events"), answer_message(&a));
+    else if (e == 0 && a.status != 200)
+        answer_complain(c, &a, "events");
+    else if (e == 0 && follow)
+        ctl_note(c, "%s: the daemon has ended the stream", c->endpoint.url);
+    if (e == 0 && (a.status != 200 || follow))
+        ctl_status(c, strcmp(answer_fault(&a), "BAD_NAME") == 0 ? CTL_STATUS_UNKNOWN : CTL_GENERIC);
+}

@@ -1,0 +1,276 @@
+/* cmd_logs.c - `logs`: what several processes print, both streams, line by line.
+ *
+ * First the last lines of each log, then, with -f, one connection a stream from
+ * exactly the byte where the first reading ended, so that no line is lost or
+ * shown twice.  Lines are put out whole: those of two processes never mix. */
+#include "ctl/ask.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/parse.h"
+#include "ctl/follow.h"
+#include "ctl/lines.h"
+#include "ctl/render.h"
+
+static void logs_run(struct ctl *c, const struct ctl_words *words);
+
+const struct ctl_command ctl_cmd_logs = {
+    .name = "logs",
+    .args = "[-f] [-n LINES] NAME...",
+    .summary = "shows the last lines of what processes print, stdout and stderr",
+    .help = "    -n LINES of each stream, 10 when it is not given\n"
+            "    -f goes on with what comes, until Ctrl-C\n"
+            "    a line of stderr has ! in place of |\n",
+    .flags = CTL_UPCHECK | CTL_PROCESSES,
+    .fn = logs_run,
+};
+
+#define LOGS_LINES 10
+#define LOGS_CHUNK (16 * 1024)
+#define LOGS_CHUNK_MAX (8 * 1024 * 1024)
+
+struct logs_stream {
+    struct ctl *ctl;
+    const struct logs_process *process;
+    bool is_stderr;
+    bool exists;
+    int64_t next; /* where to go on */
+    struct lines lines;
+};
+
+struct logs_process {
+    char *name;
+    unsigned colour;
+    int width; /* of the widest name */
+    struct logs_stream streams[2];
+};
+
+struct logs {
+    struct ctl *ctl;
+    bool follow;
+    int64_t n_lines;
+    struct logs_process *processes;
+    size_t n;
+};
+
+static void logs_json(struct logs_stream *s, const char *line, size_t len)
+{
+    json_t *text = json_stringn(line, len);
+    const char *key = "line";
+    if (text == NULL) {
+        _cleanup_buf_ struct buf encoded = BUF_INIT(2 * LINES_MAX);
+        client_base64(&encoded, line, len);
+        text = json_string(encoded.data != NULL ? encoded.data : "");
+        key = "line_base64";
+    }
+    json_t *object = json_pack("{s:s, s:s, s:o}", "process", s->process->name, "stream", s->is_stderr ? "stderr" : "stdout",
+                               key, text);
+    ctl_print_json(s->ctl, object);
+    json_decref(object);
+}
+
+static void logs_line(void *arg, const char *line, size_t len)
+{
+    static const unsigned colours[] = { 36, 33, 32, 35, 34, 31 };
+    struct logs_stream *s = arg;
+    const struct logs_process *p = s->process;
+    if (s->ctl->json) {
+        logs_json(s, line, len);
+        return;
+    }
+    bool terminal = s->ctl->terminal;
+    if (terminal)
+        printf("\033[%um", colours[p->colour % ELEMENTS(colours)]);
+    render_text(stdout, terminal, p->name, strlen(p->name));
+    int pad = p->width - (int)render_width(p->name);
+    printf("%*s%s %c ", pad > 0 ? pad : 0, "", terminal ? "\033[0m" : "", s->is_stderr ? '!' : '|');
+    if (terminal && len > 0 && line[len - 1] == '\r')
+        len--;
+    render_text(stdout, terminal, line, len);
+    putc('\n', stdout);
+}
+
+static int logs_sink(void *arg, const char *data, size_t len)
+{
+    return lines_add(arg, data, len);
+}
+
+static int logs_keep(void *arg, const char *data, size_t len)
+{
+    return buf_add(arg, data, len);
+}
+
+static int logs_path(struct buf *path, const struct logs_stream *s, int64_t offset, bool follow)
+{
+    ask_path(path, "/v1/processes/", s->process->name, "/log?stream=");
+    buf_printf(path, "%s&offset=%lld&length=0%s", s->is_stderr ? "stderr" : "stdout", (long long)offset,
+               follow ? "&follow=1" : "");
+    return path->error;
+}
+
+/* Where the last `lines` lines begin, or (size_t)-1 when `data` may not hold them all. */
+static size_t logs_find(const char *data, size_t len, int64_t lines, bool whole)
+{
+    size_t i = len;
+    if (i > 0 && data[i - 1] == '\n')
+        i--;
+    for (; i > 0; i--)
+        if (data[i - 1] == '\n' && --lines == 0)
+            return i;
+    return whole ? 0 : (size_t)-1;
+}
+
+/* Reads the last `bytes` and shows the last lines of them: 1 done, 0 more bytes are needed. */
+static int logs_try(struct logs *l, struct logs_stream *s, int64_t bytes)
+{
+    _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT), data = BUF_INIT(2 * LOGS_CHUNK_MAX);
+    _cleanup_answer_ struct answer a = { 0 };
+    int e = logs_path(&path, s, -bytes, false);
+    if (e == 0)
+        e = ask_stream(l->ctl, path.data, false, logs_keep, &data, &a);
+    if (e < 0)
+        return e;
+    s->exists = a.status == 200;
+    if (a.status != 200) {
+        if (strcmp(answer_fault(&a), "NO_FILE") != 0)
+            answer_complain(l->ctl, &a, s->process->name);
+        return 1;
+    }
+    int64_t start = a.size > bytes ? a.size - bytes : 0;
+    size_t from = l->n_lines > 0 ? logs_find(data.data, data.len, l->n_lines, start == 0 || bytes >= LOGS_CHUNK_MAX) : data.len;
+    if (from == (size_t)-1)
+        return 0;
+    s->next = start + (int64_t)data.len;
+    if (data.len > from)
+        e = lines_add(&s->lines, data.data + from, data.len - from);
+    return e < 0 ? e : 1;
+}
+
+static int logs_last(struct logs *l, struct logs_stream *s)
+{
+    int e = 0;
+    for (int64_t bytes = LOGS_CHUNK; e == 0; bytes *= 8)
+        e = logs_try(l, s, bytes < LOGS_CHUNK_MAX ? bytes : LOGS_CHUNK_MAX);
+    return e;
+}
+
+static void logs_follow(struct logs *l)
+{
+    struct follow *f = calloc(1, sizeof(*f));
+    if (f == NULL)
+        return;
+    f->ctl = l->ctl;
+    ctl_catch_interrupt(l->ctl);
+    int e = 0;
+    for (size_t i = 0; i < l->n && e == 0; i++)
+        for (size_t k = 0; k < 2 && e == 0; k++) {
+            struct logs_stream *s = &l->processes[i].streams[k];
+            _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
+            if (s->exists && logs_path(&path, s, s->next, true) == 0)
+                e = follow_add(f, path.data, logs_sink, &s->lines);
+        }
+    fflush(stdout);
+    if (e == 0)
+        e = follow_run(f, -1, NULL, NULL);
+    if (e == 0 && f->n > 0) {
+        ctl_note(l->ctl, "%s: the daemon has ended the streams", l->ctl->endpoint.url);
+        ctl_status(l->ctl, CTL_GENERIC);
+    }
+    follow_done(f);
+    free(f);
+}
+
+static void logs_free(struct logs *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        for (size_t k = 0; k < 2; k++)
+            lines_end(&l->processes[i].streams[k].lines);
+        free(l->processes[i].name);
+    }
+    free(l->processes);
+}
+
+static int logs_prepare(struct logs *l, const json_t *list)
+{
+    size_t i, width = 0;
+    const json_t *p;
+    l->processes = calloc(json_array_size(list) + 1, sizeof(*l->processes));
+    if (l->processes == NULL)
+        return -ENOMEM;
+    json_array_foreach (list, i, p) {
+        struct logs_process *lp = &l->processes[l->n];
+        _cleanup_buf_ struct buf name = BUF_INIT(CTL_LINE_LIMIT);
+        lp->name = strdup(ctl_namespec(&name, ask_string(p, "group", ""), ask_string(p, "name", "")));
+        if (lp->name == NULL)
+            return -ENOMEM;
+        lp->colour = (unsigned)l->n++;
+        if (render_width(lp->name) > width)
+            width = render_width(lp->name);
+        for (size_t k = 0; k < 2; k++) {
+            lp->streams[k] = (struct logs_stream){ .ctl = l->ctl, .process = lp, .is_stderr = k == 1 };
+            lines_init(&lp->streams[k].lines, logs_line, &lp->streams[k]);
+        }
+    }
+    for (i = 0; i < l->n; i++)
+        l->processes[i].width = (int)(width < 1024 ? width : 1024);
+    return 0;
+}
+
+static void logs_show(struct logs *l, const json_t *list)
+{
+    int e = logs_prepare(l, list);
+    if (e == 0 && l->follow && 2 * l->n > FOLLOW_MAX) {
+        ctl_note(l->ctl, "logs: %zu processes are too many to follow at once; at most %d", l->n, FOLLOW_MAX / 2);
+        ctl_status(l->ctl, CTL_GENERIC);
+        e = -E2BIG;
+    }
+    for (size_t i = 0; i < l->n && e >= 0; i++)
+        for (size_t k = 0; k < 2 && e >= 0; k++) {
+            e = logs_last(l, &l->processes[i].streams[k]);
+            if (!l->follow)
+                lines_end(&l->processes[i].streams[k].lines);
+        }
+    if (e >= 0 && l->follow)
+        logs_follow(l);
+    logs_free(l);
+}
+
+/* -f, -n LINES, -nLINES; false and a message for another option. */
+static bool logs_option(struct logs *l, const struct ctl_words *words, size_t *i)
+{
+    const char *word = words->list[*i], *lines = NULL;
+    if (strcmp(word, "-f") == 0) {
+        l->follow = true;
+        return true;
+    }
+    if (word[1] == 'n')
+        lines = word[2] != '\0' ? word + 2 : *i + 1 < words->n ? words->list[++*i] : "";
+    if (lines != NULL && parse_int(lines, &l->n_lines) == 0 && l->n_lines >= 0)
+        return true;
+    ctl_usage(l->ctl, CTL_INVALID_ARGS, "Error: bad argument %s", word);
+    return false;
+}
+
+static void logs_run(struct ctl *c, const struct ctl_words *words)
+{
+    struct logs l = { .ctl = c, .n_lines = LOGS_LINES };
+    json_t *list = json_array();
+    size_t names = 0;
+    int e = 0;
+    for (size_t i = 0; i < words->n && e >= 0; i++) {
+        const char *word = words->list[i];
+        if (*word == '-') {
+            e = logs_option(&l, words, &i) ? 0 : -EINVAL;
+            continue;
+        }
+        names++;
+        e = ask_processes(c, strcmp(word, "all") == 0 ? NULL : word, "name,group", CTL_STATUS_UNKNOWN, list);
+    }
+    if (e >= 0 && names == 0)
+        ctl_usage(c, CTL_INVALID_ARGS, "Error: logs requires a process name");
+    else if (e >= 0)
+        logs_show(&l, list);
+    json_decref(list);
+}

@@ -1,0 +1,494 @@
+/* daemon.c - droverd at work.
+ *
+ * Owns the loop, the supervisor, the control server, the listening sockets, the
+ * lock and the pidfile, for as long as the program runs.  Everything that can be
+ * refused (lock, sockets, user, log) is refused before it goes to the background,
+ * so that the one who started it hears of it. */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "control/control.h"
+#include "control/listen.h"
+#include "daemon/notify.h"
+#include "daemon/state_dir.h"
+#include "os/autolog.h"
+#include "os/daemonize.h"
+#include "os/lockfile.h"
+#include "os/world.h"
+#include "supervisor/reload.h"
+
+#define LAST_WORDS (2 * USEC_PER_SEC) /* for answers still being written at the end */
+
+struct droverd {
+    const struct options *options;
+    const char *path;
+    struct config *config; /* as the daemon itself runs by */
+    struct loop *loop;
+    struct supervisor *supervisor;
+    struct control *control;
+    struct listeners listeners;
+    struct notifier *notifier;
+    struct loop_event signals[6];
+    struct loop_event end_timer;
+    struct event_subscriber exit_with;
+    char *lock_path;
+    int lock_fd;
+    struct rlimit nofile;
+    bool ending;
+    int exit_status;
+};
+
+int daemon_load(const struct options *o, const char *path, struct config **ret, struct diagnostics *d)
+{
+    struct world world;
+    int r = world_open(&world);
+    if (r < 0)
+        return r;
+    r = config_load_with(&world.config_world, path, o->overrides, ret, d);
+    world_close(&world);
+    return r;
+}
+
+/* -- reload ------------------------------------------------------------------- */
+
+static int load_again(struct config **ret, struct diagnostics *d, void *arg)
+{
+    struct droverd *dd = arg;
+    return daemon_load(dd->options, dd->path, ret, d);
+}
+
+static struct config *load_logged(struct droverd *dd)
+{
+    _cleanup_(diagnostics_clear) struct diagnostics d = { 0 };
+    struct config *config = NULL;
+    int r = load_again(&config, &d, dd);
+    for (size_t i = 0; i < d.n; i++)
+        log_write(d.list[i].level == DIAGNOSTIC_ERROR     ? LOG_LEVEL_ERROR
+                  : d.list[i].level == DIAGNOSTIC_WARNING ? LOG_LEVEL_WARN
+                                                          : LOG_LEVEL_INFO,
+                  "%s", d.list[i].text);
+    if (r < 0)
+        log_error("the configuration was not reloaded: %s", d.n_errors > 0 ? "see above" : strerror(-r));
+    return r < 0 ? NULL : config;
+}
+
+static void open_log(const struct config *config)
+{
+    const struct config_daemon *d = &config->daemon;
+    struct log_options o = { .path = d->logfile,
+                             .ident = d->identifier,
+                             .level = (enum log_level)d->loglevel,
+                             .max_bytes = d->logfile_maxbytes,
+                             .backups = d->logfile_backups,
+                             .echo = d->nodaemon && !d->silent };
+    int r = log_open(&o);
+    if (r < 0)
+        log_error("cannot open the log %s: %s", d->logfile, strerror(-r));
+}
+
+static void on_updated(const struct update_row *rows, size_t n, void *arg)
+{
+    (void)rows;
+    struct droverd *dd = arg;
+    log_info("reloaded: %zu process group%s changed", n, n == 1 ? "" : "s");
+    notifier_ready(dd->notifier);
+}
+
+/* In a native file HUP means reread and update. */
+static void reload_in_place(struct droverd *dd, struct config *config)
+{
+    notifier_reloading(dd->notifier);
+    int r = reload_adopt(dd->supervisor, config);
+    if (r == 0)
+        r = reload_update(dd->supervisor, NULL, 0, on_updated, dd, NULL);
+    if (r < 0) {
+        log_error("the configuration was not reloaded: %s", r == -EBUSY ? "an update is under way" : strerror(-r));
+        notifier_ready(dd->notifier);
+    }
+}
+
+static void reload(void *arg)
+{
+    struct droverd *dd = arg;
+    if (dd->supervisor->state != SUPERVISOR_RUNNING) {
+        log_warn("ignored a request to reload: the daemon is ending");
+        return;
+    }
+    struct config *config = load_logged(dd);
+    if (config == NULL)
+        return;
+    if (config->kind == CONFIG_NATIVE) {
+        reload_in_place(dd, config);
+    } else { /* as supervisord: all down, then all anew; on_all_stopped() goes on */
+        notifier_reloading(dd->notifier);
+        supervisor_shutdown(dd->supervisor, SUPERVISOR_RESTARTING);
+    }
+    config_unref(config);
+}
+
+/* Sockets that the new configuration has in another way are opened first; when
+ * that fails the old ones stay. */
+static bool same_servers(const struct config *a, const struct config *b)
+{
+    if (a->n_servers != b->n_servers)
+        return false;
+    for (size_t i = 0; i < a->n_servers; i++) {
+        const struct config_server *x = &a->servers[i], *y = &b->servers[i];
+        bool same_place = x->is_unix == y->is_unix &&
+                          (x->is_unix ? strcmp(x->file, y->file) == 0 && x->mode == y->mode &&
+                                            x->owner_uid == y->owner_uid && x->owner_gid == y->owner_gid
+                                      : strcmp(x->host, y->host) == 0 && x->port == y->port);
+        if (!same_place)
+            return false;
+    }
+    return true;
+}
+
+/* The passwords of a listener are the configuration's, so new ones need new
+ * listeners as well. */
+static void serve_anew(struct droverd *dd, struct config *config)
+{
+    char why[512];
+    struct listeners fresh;
+    http_server_close_listeners(dd->control->http);
+    listeners_close(&dd->listeners);
+    int r = listeners_open(config, &fresh, why, sizeof(why));
+    if (r == 0) {
+        dd->listeners = fresh;
+        r = listeners_serve(&dd->listeners, config, dd->control->http);
+    } else {
+        log_error("%s", why);
+    }
+    if (r < 0)
+        log_critical("the daemon cannot be controlled; correct the file and send HUP");
+}
+
+static void restart_all(struct droverd *dd)
+{
+    struct config *config = load_logged(dd);
+    if (config == NULL) /* it could be read a moment ago */
+        config = config_ref(dd->config);
+    supervisor_clear(dd->supervisor);
+    if (!same_servers(dd->config, config) || config != dd->config)
+        serve_anew(dd, config);
+    open_log(config);
+    config_unref(dd->config);
+    dd->config = config;
+    if (!config->daemon.nocleanup)
+        autolog_clean(config->daemon.childlogdir, config->daemon.identifier);
+    log_info("supervision begins anew with pid %d", getpid());
+    int r = supervisor_load(dd->supervisor, config);
+    if (r < 0)
+        log_critical("cannot load the configuration: %s", strerror(-r));
+}
+
+/* -- the end ------------------------------------------------------------------ */
+
+static void on_end(void *arg)
+{
+    struct droverd *dd = arg;
+    loop_stop(dd->loop);
+}
+
+static void look_for_end(void *arg)
+{
+    struct droverd *dd = arg;
+    static unsigned looks;
+    if (http_server_idle(dd->control->http) || ++looks > LAST_WORDS / (20 * USEC_PER_MSEC))
+        on_end(dd);
+    else
+        loop_timer_set(dd->loop, &dd->end_timer, loop_now(dd->loop) + 20 * USEC_PER_MSEC, look_for_end, dd);
+}
+
+static void on_all_stopped(enum supervisor_state state, void *arg)
+{
+    struct droverd *dd = arg;
+    if (state == SUPERVISOR_RESTARTING) {
+        restart_all(dd);
+        return;
+    }
+    if (dd->ending)
+        return;
+    dd->ending = true;
+    http_server_close_listeners(dd->control->http);
+    look_for_end(dd);
+}
+
+static void shut_down(void *arg)
+{
+    struct droverd *dd = arg;
+    notifier_stopping(dd->notifier);
+    supervisor_shutdown(dd->supervisor, SUPERVISOR_SHUTDOWN);
+}
+
+/* exit_with: the daemon ends as that program has. */
+static int status_of(const struct exit_cause *c)
+{
+    switch (c->kind) {
+    case EXIT_STATUS:
+        return c->value;
+    case EXIT_SIGNAL:
+        return 128 + c->value;
+    case EXIT_SPAWN:
+        return c->value == ENOENT ? 127 : 126; /* as shells do */
+    default:
+        return EXIT_FAILURE;
+    }
+}
+
+static void on_event(const struct event *e, void *arg)
+{
+    struct droverd *dd = arg;
+    const char *wanted = dd->config->daemon.exit_with;
+    if (wanted == NULL || e->type != EVENT_STATE || (e->to != PROCESS_EXITED && e->to != PROCESS_FATAL))
+        return;
+    char group[256], name[256];
+    snprintf(group, sizeof(group), "%s", event_name_text(e->name));
+    char *colon = strchr(group, ':');
+    *colon = '\0';
+    snprintf(name, sizeof(name), "%s", colon + 1);
+    struct child *c = supervisor_child(dd->supervisor, group, name);
+    bool meant = strcmp(wanted, event_name_text(e->name)) == 0 ||
+                 (c != NULL && strcmp(wanted, c->process.program->section) == 0);
+    if (!meant || c == NULL || c->process.wanted) /* it is to be started again */
+        return;
+    dd->exit_status = status_of(&c->process.cause);
+    log_info("exit_with: %s has ended; the daemon ends with status %d", event_name_text(e->name), dd->exit_status);
+    shut_down(dd);
+}
+
+/* -- signals ------------------------------------------------------------------ */
+
+static void on_signal(int signal, void *arg)
+{
+    struct droverd *dd = arg;
+    char name[16];
+    exit_signal_name(signal, name);
+    switch (signal) {
+    case SIGHUP:
+        log_warn("received %s indicating restart request", name);
+        reload(dd);
+        break;
+    case SIGUSR2:
+        log_info("received %s indicating log reopen request", name);
+        log_reopen();
+        supervisor_reopen_logs(dd->supervisor);
+        break;
+    default:
+        log_warn("received %s indicating exit request", name);
+        shut_down(dd);
+    }
+}
+
+static int watch_signals(struct droverd *dd)
+{
+    static const int signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2 };
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a log that hits a file size limit is an error of write(2) */
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < ELEMENTS(signals); i++)
+        r = loop_signal_set(dd->loop, &dd->signals[i], signals[i], on_signal, dd);
+    return r;
+}
+
+/* -- the beginning ------------------------------------------------------------ */
+
+static int refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static int refuse(const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    fprintf(stderr, "droverd: ");
+    vfprintf(stderr, format, ap);
+    fprintf(stderr, "\n");
+    va_end(ap);
+    return -EINVAL;
+}
+
+static void raise_limits(struct droverd *dd)
+{
+    const struct config_daemon *d = &dd->config->daemon;
+    struct rlimit nproc;
+    int r = daemonize_raise_limit(RLIMIT_NOFILE, d->minfds, &dd->nofile);
+    if (r < 0)
+        log_warn("minfds=%u is out of reach: only %llu descriptors are allowed here; raise LimitNOFILE or ulimit -n",
+                 d->minfds, (unsigned long long)dd->nofile.rlim_max);
+    r = daemonize_raise_limit(RLIMIT_NPROC, d->minprocs, &nproc);
+    if (r < 0)
+        log_warn("minprocs=%u is out of reach: only %llu processes are allowed here; raise LimitNPROC or ulimit -u",
+                 d->minprocs, (unsigned long long)nproc.rlim_max);
+}
+
+static int become_user(const struct config_daemon *d)
+{
+    if (d->user == NULL) {
+        if (geteuid() == 0)
+            log_warn("running as root, and so do the programs without a user of their own; user=root says that this is "
+                     "meant");
+        return 0;
+    }
+    int r = daemonize_become(d->uid, d->gid, d->user);
+    if (r == -EPERM)
+        return refuse("[%s] user=%s: only root can become another user; start as root, or take the key out",
+                      "supervisord", d->user);
+    return r < 0 ? refuse("cannot become user %s: %s", d->user, strerror(-r)) : 0;
+}
+
+static int take_lock(struct droverd *dd)
+{
+    pid_t holder;
+    int r = state_dir_lock_path(dd->config, &dd->lock_path);
+    if (r < 0)
+        return refuse("cannot make the state directory: %s; set state_dir", strerror(-r));
+    r = lockfile_take(dd->lock_path, &dd->lock_fd, &holder);
+    if (r == -EWOULDBLOCK)
+        return refuse("another droverd (pid %d) runs with this configuration; it holds %s", holder, dd->lock_path);
+    return r < 0 ? refuse("cannot take the lock %s: %s", dd->lock_path, strerror(-r)) : 0;
+}
+
+static int go_to_background(const struct config *config)
+{
+    const struct config_daemon *d = &config->daemon;
+    bool change_directory = d->directory != NULL && (config->kind == CONFIG_NATIVE || !d->nodaemon);
+    if (!d->nodaemon) {
+        int r = daemonize();
+        if (r < 0)
+            return refuse("cannot go to the background: %s", strerror(-r));
+    }
+    if (change_directory && chdir(d->directory) < 0)
+        return refuse("cannot change to %s: %s", d->directory, strerror(errno));
+    umask((mode_t)d->umask);
+    return 0;
+}
+
+/* Everything up to the point where nothing can be refused any more.  The lock
+ * belongs to the open file, so it is still ours behind the fork. */
+static int prepare(struct droverd *dd)
+{
+    char why[512];
+    int r = daemonize_keep_standard_fds();
+    if (r < 0)
+        return refuse("cannot open /dev/null: %s", strerror(-r));
+    daemonize_seal_fds();
+    raise_limits(dd);
+    r = become_user(&dd->config->daemon);
+    if (r == 0)
+        r = take_lock(dd);
+    if (r < 0)
+        return r;
+    r = listeners_open(dd->config, &dd->listeners, why, sizeof(why));
+    if (r < 0)
+        return refuse("%s", why);
+    open_log(dd->config);
+    r = go_to_background(dd->config);
+    if (r < 0)
+        return r;
+    lockfile_update(dd->lock_fd, getpid());
+    r = pidfile_write(dd->config->daemon.pidfile, getpid());
+    if (r < 0)
+        log_error("cannot write the pidfile %s: %s", dd->config->daemon.pidfile, strerror(-r));
+    return 0;
+}
+
+static void on_started(void *arg)
+{
+    struct droverd *dd = arg;
+    notifier_ready(dd->notifier);
+}
+
+static void on_changed(void *arg)
+{
+    struct droverd *dd = arg;
+    notifier_changed(dd->notifier);
+}
+
+static int build(struct droverd *dd)
+{
+    const struct supervisor_options so = { .environ = (const char *const *)environ,
+                                           .nofile = dd->nofile,
+                                           .restore_nofile = true,
+                                           .started = on_started,
+                                           .stopped = on_all_stopped,
+                                           .changed = on_changed,
+                                           .arg = dd };
+    const struct control_hooks hooks = { .load = load_again, .reload = reload, .shutdown = shut_down, .arg = dd };
+    int r = loop_new(&dd->loop);
+    if (r == 0)
+        r = supervisor_new(dd->loop, &so, &dd->supervisor);
+    if (r == 0)
+        r = notifier_new(dd->supervisor, &dd->notifier);
+    if (r == 0)
+        r = control_new(dd->supervisor, &hooks, &dd->control);
+    if (r == 0)
+        r = listeners_serve(&dd->listeners, dd->config, dd->control->http);
+    if (r == 0)
+        r = watch_signals(dd);
+    return r;
+}
+
+static int serve(struct droverd *dd)
+{
+    const struct config_daemon *d = &dd->config->daemon;
+    if (!d->nocleanup)
+        autolog_clean(d->childlogdir, d->identifier);
+    log_info("droverd %s started with pid %d, configuration %s", DROVER_VERSION, getpid(), dd->config->path);
+    events_subscribe(dd->supervisor->events, &dd->exit_with, on_event, dd);
+    struct event e = { .type = EVENT_DAEMON, .text = strdup("started") };
+    events_add(dd->supervisor->events, &e);
+    int r = supervisor_load(dd->supervisor, dd->config);
+    if (r < 0) {
+        log_critical("cannot load the configuration: %s", strerror(-r));
+        return r;
+    }
+    return loop_run(dd->loop);
+}
+
+static void finish(struct droverd *dd)
+{
+    sigset_t all; /* a second TERM must not kill us over what is left to do */
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    if (dd->loop != NULL) {
+        for (size_t i = 0; i < ELEMENTS(dd->signals); i++)
+            loop_signal_clear(&dd->signals[i]);
+        loop_timer_clear(&dd->end_timer);
+    }
+    events_unsubscribe(&dd->exit_with);
+    listeners_close(&dd->listeners);
+    control_free(dd->control);
+    notifier_free(dd->notifier);
+    if (dd->loop != NULL)
+        supervisor_free(dd->supervisor);
+    loop_free(dd->loop);
+    if (dd->lock_fd >= 0) {
+        pidfile_remove(dd->config->daemon.pidfile, getpid());
+        lockfile_release(dd->lock_path, &dd->lock_fd);
+    }
+    free(dd->lock_path);
+    log_close();
+    config_unref(dd->config);
+}
+
+int daemon_run(const struct options *o, const char *path, struct config *config)
+{
+    struct droverd dd = { .options = o, .path = path, .config = config_ref(config), .lock_fd = -1 };
+    int r = prepare(&dd);
+    bool refused = r < 0;
+    if (r == 0)
+        r = build(&dd);
+    if (r == 0)
+        r = serve(&dd);
+    if (r < 0 && !refused)
+        log_critical("the daemon ends: %s", strerror(-r));
+    finish(&dd);
+    return r < 0 ? (refused ? 2 : EXIT_FAILURE) : dd.exit_status;
+}

@@ -1,0 +1,12 @@
+/* daemon.h - droverd at work: from a loaded configuration to the last job's end. */
+#pragma once
+
+#include "config/config.h"
+#include "daemon/options.h"
+
+/* Reads the configuration as this command line asks for it, with the world as it
+ * is.  Diagnostics are the caller's to print. */
+int daemon_load(const struct options *o, const char *path, struct config **ret, struct diagnostics *d);
+
+/* Runs until it is told to end; the exit status of the program. */
+int daemon_run(const struct options *o, const char *path, struct config *config);

@@ -1,0 +1,112 @@
+/* droverd.c - main: what is asked for, and whether the configuration allows it. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "config/print.h"
+#include "daemon/daemon.h"
+#include "daemon/options.h"
+#include "os/world.h"
+#include "wire/config_json.h"
+
+static void print_diagnostics(const struct diagnostics *d, bool infos)
+{
+    static const char *const words[] = { "error", "warning", "info" };
+    for (size_t i = 0; i < d->n; i++)
+        if (infos || d->list[i].level != DIAGNOSTIC_INFO)
+            fprintf(stderr, "droverd: %s: %s\n", words[d->list[i].level], d->list[i].text);
+    if (d->dropped > 0)
+        fprintf(stderr, "droverd: %zu more are not shown\n", d->dropped);
+}
+
+static void print_config(const struct config *config, bool as_json)
+{
+    if (!as_json) {
+        config_print(stdout, config);
+        return;
+    }
+    _cleanup_buf_ struct buf b = BUF_INIT(256U << 20);
+    if (config_json(&b, config) == 0)
+        printf("%s\n", b.data);
+}
+
+static int find_file(const struct options *o, char **ret)
+{
+    struct world world;
+    const char *path = o->config;
+    int r = world_open(&world);
+    if (r == 0 && path == NULL)
+        r = config_find_default(&world.config_world, &path);
+    if (r == 0)
+        *ret = strdup(path);
+    else
+        fprintf(stderr, "droverd: no configuration file was found; name one with -c (looked for: drover.conf, "
+                        "/etc/drover/drover.conf, supervisord.conf, etc/supervisord.conf, /etc/supervisord.conf, "
+                        "/etc/supervisor/supervisord.conf)\n");
+    world_close(&world);
+    return r;
+}
+
+static int check(const struct options *o, const char *path)
+{
+    _cleanup_(diagnostics_clear) struct diagnostics d = { 0 };
+    struct config *config = NULL;
+    int r = daemon_load(o, path, &config, &d);
+    print_diagnostics(&d, true);
+    if (r < 0) {
+        fprintf(stderr, "droverd: %s: %zu error%s\n", path, d.n_errors, d.n_errors == 1 ? "" : "s");
+        return 2;
+    }
+    print_config(config, o->json);
+    config_unref(config);
+    if (o->strict && d.n_warnings > 0) {
+        fprintf(stderr, "droverd: %s: %zu warning%s, and --strict\n", path, d.n_warnings, d.n_warnings == 1 ? "" : "s");
+        return 2;
+    }
+    fprintf(stderr, "droverd: %s: the configuration is good\n", path);
+    return EXIT_SUCCESS;
+}
+
+static int run(const struct options *o, const char *path)
+{
+    struct diagnostics d = { 0 };
+    struct config *config = NULL;
+    int r = daemon_load(o, path, &config, &d);
+    print_diagnostics(&d, false);
+    diagnostics_clear(&d);
+    if (r < 0) {
+        fprintf(stderr, "droverd: %s: cannot be loaded; nothing was started\n", path);
+        return 2;
+    }
+    int status = daemon_run(o, path, config);
+    config_unref(config);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    _cleanup_free_ char *path = NULL;
+    if (options_parse(&o, argc, argv) < 0)
+        return 2;
+    switch (o.mode) {
+    case MODE_VERSION:
+        puts(DROVER_VERSION);
+        return EXIT_SUCCESS;
+    case MODE_HELP:
+        options_usage();
+        return EXIT_SUCCESS;
+    case MODE_HELP_CONFIG:
+        return config_help(stdout, o.help_key) < 0 ? 2 : EXIT_SUCCESS;
+    case MODE_CHECK:
+    case MODE_RUN:
+        break;
+    }
+    if (find_file(&o, &path) < 0)
+        return 2;
+    return o.mode == MODE_CHECK ? check(&o, path) : run(&o, path);
+}

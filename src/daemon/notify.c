@@ -1,0 +1,115 @@
+/* notify.c - see notify.h.
+ *
+ * Owns the socket to the service manager and the timers that belong to it; when
+ * nobody listens there are none.  The watchdog is fed by the loop itself, so a
+ * loop that hangs is noticed. */
+#include "daemon/notify.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "os/sdnotify.h"
+#include "wire/notify.h"
+
+#define STATUS_EVERY (500 * USEC_PER_MSEC)
+
+struct notifier {
+    struct supervisor *supervisor;
+    struct sdnotify socket;
+    struct loop_event status_timer, watchdog_timer;
+    bool status_due;
+};
+
+static void on_watchdog(void *arg)
+{
+    struct notifier *n = arg;
+    struct buf b = BUF_INIT(64);
+    notify_watchdog(&b);
+    sdnotify_send(&n->socket, &b);
+    buf_done(&b);
+    struct loop *loop = n->supervisor->loop;
+    loop_timer_set(loop, &n->watchdog_timer, loop_now(loop) + n->socket.watchdog / 2, on_watchdog, n);
+}
+
+int notifier_new(struct supervisor *s, struct notifier **ret)
+{
+    struct notifier *n = calloc(1, sizeof(*n));
+    if (n == NULL)
+        return -ENOMEM;
+    n->supervisor = s;
+    n->socket = SDNOTIFY_INIT;
+    sdnotify_open(&n->socket); /* a manager that cannot be spoken to is none */
+    if (n->socket.fd >= 0 && n->socket.watchdog > 0)
+        on_watchdog(n);
+    *ret = n;
+    return 0;
+}
+
+void notifier_free(struct notifier *n)
+{
+    if (n == NULL)
+        return;
+    loop_timer_clear(&n->status_timer);
+    loop_timer_clear(&n->watchdog_timer);
+    sdnotify_close(&n->socket);
+    free(n);
+}
+
+static void add_status(const struct notifier *n, struct buf *b)
+{
+    const struct supervisor *s = n->supervisor;
+    char text[256];
+    snprintf(text, sizeof(text), "%zu processes: %zu running, %zu starting, %zu in backoff, %zu fatal", s->n_children,
+             supervisor_count(s, PROCESS_RUNNING), supervisor_count(s, PROCESS_STARTING),
+             supervisor_count(s, PROCESS_BACKOFF), supervisor_count(s, PROCESS_FATAL));
+    notify_status(b, text);
+}
+
+static void tell(const struct notifier *n, void (*what)(struct buf *))
+{
+    struct buf b = BUF_INIT(512);
+    if (n->socket.fd < 0)
+        return;
+    if (what != NULL)
+        what(&b);
+    add_status(n, &b);
+    sdnotify_send(&n->socket, &b);
+    buf_done(&b);
+}
+
+void notifier_ready(struct notifier *n)
+{
+    tell(n, notify_ready);
+}
+
+void notifier_reloading(struct notifier *n)
+{
+    struct buf b = BUF_INIT(128);
+    if (n->socket.fd < 0)
+        return;
+    notify_reloading(&b, loop_now(n->supervisor->loop));
+    sdnotify_send(&n->socket, &b);
+    buf_done(&b);
+}
+
+void notifier_stopping(struct notifier *n)
+{
+    tell(n, notify_stopping);
+}
+
+static void on_status(void *arg)
+{
+    struct notifier *n = arg;
+    n->status_due = false;
+    tell(n, NULL);
+}
+
+void notifier_changed(struct notifier *n)
+{
+    if (n == NULL || n->socket.fd < 0 || n->status_due)
+        return;
+    n->status_due = true;
+    struct loop *loop = n->supervisor->loop;
+    loop_timer_set(loop, &n->status_timer, loop_now(loop) + STATUS_EVERY, on_status, n);
+}

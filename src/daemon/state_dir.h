@@ -1,0 +1,10 @@
+/* state_dir.h - where a daemon's state lives, and so what one daemon is. */
+#pragma once
+
+#include "config/config.h"
+
+/* The lock of this configuration, malloc'd; makes the directory.  Native: in
+ * state_dir, or /run/drover for root, $RUNTIME_DIRECTORY under systemd,
+ * $XDG_RUNTIME_DIR/drover/IDENTIFIER for others; a supervisord file: beside its
+ * socket, or its pidfile when it has none. */
+int state_dir_lock_path(const struct config *config, char **ret);
