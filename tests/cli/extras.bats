@@ -1,0 +1,173 @@
+#!/usr/bin/env bats
+# What droverctl has beyond supervisorctl: --json, patterns, --quiet, show, why, events, logs; the shell.
+
+# shellcheck disable=SC2030,SC2031 # each test is a subshell, and means to be one
+load helpers
+
+setup_file() {
+    start_daemon "$(fleet)"
+    wait_until logs_are_there
+}
+
+teardown_file() {
+    stop_daemon
+}
+
+# query EXPRESSION: of the JSON on standard input, which is d.
+query() {
+    python3 -c 'import json, sys; d = json.load(sys.stdin); print(eval(sys.argv[1]))' "$1"
+}
+
+@test "patterns name processes" {
+    run ctl status 'w*:*_01'
+    [ "$status" -eq 0 ]
+    [[ $output == web:web_01* ]]
+    expect 0 'web:web_01: stopped' stop 'w*:*_0[1-9]'
+    expect 0 'web:web_01: started' start '*:web_01'
+    expect 4 'zz*: ERROR (no such process)' status 'zz*'
+    expect 1 'zz*: ERROR (no such process)' start 'zz*'
+    expect 0 '' start 'w*:*'
+}
+
+@test "status --json" {
+    run ctl status --json up down
+    [ "$status" -eq 3 ]
+    [ "$(query '[(p["name"], p["statename"]) for p in d["processes"]]' <<<"$output")" = "[('up', 'RUNNING'), ('down', 'STOPPED')]" ]
+    [ "$(ctl --json status | query 'len(d["processes"])')" = 9 ]
+}
+
+@test "results --json" {
+    run ctl stop --json down nope
+    [ "$status" -eq 1 ]
+    [ "$(query '[r["ok"] for r in d["results"]]' <<<"$output")" = "[False, False]" ]
+    [ "$(query '[r["error"]["fault"] for r in d["results"]]' <<<"$output")" = "['NOT_RUNNING', 'BAD_NAME']" ]
+}
+
+@test "--json for the other verbs is JSON" {
+    for verb in 'pid' 'pid up' 'version' 'avail' 'reread' 'update' 'signal CONT up' 'clear down' 'tail up' 'maintail' \
+        'show' 'show up' 'why up' 'add up' 'remove nope' 'tail nope'; do
+        # shellcheck disable=SC2086
+        ctl $verb --json 2>/dev/null | python3 -c 'import json, sys; json.load(sys.stdin)' || {
+            echo "$verb"
+            return 1
+        }
+    done
+    ctl logs up --json | while read -r one; do query 'd["line"]' <<<"$one"; done
+}
+
+@test "--quiet prints errors only" {
+    expect 3 '' status --quiet up down
+    expect 0 'up: ERROR (already started)' --quiet start up
+    expect 0 '' signal --quiet CONT up
+}
+
+@test "--no-wait" {
+    expect 0 'down: starting' start --no-wait down
+    wait_until runs down
+    expect 0 'down: stopping' stop --no-wait down
+}
+
+runs() {
+    [ "$(ctl pid "$1")" != 0 ]
+}
+
+@test "show and why" {
+    run ctl show up
+    [ "$status" -eq 0 ]
+    [[ $output == up$'\n'* ]]
+    [[ $output == *command*d.conf:* ]]
+    run ctl show
+    [[ $output == droverd* ]]
+    run ctl why up
+    [ "$status" -eq 0 ]
+    [[ $output == up:* ]]
+    expect 4 'nope: ERROR (no such process)' show nope
+    expect 4 'nope: ERROR (no such process)' why nope
+}
+
+@test "events" {
+    ctl restart down >/dev/null
+    ctl stop down >/dev/null
+    run ctl events down
+    [ "$status" -eq 0 ]
+    seq=$(tail -n 1 <<<"$output" | query 'd["seq"]')
+    [ "$(tail -n 1 <<<"$output" | query 'd["process"]')" = down:down ]
+    grep -q '"event":"exit"' <<<"$output"
+    run ctl events --since "$seq"
+    [ -z "$output" ]
+    expect_usage 2 'Error: bad argument --since' events --since
+}
+
+@test "events -f goes on with what happens" {
+    coproc CTL { exec "$DROVERCTL" -c "$CONF" events -f down 3>&-; }
+    wait_until start_and_see
+    kill -INT "$CTL_PID"
+    wait "$CTL_PID"
+}
+
+start_and_see() {
+    ctl restart down >/dev/null
+    local event i
+    for i in {1..20}; do
+        read -r -t 1 event <&"${CTL[0]}" || return
+        [ "$(query 'd["event"]' <<<"$event")" != exit ] || return 0
+    done
+    return 1
+}
+
+@test "logs" {
+    run ctl logs up
+    [ "$status" -eq 0 ]
+    grep -qx 'up | to stdout' <<<"$output"
+    grep -qx 'up ! to stderr' <<<"$output"
+    run ctl logs -n 0 up
+    [ -z "$output" ]
+    run ctl logs -n 1 up 'web:*'
+    [ "$output" = $'up         | to stdout\nup         ! to stderr' ]
+    expect 4 'nope: ERROR (no such process)' logs nope
+    expect_usage 2 'Error: logs requires a process name' logs
+}
+
+@test "logs -f follows several processes line by line" {
+    coproc CTL { exec "$DROVERCTL" -c "$CONF" logs -f -n 0 up cat 3>&-; }
+    wait_until echo_and_see
+    kill -INT "$CTL_PID"
+    wait "$CTL_PID"
+}
+
+echo_and_see() {
+    echo ping | ctl fg cat >/dev/null
+    local text
+    read -r -t 1 text <&"${CTL[0]}" && [ "$text" = 'cat | ping' ]
+}
+
+@test "tail -f ends with Ctrl-C and status 0" {
+    coproc CTL { exec "$DROVERCTL" -c "$CONF" tail -f up 3>&-; }
+    read -r -t 10 banner <&"${CTL[0]}"
+    [ "$banner" = '==> Press Ctrl-C to exit <==' ]
+    read -r -t 10 text <&"${CTL[0]}"
+    [ "$text" = 'to stdout' ]
+    kill -INT "$CTL_PID"
+    wait "$CTL_PID"
+}
+
+@test "the shell goes on after errors and ends with 0" {
+    run "$DROVERCTL" -c "$CONF" <<<$'nope\npid nope\nstatus down\nquit\npid'
+    [ "$status" -eq 0 ]
+    [[ $output == *'supervisor> *** Unknown syntax: nope'* ]]
+    [[ $output == *'supervisor> No such process nope'* ]]
+    [[ $(tail -n 1 <<<"$output") == 'supervisor> ' ]]
+}
+
+@test "a terminal never gets a control character from a job" {
+    command -v script >/dev/null || skip "script(1) is not installed"
+    printf 'red \033[31m bell \a c1 \302\233 end\n' | ctl fg cat >/dev/null
+    wait_until said_end
+    script -qec "'$DROVERCTL' -c '$CONF' tail -40 cat" /dev/null >"$DIR/typed" </dev/null
+    grep -qF 'red \u001b[31m bell \u0007 c1 \u009b end' "$DIR/typed"
+    ctl tail -40 cat | grep -qF $'\033[31m'
+}
+
+said_end() {
+    ctl tail cat | grep -q 'end$'
+}

@@ -1,0 +1,415 @@
+"""The real daemon, on a socket of its own in a directory of its own.
+
+    class Example(drover.TestCase):
+        def test_it(self):
+            d = self.daemon('''
+                [program:cat]
+                command=cat
+            ''')
+            d.wait_state("cat", "RUNNING")
+
+At the end of each test every daemon is told to end, and the test fails unless it exits as expected, leaves no process
+behind and, built with sanitizers, has had nothing to report.
+"""
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import tempfile
+import textwrap
+import time
+import unittest
+
+import client
+import procs
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SAN = os.environ.get("SAN", "")
+BUILD = os.path.join(ROOT, "build", "san-" + SAN.replace(",", "-") if SAN else "")
+DROVERD = os.path.abspath(os.environ.get("DROVERD", os.path.join(BUILD, "droverd")))
+DROVERCTL = os.path.abspath(os.environ.get("DROVERCTL", os.path.join(BUILD, "droverctl")))
+
+SERVER = """\
+[unix_http_server]
+file=%(here)s/s
+{server}
+"""
+
+DAEMON = {
+    False: """\
+[supervisord]
+logfile=%(here)s/log
+pidfile=%(here)s/pid
+childlogdir=%(here)s
+user={user}
+{daemon}
+""",
+    True: """\
+[droverd]
+logfile=%(here)s/log
+pidfile=%(here)s/pid
+childlogdir=%(here)s
+state_dir=%(here)s/state
+user={user}
+{daemon}
+""",
+}
+
+
+def full(name):
+    """The name as events have it: group:process."""
+    return name if ":" in name else "%s:%s" % (name, name)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Daemon:
+    def __init__(self, test, config, native=False, server="", daemon="", args=(), env=None, foreground=True,
+                 directory=None, wait=True, whole=False, **popen):
+        self.test = test
+        self.directory = directory or test.directory
+        self.socket = os.path.join(self.directory, "s")
+        self.file = os.path.join(self.directory, "drover.conf")
+        self.native, self.server, self.daemon, self.whole = native, server, daemon, whole
+        self.args, self.env, self.foreground, self.popen = args, env or {}, foreground, popen
+        self.expected_status = 0
+        self.process = None
+        self.background_pid = None
+        self.client = client.Client(self.socket)
+        self._events = None
+        self.configure(config)
+        self.launch(wait)
+
+    # -- beginning and end ---------------------------------------------------
+
+    def configure(self, config):
+        """Writes the file: the sections of the daemon, and then the caller's."""
+        text = textwrap.dedent(config)
+        if not self.whole:
+            head = SERVER.replace("{server}", textwrap.dedent(self.server))
+            daemon = DAEMON[self.native].replace("{daemon}", textwrap.dedent(self.daemon))
+            user = "root" if self.popen.get("user") is None and os.geteuid() == 0 else ""
+            daemon = daemon.replace("user={user}", "user=" + user if user else "")
+            text = head + daemon + text
+        fresh = self.file + ".new"
+        with open(fresh, "w") as f:
+            f.write(text)
+        os.chmod(fresh, 0o644)
+        os.replace(fresh, self.file)
+
+    def environment(self):
+        env = dict(os.environ)
+        for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "RUNTIME_DIRECTORY"):
+            env.pop(name, None)
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
+            env[name] = ":".join(filter(None, [env.get(name), "log_path=%s/san" % self.directory]))
+        env.update(self.env)
+        return env
+
+    def launch(self, wait=True):
+        command = [DROVERD] + (["-n"] if self.foreground else []) + ["-c", self.file] + list(self.args)
+        files = {s: open(os.path.join(self.directory, s), "ab") for s in ("stdout", "stderr") if s not in self.popen}
+        self.process = subprocess.Popen(command, env=self.environment(), cwd=self.directory, stdin=subprocess.DEVNULL,
+                                        **{**files, **self.popen})
+        for f in files.values():
+            f.close()
+        self.test.known.add(self.process.pid)
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self, timeout=20):
+        """Until somebody answers at the socket."""
+        def look():
+            if self.process.poll() not in (None, 0) or (self.foreground and self.process.poll() is not None):
+                raise AssertionError("droverd ended with %s:\n%s" % (self.process.returncode, self.stderr()))
+            try:
+                return self.client.get("/v1/daemon").json
+            except (FileNotFoundError, ConnectionRefusedError):
+                return None
+        info = procs.wait_until(look, "the daemon to answer", timeout)
+        if not self.foreground:
+            self.process.wait(timeout)
+            self.background_pid = info["pid"]
+            self.test.known.add(self.background_pid)
+        return info
+
+    @property
+    def pid(self):
+        return self.background_pid or self.process.pid
+
+    def stderr(self):
+        return procs.read(os.path.join(self.directory, "stderr")).decode(errors="replace")
+
+    def log(self):
+        return procs.read(os.path.join(self.directory, "log")).decode(errors="replace")
+
+    def kill(self, sig=signal.SIGTERM):
+        os.kill(self.pid, sig)
+
+    def wait_exit(self, timeout=25):
+        """The exit status of the daemon."""
+        if self.background_pid is not None:
+            deadline = time.monotonic() + timeout
+            while time.monotonic() < deadline:
+                pid, status = os.waitpid(self.background_pid, os.WNOHANG)
+                if pid != 0:
+                    self.background_pid = None
+                    return os.waitstatus_to_exitcode(status)
+                time.sleep(0.005)
+            raise AssertionError("the daemon did not end in %g s" % timeout)
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError("the daemon did not end in %g s; its log ends:\n%s" % (timeout, self.log()[-2000:]))
+
+    def running(self):
+        return self.background_pid is not None or (self.process is not None and self.process.poll() is None)
+
+    def finish(self):
+        """Called at the end of every test."""
+        try:
+            if self.running():
+                self.kill()
+                status = self.wait_exit()
+            else:
+                status = self.process.returncode
+            if status != self.expected_status:
+                raise AssertionError("droverd ended with status %s, expected %s; its log ends:\n%s\n%s" % (
+                    status, self.expected_status, self.log()[-2000:], self.stderr()[-2000:]))
+        finally:
+            self.close()
+            if self.running():
+                os.kill(self.pid, signal.SIGKILL)
+                self.wait_exit()
+            self.check_sanitizers()
+
+    def close(self):
+        self.client.close()
+        if self._events is not None:
+            self._events.close()
+        self._events = None
+
+    def check_sanitizers(self):
+        reports = [f for f in os.listdir(self.directory) if f.startswith("san.")]
+        for name in reports:
+            text = procs.read(os.path.join(self.directory, name)).decode(errors="replace")
+            raise AssertionError("a sanitizer has reported:\n" + text[:6000])
+
+    # -- asking and telling --------------------------------------------------
+
+    def get(self, path, **parameters):
+        return self.client.get(path, **parameters)
+
+    def post(self, path, body=None, **parameters):
+        return self.client.post(path, body, **parameters)
+
+    def process_path(self, name, verb=""):
+        return "/v1/processes/" + client.quote(name) + verb
+
+    def info(self, name):
+        reply = self.get(self.process_path(name))
+        assert reply.status == 200, reply
+        return reply.json
+
+    def pid_of(self, name):
+        return self.info(name)["pid"]
+
+    def all(self):
+        """Every process by its full name."""
+        return {"%s:%s" % (p["group"], p["name"]): p for p in self.get("/v1/processes").json["processes"]}
+
+    def pids(self):
+        return {name: p["pid"] for name, p in self.all().items()}
+
+    def act(self, verb, name, body=None, **parameters):
+        """A deed on processes; its list of results."""
+        reply = self.post(self.process_path(name, "/" + verb), body, **parameters)
+        assert reply.status == 200, reply
+        return reply.json["results"]
+
+    def deed(self, verb, name, body=None, **parameters):
+        """A deed on one process that must succeed."""
+        results = self.act(verb, name, body, **parameters)
+        assert len(results) == 1 and results[0]["ok"], results
+        return results[0]
+
+    def start(self, name, **parameters):
+        return self.deed("start", name, **parameters)
+
+    def stop(self, name, **parameters):
+        return self.deed("stop", name, **parameters)
+
+    def refusal(self, verb, name, body=None, **parameters):
+        """A deed on one process that must fail: its error."""
+        results = self.act(verb, name, body, **parameters)
+        assert len(results) == 1 and not results[0]["ok"], results
+        return results[0]["error"]
+
+    def update(self, config=None, groups=None):
+        if config is not None:
+            self.configure(config)
+        reply = self.post("/v1/config/update", {"groups": groups} if groups else None)
+        assert reply.status == 200, reply
+        return reply.json["results"]
+
+    # -- waiting -------------------------------------------------------------
+
+    @property
+    def events(self):
+        if self._events is None:
+            self._events = client.Events(self.client)
+        return self._events
+
+    def mark(self):
+        """The number of the newest event: `after` for a later wait."""
+        lines = self.get("/v1/events").body.splitlines()
+        return client.json.loads(lines[-1])["seq"] if lines else 0
+
+    def wait_event(self, event, process=None, after=0, timeout=20, **fields):
+        """The first event of that kind past number `after` that has these fields."""
+        wanted = dict(fields, event=event)
+        if process is not None:
+            wanted["process"] = full(process)
+
+        def look(events):
+            for e in events:
+                if e.get("seq", 0) > after and all(e.get(k) == v for k, v in wanted.items()):
+                    return e
+            return None
+        return self.events.until(look, "event %s after %d" % (wanted, after), timeout)
+
+    def wait_events(self, n, event, process, timeout=20, **fields):
+        """The first n events of that kind."""
+        wanted = dict(fields, event=event, process=full(process))
+
+        def look(events):
+            found = [e for e in events if all(e.get(k) == v for k, v in wanted.items())]
+            return found[:n] if len(found) >= n else None
+        return self.events.until(look, "%d events %s" % (n, wanted), timeout)
+
+    def wait_state(self, name, state, timeout=20):
+        """Until the newest state of a process is this one; the process."""
+        process = full(name)
+
+        def look(events):
+            states = [e["to"] for e in events if e["event"] == "state" and e["process"] == process]
+            return (states[-1] if states else "STOPPED") == state
+        self.events.until(look, "%s to be %s" % (process, state), timeout)
+        return self.info(name)
+
+    def wait_all(self, state, names=None, timeout=30):
+        for name in names or list(self.all()):
+            self.wait_state(name, state, timeout)
+
+    def history(self, process, *kinds):
+        """What has happened to one process, as far as the daemon remembers."""
+        lines = self.get("/v1/events").body.splitlines()
+        events = [client.json.loads(line) for line in lines]
+        return [e for e in events if e.get("process") == full(process) and (not kinds or e["event"] in kinds)]
+
+    def output(self, name, stream="stdout"):
+        reply = self.get(self.process_path(name, "/log"), stream=stream, offset=0)
+        assert reply.status == 200, reply
+        return reply.body
+
+    def wait_output(self, name, text, stream="stdout", timeout=20):
+        """Until a process has printed this; what its log holds by then."""
+        s = self.client.stream(self.process_path(name, "/log"), stream=stream, offset=0, follow=1)
+        try:
+            return s.until_text(text, timeout)
+        finally:
+            s.close()
+
+    def round_trip(self):
+        """Seconds that a small request and its answer take on this machine, now."""
+        times = []
+        for _ in range(21):
+            began = time.perf_counter()
+            self.get("/v1/processes", match="*", fields="name")
+            times.append(time.perf_counter() - began)
+        return statistics.median(times)
+
+
+class TestCase(unittest.TestCase):
+    timeout = 60  # seconds; the runner ends a test that takes longer
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        procs.become_subreaper()
+        if not os.access(DROVERD, os.X_OK):
+            raise AssertionError("%s is not there; build it, or set DROVERD" % DROVERD)
+
+    def setUp(self):
+        self.known = set(procs.children(os.getpid()))
+        self.directory = tempfile.mkdtemp(prefix="drover-")
+        os.chmod(self.directory, 0o755)
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        self.daemons = []
+        self.addCleanup(self.finish_daemons)
+
+    def finish_daemons(self):
+        problems = []
+        for d in self.daemons:
+            try:
+                d.finish()
+            except AssertionError as e:
+                problems.append(str(e))
+        left = procs.reap_strays(self.known)
+        if left:
+            problems.append("processes were left behind: %s" % ", ".join(left))
+        if problems:
+            self.fail("\n".join(problems))
+
+    def daemon(self, config, **options):
+        wait = options.pop("wait", True)
+        d = Daemon(self, config, wait=False, **options)
+        self.daemons.append(d)
+        if wait:
+            d.wait_ready()
+        return d
+
+    def path(self, *names):
+        return os.path.join(self.directory, *names)
+
+    def write(self, name, text, mode=0o644):
+        path = self.path(name)
+        with open(path, "wb") as f:
+            f.write(text if isinstance(text, bytes) else textwrap.dedent(text).encode())
+        os.chmod(path, mode)
+        return path
+
+    def needs(self, *programs):
+        """Full paths of programs that the test cannot do without."""
+        path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+        found = [shutil.which(p, path=path) for p in programs]
+        if None in found:
+            self.skipTest("%s is not installed" % programs[found.index(None)])
+        return found[0] if len(found) == 1 else found
+
+    def needs_root(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can become another user")
+
+    def states_of(self, events):
+        return [e["to"] for e in events if e["event"] == "state"]
+
+
+def slow(seconds):
+    """Marks a test that may take this long."""
+    def mark(function):
+        function.timeout = seconds
+        return function
+    return mark
+
+
+def unescaped(text):
+    """For a command in a configuration file: % is special there."""
+    return re.sub("%", "%%", text)

@@ -1,0 +1,131 @@
+"""Looking at processes from outside, through /proc, and making sure that none is left behind.
+
+The test process is a child subreaper: whatever a daemon leaves behind becomes our child, however it was started, and
+so cannot hide.
+"""
+import ctypes
+import os
+import signal
+import time
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_subreaper():
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def read(path):
+    try:
+        with open(path, "rb") as f:
+            return f.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def stat(pid):
+    """(state, parent, process group, session), or None when there is no such process."""
+    text = read("/proc/%d/stat" % pid)
+    if not text:
+        return None
+    fields = text[text.rindex(b")") + 2:].split()
+    return fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3])
+
+
+def alive(pid):
+    s = stat(pid)
+    return s is not None and s[0] not in "ZX"
+
+
+def pids():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def children(parent):
+    found = []
+    for pid in pids():
+        s = stat(pid)
+        if s is not None and s[1] == parent:
+            found.append(pid)
+    return found
+
+
+def descendants(root):
+    parents = {}
+    for pid in pids():
+        s = stat(pid)
+        if s is not None:
+            parents.setdefault(s[1], []).append(pid)
+    found, look = [], [root]
+    while look:
+        look += parents.get(look[0], [])
+        found += parents.get(look.pop(0), [])
+    return found
+
+
+def command_line(pid):
+    return read("/proc/%d/cmdline" % pid).replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def environment(pid):
+    pairs = [e.split(b"=", 1) for e in read("/proc/%d/environ" % pid).split(b"\0") if b"=" in e]
+    return {k.decode(errors="replace"): v.decode(errors="replace") for k, v in pairs}
+
+
+def status(pid):
+    lines = read("/proc/%d/status" % pid).decode().splitlines()
+    return {k: v.strip() for k, v in (line.split(":", 1) for line in lines if ":" in line)}
+
+
+def descriptors(pid):
+    found = {}
+    for name in os.listdir("/proc/%d/fd" % pid):
+        try:
+            found[int(name)] = os.readlink("/proc/%d/fd/%s" % (pid, name))
+        except FileNotFoundError:
+            pass
+    return found
+
+
+def limit(pid, name):
+    for line in read("/proc/%d/limits" % pid).decode().splitlines():
+        if line.startswith(name):
+            return line[len(name):].split()[:2]
+    return None
+
+
+def wait_until(condition, what, timeout=20):
+    """For what sends no event.  Looks every few milliseconds, and fails at the bound."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError("waited %g s in vain for: %s" % (timeout, what))
+        time.sleep(0.005)
+
+
+def wait_gone(pid, timeout=20):
+    wait_until(lambda: not alive(pid), "the end of process %d" % pid, timeout)
+
+
+def reap_strays(known):
+    """Ends and names the processes that have become ours without being among `known`."""
+    left = []
+    for _ in range(100):
+        strays = [pid for pid in children(os.getpid()) if pid not in known]
+        if not strays:
+            break
+        for pid in strays:
+            s = stat(pid)
+            if s is not None and s[0] not in "ZX":
+                left.append("%d %s" % (pid, command_line(pid)))
+                os.kill(pid, signal.SIGKILL)
+            try:
+                os.waitpid(pid, 0)
+            except ChildProcessError:
+                pass
+    return left

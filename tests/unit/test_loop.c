@@ -1,0 +1,392 @@
+/* test_loop.c - turns, order, timers, deferred work, and what may be done inside a callback. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "supervisor/loop.h"
+
+struct probe {
+    struct loop *loop;
+    struct loop_event event;
+    struct loop_work work;
+    unsigned calls, again;
+    unsigned what;
+    usec_t at;
+    char *order; /* appends its mark here */
+    char mark;
+    int fds[2];
+    struct probe *other;
+};
+
+static int setup(void **state)
+{
+    struct loop *l = NULL;
+    assert_int_equal(loop_new(&l), 0);
+    *state = l;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    loop_free(*state);
+    return 0;
+}
+
+static void stop(void *arg)
+{
+    loop_stop(arg);
+}
+
+static void run_for(struct loop *l, usec_t d)
+{
+    struct loop_event timer = { 0 };
+    assert_int_equal(loop_timer_set(l, &timer, loop_now(l) + d, stop, l), 0);
+    assert_int_equal(loop_run(l), 0);
+    loop_timer_clear(&timer);
+}
+
+static void note(struct probe *p)
+{
+    p->calls++;
+    if (p->order != NULL) {
+        size_t n = strlen(p->order);
+        p->order[n] = p->mark;
+        p->order[n + 1] = '\0';
+    }
+}
+
+static void on_io(int fd, unsigned what, void *arg)
+{
+    struct probe *p = arg;
+    char byte;
+    p->what |= what;
+    if (what & LOOP_READ) {
+        ssize_t n = read(fd, &byte, 1);
+        (void)n;
+    }
+    note(p);
+}
+
+static void probe_open(struct probe *p, struct loop *l)
+{
+    *p = (struct probe){ .loop = l };
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, p->fds), 0);
+}
+
+static void probe_close(struct probe *p)
+{
+    loop_io_clear(&p->event);
+    close(p->fds[0]);
+    close(p->fds[1]);
+}
+
+static void test_read_and_write(void **state)
+{
+    struct loop *l = *state;
+    struct probe p;
+    probe_open(&p, l);
+    assert_int_equal(loop_io_set(l, &p.event, p.fds[0], LOOP_READ, LOOP_DATA, on_io, &p), 0);
+    run_for(l, 2000);
+    assert_int_equal(p.calls, 0);
+    assert_int_equal(write(p.fds[1], "ab", 2), 2);
+    run_for(l, 2000);
+    assert_int_equal(p.calls, 2); /* level-triggered: a byte a turn */
+    assert_int_equal(p.what, LOOP_READ);
+    assert_int_equal(loop_io_set(l, &p.event, p.fds[0], LOOP_WRITE, LOOP_DATA, on_io, &p), 0);
+    run_for(l, 1000);
+    assert_true(p.what & LOOP_WRITE);
+    unsigned calls = p.calls;
+    assert_int_equal(loop_io_set(l, &p.event, p.fds[0], 0, LOOP_DATA, on_io, &p), 0);
+    assert_int_equal(write(p.fds[1], "c", 1), 1);
+    run_for(l, 2000);
+    assert_int_equal(p.calls, calls); /* silent */
+    probe_close(&p);
+}
+
+static void test_regular_file_is_an_error(void **state)
+{
+    struct loop *l = *state;
+    struct probe p = { .loop = l };
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(loop_io_set(l, &p.event, fd, LOOP_READ, LOOP_DATA, on_io, &p), -EPERM);
+    loop_io_clear(&p.event);
+    close(fd);
+}
+
+static void test_all_zero_may_be_cleared(void **state)
+{
+    (void)state;
+    struct loop_event e = { 0 };
+    loop_io_clear(&e);
+    loop_timer_clear(&e);
+    loop_signal_clear(&e);
+}
+
+static void test_order_within_a_turn(void **state)
+{
+    struct loop *l = *state;
+    static const enum loop_priority priorities[] = { LOOP_DATA, LOOP_CONTROL, LOOP_LIFE };
+    static const char marks[] = "dcl";
+    struct probe p[3];
+    char order[16] = "";
+    for (int i = 0; i < 3; i++) {
+        probe_open(&p[i], l);
+        p[i].order = order;
+        p[i].mark = marks[i];
+        assert_int_equal(write(p[i].fds[1], "x", 1), 1);
+        assert_int_equal(loop_io_set(l, &p[i].event, p[i].fds[0], LOOP_READ, priorities[i], on_io, &p[i]), 0);
+    }
+    run_for(l, 2000);
+    assert_string_equal(order, "cld");
+    for (int i = 0; i < 3; i++)
+        probe_close(&p[i]);
+}
+
+static void test_busy_control_starves_nobody(void **state)
+{
+    struct loop *l = *state;
+    struct probe control, data;
+    probe_open(&control, l);
+    probe_open(&data, l);
+    /* always writable, so ready in every turn */
+    assert_int_equal(loop_io_set(l, &control.event, control.fds[0], LOOP_WRITE, LOOP_CONTROL, on_io, &control), 0);
+    assert_int_equal(loop_io_set(l, &data.event, data.fds[0], LOOP_WRITE, LOOP_DATA, on_io, &data), 0);
+    run_for(l, 3000);
+    assert_true(control.calls > 2);
+    assert_in_range(data.calls, control.calls - 1, control.calls);
+    probe_close(&control);
+    probe_close(&data);
+}
+
+static void clear_other(int fd, unsigned what, void *arg)
+{
+    (void)fd, (void)what;
+    struct probe *p = arg;
+    note(p);
+    loop_io_clear(&p->other->event);
+    loop_io_clear(&p->event);
+}
+
+static void test_clearing_what_is_ready(void **state)
+{
+    struct loop *l = *state;
+    struct probe a, b;
+    probe_open(&a, l);
+    probe_open(&b, l);
+    a.other = &b;
+    b.other = &a;
+    loop_io_set(l, &a.event, a.fds[0], LOOP_WRITE, LOOP_LIFE, clear_other, &a);
+    loop_io_set(l, &b.event, b.fds[0], LOOP_WRITE, LOOP_LIFE, clear_other, &b);
+    run_for(l, 2000);
+    assert_int_equal(a.calls + b.calls, 1);
+    probe_close(&a);
+    probe_close(&b);
+}
+
+static void free_itself(int fd, unsigned what, void *arg)
+{
+    (void)fd, (void)what;
+    struct probe *p = arg;
+    probe_close(p);
+    free(p);
+}
+
+static void test_freeing_itself(void **state)
+{
+    struct loop *l = *state;
+    struct probe *p = malloc(sizeof(*p));
+    probe_open(p, l);
+    loop_io_set(l, &p->event, p->fds[0], LOOP_WRITE, LOOP_LIFE, free_itself, p);
+    run_for(l, 2000);
+}
+
+static usec_t monotonic(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+}
+
+static void on_timer(void *arg)
+{
+    struct probe *p = arg;
+    p->at = monotonic();
+    note(p);
+    if (p->again > 0) {
+        p->again--;
+        loop_timer_set(p->loop, &p->event, loop_now(p->loop) + 500, on_timer, p);
+    }
+}
+
+static void test_timers(void **state)
+{
+    struct loop *l = *state;
+    for (usec_t delay = 0; delay <= 7000; delay += 700) {
+        struct probe p = { .loop = l };
+        usec_t due = monotonic() + delay;
+        assert_int_equal(loop_timer_set(l, &p.event, due, on_timer, &p), 0);
+        run_for(l, delay + 3000);
+        assert_int_equal(p.calls, 1);
+        assert_true(p.at >= due); /* never early */
+        loop_timer_clear(&p.event);
+    }
+}
+
+static void test_timer_moves_repeats_and_never(void **state)
+{
+    struct loop *l = *state;
+    struct probe moved = { .loop = l }, repeats = { .loop = l, .again = 3 }, never = { .loop = l };
+    struct probe past = { .loop = l };
+    loop_timer_set(l, &moved.event, loop_now(l) + 1000, on_timer, &moved);
+    loop_timer_set(l, &moved.event, loop_now(l) + 600 * USEC_PER_SEC, on_timer, &moved);
+    loop_timer_set(l, &repeats.event, loop_now(l) + 500, on_timer, &repeats);
+    loop_timer_set(l, &never.event, loop_now(l) + 500, on_timer, &never);
+    loop_timer_set(l, &never.event, USEC_INFINITY, on_timer, &never);
+    loop_timer_set(l, &past.event, 1, on_timer, &past);
+    run_for(l, 30000);
+    assert_int_equal(moved.calls, 0);
+    assert_int_equal(repeats.calls, 4);
+    assert_int_equal(never.calls, 0);
+    assert_int_equal(past.calls, 1);
+    loop_timer_clear(&moved.event);
+    loop_timer_clear(&repeats.event);
+    loop_timer_clear(&never.event);
+    loop_timer_clear(&past.event);
+}
+
+static void test_idle_loop_does_not_turn(void **state)
+{
+    struct loop *l = *state;
+    struct probe far = { .loop = l }, quiet;
+    probe_open(&quiet, l);
+    loop_timer_set(l, &far.event, loop_now(l) + 3600 * USEC_PER_SEC, on_timer, &far);
+    loop_io_set(l, &quiet.event, quiet.fds[0], LOOP_READ, LOOP_DATA, on_io, &quiet);
+    uint64_t before = loop_turns(l);
+    run_for(l, 400 * USEC_PER_MSEC);
+    assert_int_equal(loop_turns(l) - before, 1); /* the one that stopped it */
+    loop_timer_clear(&far.event);
+    probe_close(&quiet);
+}
+
+static void on_work(void *arg)
+{
+    struct probe *p = arg;
+    note(p);
+    if (p->again > 0) {
+        p->again--;
+        loop_defer(p->loop, &p->work, on_work, p);
+    } else if (p->other != NULL) {
+        loop_undefer(p->loop, &p->other->work);
+    } else {
+        loop_stop(p->loop);
+    }
+}
+
+static void test_deferred_work(void **state)
+{
+    struct loop *l = *state;
+    char order[16] = "";
+    struct probe c = { .loop = l, .order = order, .mark = 'c' };
+    struct probe last = { .loop = l, .order = order, .mark = 'z', .again = 3 };
+    struct probe a = { .loop = l, .order = order, .mark = 'a', .other = &c };
+    loop_defer(l, &a.work, on_work, &a);
+    loop_defer(l, &a.work, on_work, &a); /* once */
+    loop_defer(l, &c.work, on_work, &c); /* taken back by a while the queue is run */
+    loop_defer(l, &last.work, on_work, &last);
+    uint64_t before = loop_turns(l);
+    assert_int_equal(loop_run(l), 0);
+    assert_string_equal(order, "azzzz");
+    assert_int_equal(loop_turns(l) - before, 4); /* a turn each, none of which waited */
+    loop_undefer(l, &last.work);
+    loop_defer(l, &c.work, on_work, &c);
+    loop_undefer(l, &c.work);
+    loop_defer(l, &last.work, on_work, &last); /* the queue is whole after its end was taken off */
+    assert_int_equal(loop_run(l), 0);
+    assert_string_equal(order, "azzzzz");
+}
+
+static void on_signal(int signal, void *arg)
+{
+    struct probe *p = arg;
+    p->what = (unsigned)signal;
+    note(p);
+}
+
+static void test_signals(void **state)
+{
+    struct loop *l = *state;
+    struct probe p = { .loop = l };
+    assert_int_equal(loop_signal_set(l, &p.event, SIGUSR1, on_signal, &p), 0);
+    raise(SIGUSR1);
+    run_for(l, 5000);
+    assert_int_equal(p.calls, 1);
+    assert_int_equal(p.what, SIGUSR1);
+    raise(SIGUSR1);
+    run_for(l, 5000);
+    assert_int_equal(p.calls, 2);
+    loop_signal_clear(&p.event);
+}
+
+static void be_slow(void *arg)
+{
+    (void)arg;
+    poll(NULL, 0, 30);
+}
+
+static void test_lag_and_now(void **state)
+{
+    struct loop *l = *state;
+    struct probe p = { .loop = l };
+    assert_true(loop_now(l) + 1000000 > monotonic());
+    run_for(l, 1000);
+    assert_true(loop_lag_max(l) < 30000);
+    loop_timer_set(l, &p.event, loop_now(l), be_slow, NULL);
+    run_for(l, 1000);
+    assert_true(loop_lag_max(l) >= 29000);
+    loop_timer_clear(&p.event);
+}
+
+static void test_descriptors_are_cloexec(void **state)
+{
+    (void)state;
+    for (int fd = 3; fd < 64; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        char path[32], target[64] = "";
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        if (flags < 0 || readlink(path, target, sizeof(target) - 1) < 0 || strncmp(target, "anon_inode", 10) != 0)
+            continue;
+        assert_true(flags & FD_CLOEXEC);
+    }
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_read_and_write),
+        TEST(test_regular_file_is_an_error),
+        TEST(test_all_zero_may_be_cleared),
+        TEST(test_order_within_a_turn),
+        TEST(test_busy_control_starves_nobody),
+        TEST(test_clearing_what_is_ready),
+        TEST(test_freeing_itself),
+        TEST(test_timers),
+        TEST(test_timer_moves_repeats_and_never),
+        TEST(test_idle_loop_does_not_turn),
+        TEST(test_deferred_work),
+        TEST(test_signals),
+        TEST(test_lag_and_now),
+        TEST(test_descriptors_are_cloexec),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
