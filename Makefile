@@ -36,9 +36,11 @@ ALL_CFLAGS = -std=gnu11 $(OPTIMISE) $(HARDENING) $(WARNINGS) $(if $(CI),-Werror)
 ALL_LDFLAGS = -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
 CORE_SRC = $(wildcard src/base/*.c src/core/*.c src/config/*.c src/wire/*.c src/os/*.c src/guardian/*.c)
-DROVERD_SRC = $(wildcard src/daemon/*.c src/supervisor/*.c src/control/*.c)
+LIFE_SRC = $(wildcard src/supervisor/*.c src/control/*.c)
+DROVERD_SRC = $(wildcard src/daemon/*.c)
 DROVERCTL_SRC = $(wildcard src/ctl/*.c)
 UNIT_SRC = $(wildcard tests/unit/test_*.c)
+FUZZ_SRC = $(wildcard tests/fuzz/fuzz_*.c)
 TOOL_SRC = $(wildcard tests/tools/*.c)
 BENCH_SRC = $(wildcard tests/bench/*.c)
 
@@ -47,13 +49,17 @@ Q = $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(patsubst $(B)/%,%,$@))
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+# Tests link the objects of the programs: L0-L3, and the rooms above them.
 CORE_LIB = $(B)/libdrover-core.a
+LIFE_LIB = $(B)/libdrover-life.a
 UNIT_BIN = $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
+FUZZ_BIN = $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(FUZZ_SRC))
 TOOL_BIN = $(patsubst tests/tools/%.c,$(B)/tests/%,$(TOOL_SRC))
 BENCH_BIN = $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_SRC))
 
-.PHONY: all demo check check-unit check-corpus check-cli check-e2e check-layers check-docs lint bench install uninstall clean deps-build deps-check
+.PHONY: all demo check test-programs lint bench bench-programs fuzz install uninstall clean
 .DELETE_ON_ERROR:
+.SECONDARY:
 
 all: $(B)/droverd $(B)/droverctl $(B)/corpus-reading
 
@@ -63,11 +69,13 @@ $(B)/obj/%.o: %.c
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(CORE_LIB): $(call obj,$(CORE_SRC))
+$(LIFE_LIB): $(call obj,$(LIFE_SRC))
+$(CORE_LIB) $(LIFE_LIB):
 	@rm -f $@
 	$(call say,AR)
 	$(Q)ar rcs $@ $^
 
-$(B)/droverd: $(call obj,$(DROVERD_SRC)) $(CORE_LIB)
+$(B)/droverd: $(call obj,$(DROVERD_SRC)) $(LIFE_LIB) $(CORE_LIB)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -ljansson -linih
 
@@ -79,7 +87,7 @@ $(B)/corpus-reading: $(call obj,tests/corpus/corpus-reading.c) $(CORE_LIB)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson -linih
 
-$(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(CORE_LIB)
+$(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(LIFE_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(CORE_LIB) -lcmocka -levent_core -ljansson -linih
@@ -87,6 +95,13 @@ $(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(CORE_LIB)
 # Rooms above the library, for the tests that are about them.
 $(B)/tests/test_loop: $(call obj,src/supervisor/loop.c)
 $(B)/tests/test_http: $(call obj,src/supervisor/loop.c $(wildcard src/control/http*.c))
+
+# The same target runs under libFuzzer (make fuzz) and, linked with a small main,
+# replays its corpus in every check.
+$(B)/tests/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/replay.o $(LIFE_LIB) $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -ljansson -linih
 
 $(B)/tests/%: $(B)/obj/tests/tools/%.o
 	@mkdir -p $(@D)
@@ -125,6 +140,51 @@ uninstall:
 	$(Q)for dir in "$(DESTDIR)$(docdir)" "$(DESTDIR)$(sysconfdir)/drover"; do \
 		if [ -d "$$dir" ]; then find "$$dir" -depth -type d -empty -delete; fi; \
 	done
+
+# What the tests run besides the programs.
+TEST_BIN = $(UNIT_BIN) $(FUZZ_BIN) $(TOOL_BIN)
+SUITES = layers docs install unit fuzz corpus cli transcript e2e
+RUN_CHECK = BUILD=$(B) $(if $(CORPUS),CORPUS=$(CORPUS)) tests/check
+
+demo:
+	@tests/need build demo
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(B) tests/demo/run
+
+check:
+	@tests/need build check
+	@$(MAKE) --no-print-directory all test-programs
+	@$(RUN_CHECK) $(SUITES)
+
+$(addprefix check-,$(SUITES)): check-%: all test-programs
+	@$(RUN_CHECK) $*
+
+test-programs: $(TEST_BIN)
+
+lint:
+	@tests/need build check lint
+	@tests/lint
+
+bench:
+	@tests/need build bench
+	@$(MAKE) --no-print-directory all bench-programs
+	@BUILD=$(B) tests/bench/run $(ROWS)
+
+bench-programs: $(BENCH_BIN)
+
+# make fuzz TARGET=fuzz_config SECONDS=60: under libFuzzer with ASan and UBSan, in
+# a folder of its own; new inputs are kept there.
+TARGET ?= fuzz_config
+SECONDS ?= 60
+fuzz:
+	@tests/need build lint
+	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined,fuzzer-no-link build/fuzz/$(TARGET)
+	@mkdir -p build/fuzz/corpus/$(TARGET)
+	build/fuzz/$(TARGET) -max_total_time=$(SECONDS) -print_final_stats=1 build/fuzz/corpus/$(TARGET) tests/fuzz/corpus/$(TARGET)
+
+build/fuzz/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(LIFE_LIB) $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ -levent_core -ljansson -linih
 
 clean:
 	rm -rf build

@@ -35,8 +35,7 @@ static struct map_slot *probe(const struct map *m, uint64_t hash, uintptr_t scop
 {
     for (size_t i = (size_t)hash & (m->capacity - 1);; i = (i + 1) & (m->capacity - 1)) {
         struct map_slot *s = &m->slots[i];
-        if (s->key == NULL ||
-            (s->hash == hash && s->scope == scope && s->len == len && memcmp(s->key, key, len) == 0))
+        if (s->key == NULL || (s->hash == hash && s->scope == scope && s->len == len && memcmp(s->key, key, len) == 0))
             return s;
     }
 }

@@ -72,8 +72,7 @@ int parse_octal(const char *s, int64_t *ret)
 int parse_bool(const char *s, bool *ret)
 {
     static const struct strtab words[] = {
-        { "true", 1 },  { "yes", 1 }, { "on", 1 },  { "1", 1 },
-        { "false", 0 }, { "no", 0 },  { "off", 0 }, { "0", 0 },
+        { "true", 1 }, { "yes", 1 }, { "on", 1 }, { "1", 1 }, { "false", 0 }, { "no", 0 }, { "off", 0 }, { "0", 0 },
     };
     int value;
     int r = strtab_value(words, ELEMENTS(words), s, &value);
@@ -102,8 +101,7 @@ static int millionths(const char *s, uint64_t *ret, const char **end)
     uint64_t whole = 0, fraction = 0, scale = 1000000;
     const char *p = s;
     for (; *p >= '0' && *p <= '9'; p++)
-        if (__builtin_mul_overflow(whole, 10u, &whole) ||
-            __builtin_add_overflow(whole, (uint64_t)(*p - '0'), &whole))
+        if (__builtin_mul_overflow(whole, 10u, &whole) || __builtin_add_overflow(whole, (uint64_t)(*p - '0'), &whole))
             return -ERANGE;
     if (p == s)
         return -EINVAL;
@@ -134,7 +132,7 @@ int parse_duration(const char *s, usec_t *ret)
         const char *name;
         uint64_t numerator, denominator; /* of a second */
     } units[] = {
-        { "us", 1, 1000000 }, { "ms", 1, 1000 }, { "s", 1, 1 },  { "", 1, 1 },
+        { "us", 1, 1000000 }, { "ms", 1, 1000 }, { "s", 1, 1 },     { "", 1, 1 },
         { "m", 60, 1 },       { "h", 3600, 1 },  { "d", 86400, 1 },
     };
     uint64_t value;
@@ -167,13 +165,13 @@ int parse_duration(const char *s, usec_t *ret)
 
 /* The first name of a number is the one that is shown. */
 static const struct strtab signals[] = {
-    { "HUP", SIGHUP },   { "INT", SIGINT },       { "QUIT", SIGQUIT }, { "ILL", SIGILL },       { "TRAP", SIGTRAP },
-    { "ABRT", SIGABRT }, { "IOT", SIGABRT },      { "BUS", SIGBUS },   { "FPE", SIGFPE },       { "KILL", SIGKILL },
-    { "USR1", SIGUSR1 }, { "SEGV", SIGSEGV },     { "USR2", SIGUSR2 }, { "PIPE", SIGPIPE },     { "ALRM", SIGALRM },
-    { "TERM", SIGTERM }, { "STKFLT", SIGSTKFLT }, { "CHLD", SIGCHLD }, { "CLD", SIGCHLD },      { "CONT", SIGCONT },
-    { "STOP", SIGSTOP }, { "TSTP", SIGTSTP },     { "TTIN", SIGTTIN }, { "TTOU", SIGTTOU },     { "URG", SIGURG },
+    { "HUP", SIGHUP },   { "INT", SIGINT },       { "QUIT", SIGQUIT },     { "ILL", SIGILL },   { "TRAP", SIGTRAP },
+    { "ABRT", SIGABRT }, { "IOT", SIGABRT },      { "BUS", SIGBUS },       { "FPE", SIGFPE },   { "KILL", SIGKILL },
+    { "USR1", SIGUSR1 }, { "SEGV", SIGSEGV },     { "USR2", SIGUSR2 },     { "PIPE", SIGPIPE }, { "ALRM", SIGALRM },
+    { "TERM", SIGTERM }, { "STKFLT", SIGSTKFLT }, { "CHLD", SIGCHLD },     { "CLD", SIGCHLD },  { "CONT", SIGCONT },
+    { "STOP", SIGSTOP }, { "TSTP", SIGTSTP },     { "TTIN", SIGTTIN },     { "TTOU", SIGTTOU }, { "URG", SIGURG },
     { "XCPU", SIGXCPU }, { "XFSZ", SIGXFSZ },     { "VTALRM", SIGVTALRM }, { "PROF", SIGPROF }, { "WINCH", SIGWINCH },
-    { "IO", SIGIO },     { "POLL", SIGIO },       { "PWR", SIGPWR },   { "SYS", SIGSYS },       { "RTMIN", 34 },
+    { "IO", SIGIO },     { "POLL", SIGIO },       { "PWR", SIGPWR },       { "SYS", SIGSYS },   { "RTMIN", 34 },
     { "RTMAX", 64 },
 };
 

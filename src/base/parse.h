@@ -7,10 +7,10 @@
 
 #include "base/usec.h"
 
-int parse_int(const char *s, int64_t *ret);   /* blanks around it, a sign, "1_000" */
-int parse_octal(const char *s, int64_t *ret); /* the same in base 8, "0o22" too */
-int parse_bool(const char *s, bool *ret);     /* true yes on 1, false no off 0, in any case */
-int parse_size(const char *s, int64_t *ret);  /* bytes, or with KB, MB, GB */
+int parse_int(const char *s, int64_t *ret);    /* blanks around it, a sign, "1_000" */
+int parse_octal(const char *s, int64_t *ret);  /* the same in base 8, "0o22" too */
+int parse_bool(const char *s, bool *ret);      /* true yes on 1, false no off 0, in any case */
+int parse_size(const char *s, int64_t *ret);   /* bytes, or with KB, MB, GB */
 int parse_decimal(const char *s, double *ret); /* "1.5"; no sign, no exponent */
 
 /* A plain number is seconds (0.5 too); or with us, ms, s, m, h, d.  Not

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/loader.h"
+#include "config/load.h"
 
 const char *const config_default_paths[] = {
     "drover.conf",

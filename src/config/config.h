@@ -10,67 +10,21 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "config/config_world.h"
+#include "config/diagnostic.h"
 #include "core/program.h"
-
-struct config_user {
-    uid_t uid;
-    gid_t gid;
-    char name[256]; /* canonical: "root" for uid 0 */
-};
-
-/* Everything that depends on the machine.  All functions return 0 or a negative
- * errno; -ENOENT where there is no such thing. */
-struct config_world {
-    const char *const *environ; /* NAME=VALUE, NULL-terminated */
-    const char *cwd;
-    const char *host;
-    const char *tmpdir;
-    const char *here; /* NULL: the directory of the main file, made absolute */
-    uid_t uid;
-    /* *text is malloc'd, to be freed by the loader */
-    int (*read_file)(void *ctx, const char *path, char **text, size_t *len);
-    /* a NULL-terminated malloc'd list of malloc'd paths, sorted; no match is an empty list */
-    int (*glob)(void *ctx, const char *pattern, char ***paths);
-    int (*user)(void *ctx, const char *name_or_number, struct config_user *ret);
-    int (*group)(void *ctx, const char *name_or_number, gid_t *gid, char name[64]);
-    int (*home)(void *ctx, const char *user_or_null, char *buf, size_t size); /* for ~ and ~user */
-    bool (*is_directory)(void *ctx, const char *path);
-    bool (*exists)(void *ctx, const char *path);
-    void *ctx;
-};
-
-enum diagnostic_level { DIAGNOSTIC_ERROR, DIAGNOSTIC_WARNING, DIAGNOSTIC_INFO };
-
-/* One thing to tell a person: "file:line: [section] key: what is wrong; what would be right". */
-struct diagnostic {
-    enum diagnostic_level level;
-    char *text;   /* the whole line for people, without a newline */
-    char *compat; /* supervisord's own words for the same, or NULL when it has none */
-};
-
-struct diagnostics {
-    struct diagnostic *list;
-    size_t n;
-    struct diagnostic *compat; /* supervisord's own list: .text is NULL, and what it says twice is here twice */
-    size_t n_compat;
-    size_t n_errors;
-    size_t n_warnings;
-    size_t dropped; /* past the bound on how many are kept */
-};
-
-void diagnostics_clear(struct diagnostics *d);
 
 enum config_kind { CONFIG_SUPERVISORD, CONFIG_NATIVE };
 
 struct config_server {
     const char *section; /* "unix_http_server", "inet_http_server:x" */
     bool is_unix;
-    const char *file;    /* unix */
-    int mode;            /* unix: chmod */
-    const char *owner;   /* "user:group", "user:" or NULL */
-    uid_t owner_uid;     /* (uid_t)-1: as started */
-    gid_t owner_gid;     /* (gid_t)-1: as started */
-    const char *host;    /* inet: "" for any */
+    const char *file;  /* unix */
+    int mode;          /* unix: chmod */
+    const char *owner; /* "user:group", "user:" or NULL */
+    uid_t owner_uid;   /* (uid_t)-1: as started */
+    gid_t owner_gid;   /* (gid_t)-1: as started */
+    const char *host;  /* inet: "" for any */
     unsigned port;
     const char *username; /* NULL: no password asked */
     const char *password; /* clear, or "{SHA}" and 40 hex digits */
@@ -113,8 +67,8 @@ struct config_daemon {
     const char *childlogdir;
     unsigned minfds, minprocs;
     bool nocleanup, strip_ansi;
-    const char *const *environment; /* NAME=VALUE sorted, NULL-terminated */
-    const char *serverurl;          /* of the first server; NULL none */
+    const char *const *environment;    /* NAME=VALUE sorted, NULL-terminated */
+    const char *serverurl;             /* of the first server; NULL none */
     const struct program_given *given; /* numbers out of range, as the file has them */
     uint16_t n_given;
 

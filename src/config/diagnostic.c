@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "config/loader.h"
+#include "config/setting.h"
 
 #define DIAGNOSTICS_MAX 1000
 #define TEXT_MAX 2000 /* of one line for people; a value of a megabyte does not help them */
@@ -110,9 +110,9 @@ static void tidy(struct buf *text)
         text->data[text->len] = '\0';
 }
 
-static void __attribute__((format(printf, 5, 0))) vreport(struct loader *l, enum diagnostic_level level,
-                                                          const struct where *w, const char *compat,
-                                                          const char *format, va_list ap)
+static void __attribute__((format(printf, 5, 0)))
+vreport(struct loader *l, enum diagnostic_level level, const struct where *w, const char *compat, const char *format,
+        va_list ap)
 {
     _cleanup_buf_ struct buf text = BUF_INIT(CONFIG_VALUE_MAX * 4);
     place(l, w, &text);
@@ -126,8 +126,8 @@ static void __attribute__((format(printf, 5, 0))) vreport(struct loader *l, enum
     add(l->d, level, text.error == 0 ? text.data : "out of memory while telling what is wrong", compat);
 }
 
-void report(struct loader *l, enum diagnostic_level level, const struct where *w, const char *compat, const char *format,
-            ...)
+void report(struct loader *l, enum diagnostic_level level, const struct where *w, const char *compat,
+            const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);

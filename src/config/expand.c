@@ -72,12 +72,9 @@ static bool place_name(const struct scope *s, size_t i, const char **name, struc
         bool known;
         int64_t number;
     } names[] = {
-        { "group_name", s->group, s->group != NULL, 0 },
-        { "here", s->here, s->here != NULL, 0 },
-        { "host_node_name", s->host, s->host != NULL, 0 },
-        { "numprocs", NULL, s->numbered, s->numprocs },
-        { "process_num", NULL, s->numbered, s->number },
-        { "program_name", s->program, s->program != NULL, 0 },
+        { "group_name", s->group, s->group != NULL, 0 },   { "here", s->here, s->here != NULL, 0 },
+        { "host_node_name", s->host, s->host != NULL, 0 }, { "numprocs", NULL, s->numbered, s->numprocs },
+        { "process_num", NULL, s->numbered, s->number },   { "program_name", s->program, s->program != NULL, 0 },
     };
     if (i >= ELEMENTS(names))
         return false;
@@ -145,9 +142,9 @@ static void refuse_name(const struct lookup *u, const char *text, const char *wh
     _cleanup_buf_ struct buf list = BUF_INIT(CONFIG_MEMORY_MAX);
     for (size_t i = 0; i < n; i++)
         buf_printf(&list, "%s%s", i > 0 ? ", " : "", names[i]);
-    const char *compat = scratchf(
-        l, "Format string %s for %s contains names (%s) which cannot be expanded. Available names: %s",
-        python_repr(l, text), python_repr(l, what), python_repr(l, name), list.data != NULL ? list.data : "");
+    const char *compat =
+        scratchf(l, "Format string %s for %s contains names (%s) which cannot be expanded. Available names: %s",
+                 python_repr(l, text), python_repr(l, what), python_repr(l, name), list.data != NULL ? list.data : "");
     const char *nearest = names != NULL ? strtab_nearest(names, name) : NULL;
     if (nearest != NULL)
         report(l, DIAGNOSTIC_ERROR, w, compat, "%%(%s)s has no value here; did you mean %%(%s)s", name, nearest);
@@ -157,7 +154,8 @@ static void refuse_name(const struct lookup *u, const char *text, const char *wh
     else
         report(l, DIAGNOSTIC_ERROR, w, compat,
                "%%(%s)s has no value here; known are here, host_node_name, ENV_NAME and, in programs, program_name, "
-               "group_name, process_num, numprocs", name);
+               "group_name, process_num, numprocs",
+               name);
 }
 
 const char *expand(struct loader *l, const struct scope *scope, const char *text, const char *what,

@@ -313,7 +313,13 @@ int format_expand(struct buf *out, const char *text, format_lookup_fn lookup, vo
 {
     size_t len = strlen(text);
     struct formatter f = {
-        .out = out, .text = text, .p = text, .end = text + len, .lookup = lookup, .ctx = ctx, .result = result,
+        .out = out,
+        .text = text,
+        .p = text,
+        .end = text + len,
+        .lookup = lookup,
+        .ctx = ctx,
+        .result = result,
     };
     *result = (struct format_result){ 0 };
     while (f.p < f.end) {

@@ -11,7 +11,7 @@
 
 #include "base/parse.h"
 #include "config/kind.h"
-#include "config/loader.h"
+#include "config/setting.h"
 
 bool same_text(const char *a, const char *b)
 {
@@ -142,7 +142,8 @@ static bool print_retries(const struct option *o, const void *base, struct buf *
     return true;
 }
 
-const struct option_kind kind_retries = { "a number or infinity", SHAPE_RETRIES, set_retries, print_retries, equal_int };
+const struct option_kind kind_retries = { "a number or infinity", SHAPE_RETRIES, set_retries, print_retries,
+                                          equal_int };
 
 /* --- bytes, octal, true and false ---------------------------------------------- */
 
@@ -316,4 +317,5 @@ static bool equal_factor(const struct option *o, const void *a, const void *b)
     return memcmp(option_field(o, a), option_field(o, b), sizeof(double)) == 0;
 }
 
-const struct option_kind kind_factor = { "a number such as 1.5", SHAPE_LITERAL, set_factor, print_factor, equal_factor };
+const struct option_kind kind_factor = { "a number such as 1.5", SHAPE_LITERAL, set_factor, print_factor,
+                                         equal_factor };

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/strtab.h"
 #include "config/kind.h"
-#include "config/loader.h"
+#include "config/setting.h"
 
 static int set_directory(struct setting *s, const char *text)
 {
@@ -85,5 +85,5 @@ static int set_serverurl_client(struct setting *s, const char *text)
     return 0;
 }
 
-const struct option_kind kind_serverurl_client = { "unix:///path or http://host:port", SHAPE_STRING, set_serverurl_client,
-                                                   print_text, equal_text };
+const struct option_kind kind_serverurl_client = { "unix:///path or http://host:port", SHAPE_STRING,
+                                                   set_serverurl_client, print_text, equal_text };

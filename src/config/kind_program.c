@@ -12,17 +12,13 @@
 #include "base/utf8.h"
 #include "config/keyvalue.h"
 #include "config/kind.h"
-#include "config/loader.h"
+#include "config/load.h"
 
 /* --- autorestart ----------------------------------------------------------- */
 
 static const struct strtab policies[] = {
-    { "true", RESTART_ALWAYS },
-    { "false", RESTART_NEVER },
-    { "unexpected", RESTART_UNEXPECTED },
-    { "on-exit", RESTART_ON_EXIT },
-    { "on-signal", RESTART_ON_SIGNAL },
-    { "on-failure", RESTART_ON_FAILURE },
+    { "true", RESTART_ALWAYS },     { "false", RESTART_NEVER },         { "unexpected", RESTART_UNEXPECTED },
+    { "on-exit", RESTART_ON_EXIT }, { "on-signal", RESTART_ON_SIGNAL }, { "on-failure", RESTART_ON_FAILURE },
 };
 
 static int set_autorestart(struct setting *s, const char *text)

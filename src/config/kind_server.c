@@ -8,7 +8,7 @@
 #include "base/parse.h"
 #include "base/utf8.h"
 #include "config/kind.h"
-#include "config/loader.h"
+#include "config/load.h"
 
 /* --- [inet_http_server] ------------------------------------------------------ */
 
@@ -129,7 +129,8 @@ static bool equal_mode(const struct option *o, const void *a, const void *b)
 }
 
 const struct option_kind kind_chmod = { "an octal number", SHAPE_STRING, set_chmod, print_mode, equal_mode };
-const struct option_kind kind_socket_mode = { "an octal number", SHAPE_STRING, set_socket_mode, print_mode, equal_mode };
+const struct option_kind kind_socket_mode = { "an octal number", SHAPE_STRING, set_socket_mode, print_mode,
+                                              equal_mode };
 
 /* --- [fcgi-program:x] ---------------------------------------------------------- */
 
@@ -183,8 +184,10 @@ static int set_unix_socket(struct setting *s, const char *path)
     struct program_group *g = s->base;
     struct group_draft *draft = s->base;
     if (path[0] != '/')
-        return refuse_socket(s, scratchf(s->l, "('Unix socket path %%s is not an absolute path', %s)",
-                                         python_repr(s->l, path)), "a relative path");
+        return refuse_socket(s,
+                             scratchf(s->l, "('Unix socket path %%s is not an absolute path', %s)",
+                                      python_repr(s->l, path)),
+                             "a relative path");
     g->socket_url = keep_string(s->l, scratchf(s->l, "unix://%s", path_normal(s->l, path)));
     if (g->socket_mode < 0)
         g->socket_mode = 0700;
@@ -281,7 +284,8 @@ static int set_events(struct setting *s, const char *text)
         size_t event = find_event(word);
         if (event == ELEMENTS(events)) {
             s->compat = scratchf(s->l, "Unknown event type %s in [%s] events", word, s->where.section->name);
-            return setting_refuse(s, "there is no event \"%s\"; PROCESS_STATE is all state changes, EVENT is everything",
+            return setting_refuse(s,
+                                  "there is no event \"%s\"; PROCESS_STATE is all state changes, EVENT is everything",
                                   words[i]);
         }
         count += !chosen[event];
@@ -326,8 +330,8 @@ static int set_buffer_size(struct setting *s, const char *text)
     if (r < 0)
         return refuse_int(s, r, text);
     if (value < 1 || value > INT32_MAX) {
-        s->compat = scratchf(s->l, "[%s] section sets invalid buffer_size (%lld)", s->where.section->name,
-                             (long long)value);
+        s->compat =
+            scratchf(s->l, "[%s] section sets invalid buffer_size (%lld)", s->where.section->name, (long long)value);
         return setting_refuse(s, "%lld is out of range; it must be 1 or more", (long long)value);
     }
     *(unsigned *)option_field(s->option, s->base) = (unsigned)value;

@@ -5,7 +5,7 @@
 #include "base/parse.h"
 #include "base/utf8.h"
 #include "config/kind.h"
-#include "config/loader.h"
+#include "config/setting.h"
 
 static bool is_ladder(const char *text)
 {

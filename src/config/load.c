@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "config/loader.h"
+#include "config/load.h"
 
 const char *checked_name(struct loader *l, const struct where *w, const char *name)
 {
@@ -27,6 +27,12 @@ const char *checked_name(struct loader *l, const struct where *w, const char *na
         return NULL;
     }
     return keep_string(l, s);
+}
+
+/* What the world says of a file that it will not read. */
+static const char *reason(int error)
+{
+    return error == -EINVAL ? "not a regular file" : strerror(-error);
 }
 
 /* --- files ------------------------------------------------------------------ */
@@ -88,7 +94,7 @@ static void read_main(struct loader *l, const char *path)
         l->unreadable = true;
         report(l, DIAGNOSTIC_ERROR, &(struct where){ .file = path },
                scratchf(l, "could not %s config file %s", r == -ENOENT ? "find" : "read", path), "cannot be read: %s",
-               strerror(-r));
+               reason(r));
         return;
     }
     read_text(l, path, text, len);
@@ -113,7 +119,7 @@ static void read_included(struct loader *l, const char *path)
     int r = l->world->read_file(l->world->ctx, path, &text, &len);
     if (r < 0)
         report(l, r == -ENOENT || r == -EISDIR ? DIAGNOSTIC_WARNING : DIAGNOSTIC_ERROR,
-               &(struct where){ .file = l->files[l->n_files - 1] }, NULL, "cannot be read: %s", strerror(-r));
+               &(struct where){ .file = l->files[l->n_files - 1] }, NULL, "cannot be read: %s", reason(r));
     else
         read_text(l, l->files[l->n_files - 1], text, len);
     free(text);
@@ -224,12 +230,11 @@ static void check_section(struct loader *l, const struct ini_section *section)
             continue;
         w.key = key;
         w.option = key->name;
-        tell_unknown(l, &w, "key", key->name,
-                     l->d->n < 200 ? option_nearest_key(section->name, key->name) : NULL);
+        tell_unknown(l, &w, "key", key->name, l->d->n < 200 ? option_nearest_key(section->name, key->name) : NULL);
     }
 }
 
-void check_unknown(struct loader *l)
+static void check_unknown(struct loader *l)
 {
     for (const struct ini_section *s = l->ini.sections; s != NULL; s = s->next)
         check_section(l, s);

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "config/loader.h"
+#include "config/load.h"
 
 static void take_environment(struct loader *l, struct daemon_draft *draft)
 {
@@ -31,7 +31,8 @@ void load_daemon_user(struct loader *l, const struct ini_section *section)
     struct config_daemon *d = &l->c->daemon;
     struct config_user user;
     struct where w = {
-        .section = section, .option = "user",
+        .section = section,
+        .option = "user",
         .key = section != NULL ? ini_key(&l->ini, section, "user") : NULL,
     };
     if (d->user == NULL)
@@ -121,8 +122,8 @@ bool check_plugin(struct loader *l, const struct where *w, const char *spec)
         compat = scratchf(l, "(\"EntryPoint must be in 'name=module:attrs [extras]' format\", %s)",
                           python_repr(l, scratchf(l, "x=%s", spec)));
     else if (!is_module(module, module_len))
-        compat = scratchf(l, "('Invalid module name', %s)",
-                          python_repr(l, arena_copy(&l->scratch, module, module_len)));
+        compat =
+            scratchf(l, "('Invalid module name', %s)", python_repr(l, arena_copy(&l->scratch, module, module_len)));
     if (compat != NULL) {
         report(l, DIAGNOSTIC_ERROR, w, compat, "\"%s\" is no name of Python code; write package.module:function", spec);
         return false;

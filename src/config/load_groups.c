@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/loader.h"
+#include "config/load.h"
 
 struct groups {
     struct program_group *list; /* malloc'd */
@@ -162,8 +162,10 @@ static void load_listener(struct loader *l, const struct ini_section *section, s
     w.option = "redirect_stderr";
     if (set_option(l, section, &options_program, "redirect_stderr", &tmp, &scope) && tmp.p.redirect_stderr)
         report(l, DIAGNOSTIC_ERROR, &w,
-               scratchf(l, "[%s] section sets redirect_stderr=true but this is not allowed because it will interfere "
-                           "with the eventlistener protocol", section->name),
+               scratchf(l,
+                        "[%s] section sets redirect_stderr=true but this is not allowed because it will interfere "
+                        "with the eventlistener protocol",
+                        section->name),
                "is not possible: a listener's standard output is for its protocol; take it away");
     w.option = NULL;
     report(l, DIAGNOSTIC_WARNING, &w, NULL, "is started as a program, but is not told of events yet");

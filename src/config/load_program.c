@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/loader.h"
+#include "config/load.h"
 
 static void finish_ladder(struct program *p)
 {
@@ -55,22 +55,29 @@ static bool below_zero(const struct loader *l, const char *option)
     return false;
 }
 
-static void finish_log(struct loader *l, const struct ini_section *section, struct log_settings *log, const char *stream)
+static void finish_log(struct loader *l, const struct ini_section *section, struct log_settings *log,
+                       const char *stream)
 {
     struct where w = { .section = section, .option = scratchf(l, "%s_logfile", stream) };
     if (log->target == LOG_TARGET_SYSLOG) {
         report(l, DIAGNOSTIC_WARNING, &w,
-               scratchf(l, "For [%s], %s_logfile=syslog but this is deprecated and will be removed.  Use %s_syslog=true "
-                           "to enable syslog instead.", section->name, stream, stream),
+               scratchf(l,
+                        "For [%s], %s_logfile=syslog but this is deprecated and will be removed.  Use %s_syslog=true "
+                        "to enable syslog instead.",
+                        section->name, stream, stream),
                "syslog as a file name is old; write %s_syslog = true", stream);
         log->target = LOG_TARGET_NONE;
         log->syslog = true;
     }
-    if (log->target == LOG_TARGET_AUTO && log->max_bytes == 0 && !below_zero(l, scratchf(l, "%s_logfile_maxbytes", stream)))
-        report(l, DIAGNOSTIC_WARNING, &w,
-               scratchf(l, "For [%s], AUTO logging used for %s_logfile without rollover, set maxbytes > 0 to avoid filling "
-                           "up filesystem unintentionally", section->name, stream),
-               "an AUTO log that is never rotated can fill the disk; set %s_logfile_maxbytes", stream);
+    if (log->target == LOG_TARGET_AUTO && log->max_bytes == 0 &&
+        !below_zero(l, scratchf(l, "%s_logfile_maxbytes", stream)))
+        report(
+            l, DIAGNOSTIC_WARNING, &w,
+            scratchf(l,
+                     "For [%s], AUTO logging used for %s_logfile without rollover, set maxbytes > 0 to avoid filling "
+                     "up filesystem unintentionally",
+                     section->name, stream),
+            "an AUTO log that is never rotated can fill the disk; set %s_logfile_maxbytes", stream);
 }
 
 static void finish_logs(struct loader *l, const struct ini_section *section, struct program *p)
@@ -81,8 +88,10 @@ static void finish_logs(struct loader *l, const struct ini_section *section, str
         return;
     if (p->err.path != NULL)
         report(l, DIAGNOSTIC_WARNING, &(struct where){ .section = section, .option = "stderr_logfile" },
-               scratchf(l, "For [%s], redirect_stderr=true but stderr_logfile has also been set to a filename, the "
-                           "filename has been ignored", section->name),
+               scratchf(l,
+                        "For [%s], redirect_stderr=true but stderr_logfile has also been set to a filename, the "
+                        "filename has been ignored",
+                        section->name),
                "is ignored, since redirect_stderr is true; take one of the two away");
     p->err.target = LOG_TARGET_NONE;
     p->err.path = NULL;
@@ -111,6 +120,20 @@ static bool load_process(struct loader *l, const struct ini_section *section, st
     d->p.number = (unsigned)d->scope.number;
     d->p.environment = keep_environment(l, l->c->daemon.environment, d->pairs);
     return true;
+}
+
+static void warn_capture(struct loader *l, const struct ini_section *section, const struct program *p)
+{
+    struct where w = { .section = section };
+    if (p->out.capture_max_bytes > 0)
+        w.option = "stdout_capture_maxbytes";
+    else if (p->err.capture_max_bytes > 0)
+        w.option = "stderr_capture_maxbytes";
+    else
+        return;
+    w.key = ini_key(&l->ini, section, w.option);
+    report(l, DIAGNOSTIC_WARNING, &w, NULL,
+           "what stands between capture marks is not captured yet, and stays in the log");
 }
 
 static void keep_sources(struct loader *l, const struct ini_section *section, struct program *p)
@@ -168,6 +191,7 @@ static size_t load_section(struct loader *l, const struct ini_section *section, 
         return 0;
     }
     finish_ladder(&d->p);
+    warn_capture(l, section, &d->p);
     l->n_processes += d->numprocs > 0 ? (size_t)d->numprocs : 0;
     if (l->n_processes > CONFIG_PROCESSES_MAX) {
         report(l, DIAGNOSTIC_ERROR, &w, NULL, "more than %d processes in all", CONFIG_PROCESSES_MAX);

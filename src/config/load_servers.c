@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "config/loader.h"
+#include "config/load.h"
 
 static bool check_login(struct loader *l, const struct ini_section *section, struct config_server *server)
 {
@@ -15,8 +15,10 @@ static bool check_login(struct loader *l, const struct ini_section *section, str
     if (!ok || (server->username == NULL) == (server->password == NULL))
         return ok;
     report(l, DIAGNOSTIC_ERROR, &w,
-           scratchf(l, "Section [%s] contains incomplete authentication: If a username or a password is specified, both "
-                       "the username and password must be specified", section->name),
+           scratchf(l,
+                    "Section [%s] contains incomplete authentication: If a username or a password is specified, both "
+                    "the username and password must be specified",
+                    section->name),
            "has only one of username and password; write both, or none");
     return false;
 }
@@ -55,7 +57,10 @@ static void load_kind(struct loader *l, const struct option_table *t, bool is_un
             continue;
         struct config_server *server = &l->c->servers[l->c->n_servers++];
         *server = (struct config_server){
-            .section = keep_string(l, s->name), .is_unix = is_unix, .owner_uid = (uid_t)-1, .owner_gid = (gid_t)-1,
+            .section = keep_string(l, s->name),
+            .is_unix = is_unix,
+            .owner_uid = (uid_t)-1,
+            .owner_gid = (gid_t)-1,
         };
         if (is_unix)
             load_unix(l, s, server);

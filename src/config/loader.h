@@ -11,9 +11,9 @@
 #include "config/ini.h"
 #include "config/option.h"
 
-#define CONFIG_FILE_MAX (64UL << 20)     /* bytes of one file */
-#define CONFIG_MEMORY_MAX (256UL << 20)  /* of the result, and of the scratch space */
-#define CONFIG_VALUE_MAX (4UL << 20)     /* bytes of one value after expansion */
+#define CONFIG_FILE_MAX (64UL << 20)    /* bytes of one file */
+#define CONFIG_MEMORY_MAX (256UL << 20) /* of the result, and of the scratch space */
+#define CONFIG_VALUE_MAX (4UL << 20)    /* bytes of one value after expansion */
 #define CONFIG_FILES_MAX 60000
 #define CONFIG_NUMPROCS_MAX 10000
 #define CONFIG_PROCESSES_MAX 100000
@@ -40,7 +40,7 @@ struct loader {
     const char **plugins;
     size_t n_plugins;
     size_t n_processes;
-    bool unreadable; /* a file was not read to its end: what follows from that is not worth telling */
+    bool unreadable;                /* a file was not read to its end: what follows from that is not worth telling */
     struct program_given given[64]; /* of the section being read */
     size_t n_given;
     const struct ini_section *process_section; /* supervisord names it behind its error */
@@ -64,52 +64,9 @@ struct scope {
     uintptr_t own_map; /* its scope in the loader's map */
 };
 
-/* A program section on its way to its processes. */
-struct draft {
-    struct program p; /* first: the option table's offsets are into it */
-    int64_t numprocs, numprocs_start;
-    const char *process_name;
-    struct pair *pairs; /* `environment` of this process */
-    struct scope scope;
-    bool killasgroup_set, restart_reset_set;
-};
-
-struct daemon_draft {
-    struct config_daemon d; /* first */
-    struct pair *pairs;
-};
-
-struct group_draft {
-    struct program_group g; /* first */
-    const char *programs;
-    const struct scope *scope;
-    uid_t proc_uid; /* of an fcgi program; (uid_t)-1 */
-    gid_t proc_gid;
-};
-
-struct setting {
-    struct loader *l;
-    const struct option_table *table;
-    const struct option *option;
-    void *base;
-    struct where where;
-    const struct scope *scope;
-    const char *compat; /* supervisord's words for what setting_refuse() says */
-};
-
-struct config_holder {
-    struct config c; /* first */
-    struct arena arena;
-};
-
-/* load.c: a name without characters that addresses and URLs cannot have; NULL was reported */
-const char *checked_name(struct loader *l, const struct where *w, const char *name);
-
 /* diagnostic.c */
-void report(struct loader *l, enum diagnostic_level level, const struct where *w, const char *compat, const char *format,
-            ...) __attribute__((format(printf, 5, 6)));
-int setting_refuse(struct setting *s, const char *format, ...) __attribute__((format(printf, 2, 3))); /* -EINVAL */
-void setting_warn(struct setting *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void report(struct loader *l, enum diagnostic_level level, const struct where *w, const char *compat,
+            const char *format, ...) __attribute__((format(printf, 5, 6)));
 const char *python_repr(struct loader *l, const char *s);
 const char *int_error(struct loader *l, const char *s); /* Python's words for what int() does not read */
 const char *scratchf(struct loader *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -121,37 +78,6 @@ const char *keep_string(struct loader *l, const char *s);
 const char *expand(struct loader *l, const struct scope *scope, const char *text, const char *what,
                    const struct where *w);
 int set_environ(struct loader *l, const char *name, const char *value);
-
-/* setting.c */
-/* The value of one option from its section or its default, expanded and set.
- * False: an error was reported. */
-bool set_option(struct loader *l, const struct ini_section *section, const struct option_table *t, const char *name,
-                void *base, const struct scope *scope);
-/* All options of a table whose flags have `with` and none of `without`; tables
- * are in supervisord's order. */
-bool set_options(struct loader *l, const struct ini_section *section, const struct option_table *t, void *base,
-                 const struct scope *scope, unsigned with, unsigned without);
-const char *option_default(const struct loader *l, const struct option *o);
-bool set_override(struct loader *l, const struct option_table *t, const struct config_override *o, void *base);
-const struct program_given *keep_given(struct loader *l, uint16_t *n);
-/* [NAME=VALUE], sorted; `base` is such a list, what `pairs` has wins over it. */
-const char *const *keep_environment(struct loader *l, const char *const *base, const struct pair *pairs);
-/* "user:group" or "user"; false: unknown. */
-bool look_up_owner(struct loader *l, const char *text, uid_t *uid, gid_t *gid, const char **name);
-const char *lower(struct loader *l, const char *s);
-size_t split_list(struct loader *l, const char *text, const char ***ret); /* by commas, stripped, in scratch space */
-
-/* load_*.c */
-void load_daemon(struct loader *l, const struct ini_section *section, const struct config_override *overrides);
-void load_daemon_user(struct loader *l, const struct ini_section *section);
-void load_plugins(struct loader *l, const struct option_table *t, struct config_plugin **list, size_t *n);
-bool check_plugin(struct loader *l, const struct where *w, const char *spec);
-void load_groups(struct loader *l);
-void load_servers(struct loader *l);
-void load_client(struct loader *l);
-size_t load_programs(struct loader *l, const struct ini_section *section, enum program_type type, const char *group,
-                     struct program **ret);
-void check_unknown(struct loader *l);
 
 /* path.c */
 const char *path_expand_user(struct loader *l, const char *path);

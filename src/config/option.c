@@ -7,9 +7,9 @@
 #include "base/strtab.h"
 
 const struct option_table *const option_tables[] = {
-    &options_daemon,        &options_unix_server, &options_inet_server, &options_client,       &options_include,
-    &options_program,       &options_group,       &options_fcgi,        &options_eventlistener, &options_rpcinterface,
-    &options_ctlplugin,     NULL,
+    &options_daemon,        &options_unix_server,  &options_inet_server, &options_client,
+    &options_include,       &options_program,      &options_group,       &options_fcgi,
+    &options_eventlistener, &options_rpcinterface, &options_ctlplugin,   NULL,
 };
 
 const struct option *option_find(const struct option_table *t, const char *name)
@@ -51,7 +51,7 @@ size_t option_tables_of(const char *section, const struct option_table *ret[2])
 const char *option_nearest_section(const char *section)
 {
     static const char *const names[] = {
-        "droverd", "supervisord",   "unix_http_server", "inet_http_server", "supervisorctl", "include",   "program",
+        "droverd", "supervisord",   "unix_http_server", "inet_http_server", "supervisorctl", "include", "program",
         "group",   "eventlistener", "fcgi-program",     "rpcinterface",     "ctlplugin",     NULL,
     };
     char word[32];

@@ -12,7 +12,7 @@
 #include "base/buf.h"
 #include "core/program.h"
 
-struct setting; /* a value on its way in: config/loader.h */
+struct setting; /* a value on its way in: config/setting.h */
 struct option;
 
 /* How a printed value stands in JSON. */
@@ -35,8 +35,7 @@ enum {
     OPTION_RAW = 8,      /* expanded by the setter's own rules */
     OPTION_LOADING = 16, /* only needed while loading; no field of the result */
     OPTION_SECRET = 32,
-    OPTION_DROVER = 64,  /* supervisord does not have it */
-    OPTION_GLOBAL = 128, /* of the section as a whole, where programs are read */
+    OPTION_DROVER = 64, /* supervisord does not have it */
 };
 
 struct option {

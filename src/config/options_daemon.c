@@ -3,13 +3,15 @@
  * As in options_program.c, the order is supervisord's. */
 #include "base/cleanup.h"
 #include "config/kind.h"
-#include "config/loader.h"
+#include "config/setting.h"
 
 #define D(field) offsetof(struct daemon_draft, d.field)
 #define S(field) offsetof(struct config_server, field)
 #define C(field) offsetof(struct config_client, field)
 #define HERE OPTION_HERE
 #define OURS (OPTION_HERE | OPTION_DROVER)
+
+/* clang-format off */ /* a row is two lines: what it is, and what it is for */
 
 static const struct option daemon_rows[] = {
     { "minfds", &kind_count, D(minfds), HERE, "1024", NULL, 0, 0,

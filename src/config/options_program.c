@@ -5,13 +5,15 @@
  * what each process has for itself. */
 #include "base/cleanup.h"
 #include "config/kind.h"
-#include "config/loader.h"
+#include "config/setting.h"
 
 #define AT(field) offsetof(struct draft, field)
 #define P(field) offsetof(struct program, field)
 #define HERE OPTION_HERE
 #define EACH (OPTION_HERE | OPTION_PROCESS)
 #define OURS (OPTION_HERE | OPTION_DROVER)
+
+/* clang-format off */ /* a row is two lines: what it is, and what it is for */
 
 static const struct option program_rows[] = {
     { "priority", &kind_int, P(priority), HERE, "999", NULL, 0, 0,

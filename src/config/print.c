@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "config/loader.h"
+#include "config/setting.h"
 
 #define VALUE_MAX (16UL << 20)
 
@@ -81,7 +81,8 @@ static void print_group(FILE *out, const struct config *c, const struct program_
     for (size_t i = 0; i < g->n_programs; i++) {
         const struct program *p = &g->programs[i];
         fprintf(out, "\n; %s:%u%s\n[%s:%s]\n", c->files[p->file], (unsigned)p->line,
-                p->shadowed ? ", never runs: another process of the group has the same name" : "", types[g->type], p->name);
+                p->shadowed ? ", never runs: another process of the group has the same name" : "", types[g->type],
+                p->name);
         if (g->type == PROGRAM_EVENTLISTENER)
             print_options(out, &options_eventlistener, g, 0);
         if (g->type == PROGRAM_FCGI)

@@ -18,7 +18,7 @@
 
 struct line {
     const char *s;
-    size_t len;  /* without the newline */
+    size_t len; /* without the newline */
     bool newline;
     uint32_t number;
     const char *value; /* without comments and the blanks at its ends */
@@ -77,8 +77,7 @@ static void missing_header(struct state *s, const struct line *l)
         what = "the file begins with a byte order mark; save it as UTF-8 without one";
     fault(s->r, l->number, what,
           arena_printf(a, "File contains no section headers.\nfile: %s, line: %u\n%s",
-                       quoted(a, s->path, strlen(s->path), false), l->number,
-                       quoted(a, l->s, l->len, l->newline)));
+                       quoted(a, s->path, strlen(s->path), false), l->number, quoted(a, l->s, l->len, l->newline)));
 }
 
 /* --- records --------------------------------------------------------------- */
@@ -217,8 +216,9 @@ static void read_key(struct state *s, const struct line *l)
     while (name_len < l->value_len && l->value[name_len] != '=' && l->value[name_len] != ':')
         name_len++;
     if (name_len == l->value_len) {
-        bad_line(s, l, "neither a [section] nor a key with a value; write key = value, or indent it deeper than the key "
-                       "that it continues");
+        bad_line(s, l,
+                 "neither a [section] nor a key with a value; write key = value, or indent it deeper than the key "
+                 "that it continues");
         return;
     }
     const char *value = l->value + name_len + 1;
@@ -298,11 +298,10 @@ static bool check_bytes(struct reader *r, const char *text, size_t len)
     size_t bad = utf8_check(text, len, &where, &why);
     if (bad == 0)
         return true;
-    const char *compat =
-        bad == 1 ? arena_printf(r->arena, "'utf-8' codec can't decode byte 0x%02x in position %zu: %s",
-                                (unsigned char)text[where], where, why)
-                 : arena_printf(r->arena, "'utf-8' codec can't decode bytes in position %zu-%zu: %s", where,
-                                where + bad - 1, why);
+    const char *compat = bad == 1 ? arena_printf(r->arena, "'utf-8' codec can't decode byte 0x%02x in position %zu: %s",
+                                                 (unsigned char)text[where], where, why)
+                                  : arena_printf(r->arena, "'utf-8' codec can't decode bytes in position %zu-%zu: %s",
+                                                 where, where + bad - 1, why);
     fault(r, line_of(text, where), "not UTF-8; save the file as UTF-8", compat);
     return false;
 }
@@ -312,8 +311,12 @@ int reader_read(struct reader *r, const char *path, const char *text, size_t len
     if (!check_bytes(r, text, len))
         return r->arena->failed ? -ENOMEM : 0;
     struct state s = {
-        .r = r, .path = path, .p = text, .end = text + len,
-        .value = BUF_INIT(len + 1), .bad = BUF_INIT(SIZE_MAX / 2),
+        .r = r,
+        .path = path,
+        .p = text,
+        .end = text + len,
+        .value = BUF_INIT(len + 1),
+        .bad = BUF_INIT(SIZE_MAX / 2),
     };
     struct line l;
     while (next_line(&s, &l) && read_line(&s, &l))

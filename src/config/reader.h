@@ -13,10 +13,10 @@
 
 struct reader_record {
     bool is_section;
-    bool cut;         /* a comment mark inside quotes has cut the value */
-    uint32_t line;    /* where it begins */
+    bool cut;      /* a comment mark inside quotes has cut the value */
+    uint32_t line; /* where it begins */
     uint32_t cut_line;
-    const char *name; /* of the section, or of the key in small letters */
+    const char *name;  /* of the section, or of the key in small letters */
     const char *value; /* of a key */
 };
 

@@ -4,7 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/utf8.h"
-#include "config/loader.h"
+#include "config/setting.h"
 
 const char *lower(struct loader *l, const char *s)
 {
@@ -49,9 +49,8 @@ static const char *expanded(struct setting *s, const char *text)
         scope.here = NULL;
     if (flags & OPTION_RAW)
         return text;
-    const char *what = strchr(text, '%') != NULL
-                           ? scratchf(s->l, "%s.%s", s->where.section->name, s->option->name)
-                           : "";
+    const char *what =
+        strchr(text, '%') != NULL ? scratchf(s->l, "%s.%s", s->where.section->name, s->option->name) : "";
     text = expand(s->l, &scope, text, what, &s->where);
     if (text != NULL && (flags & OPTION_TWICE))
         text = expand(s->l, &scope, text, s->option->name, &s->where);
@@ -63,7 +62,11 @@ static bool set_row(struct loader *l, const struct ini_section *section, const s
 {
     struct ini_key *key = section != NULL ? ini_key(&l->ini, section, o->name) : NULL;
     struct setting s = {
-        .l = l, .table = t, .option = o, .base = base, .scope = scope,
+        .l = l,
+        .table = t,
+        .option = o,
+        .base = base,
+        .scope = scope,
         .where = { .section = section, .key = key, .option = o->name },
     };
     const char *text = key != NULL ? key->value : option_default(l, o);
@@ -97,7 +100,11 @@ bool set_override(struct loader *l, const struct option_table *t, const struct c
 {
     struct scope scope = { 0 };
     struct setting s = {
-        .l = l, .table = t, .option = option_find(t, o->option), .base = base, .scope = &scope,
+        .l = l,
+        .table = t,
+        .option = option_find(t, o->option),
+        .base = base,
+        .scope = &scope,
         .where = { .option = o->flag },
     };
     if (s.option == NULL) {

@@ -36,8 +36,8 @@ struct http_server {
     struct loop *loop;
     http_handler_fn handler;
     void *arg;
-    LIST_HEAD(, http_listener) listeners;
-    LIST_HEAD(, http_conn) conns, dead;
+    LIST_HEAD(http_listeners, http_listener) listeners;
+    LIST_HEAD(http_conns, http_conn) conns, dead;
     struct loop_event timer; /* for the earliest deadline of all, or earlier */
     usec_t timer_at;         /* USEC_INFINITY: not set */
     usec_t resume_at;        /* listeners pause until then; 0: they do not */

@@ -145,7 +145,7 @@ const char *http_request_query(struct http_request *r, const char *name, size_t 
     if (r->params == NULL)
         parse_query(r);
     const char *p = r->params;
-    for (size_t n = 0; n < r->n_params; n++) {
+    for (size_t n = 0; p != NULL && n < r->n_params; n++) {
         const char *value = p + strlen(p) + 1;
         if (strcmp(p, name) == 0 && i-- == 0)
             return value;

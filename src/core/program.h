@@ -34,7 +34,7 @@ enum log_target {
 
 struct log_settings {
     enum log_target target;
-    const char *path; /* LOG_TARGET_FILE only, else NULL */
+    const char *path;   /* LOG_TARGET_FILE only, else NULL */
     uint64_t max_bytes; /* 0: never rotated */
     unsigned backups;
     uint64_t capture_max_bytes;
@@ -82,9 +82,9 @@ struct program {
     uint16_t n_sources, n_given;
     bool shadowed; /* another process of its group has the same name, and is the one that runs */
 
-    const char *command; /* as given and expanded; split by argv_split() at each start */
+    const char *command;   /* as given and expanded; split by argv_split() at each start */
     const char *directory; /* NULL: the daemon's */
-    int umask; /* -1: the daemon's */
+    int umask;             /* -1: the daemon's */
     int priority;
     bool autostart;
     enum restart_policy autorestart;
@@ -99,7 +99,7 @@ struct program {
 
     int stopsignal;
     usec_t stopwaitsecs;
-    const char *stopsignal_text; /* as given: "TERM" or "TERM:10, INT:5, KILL" */
+    const char *stopsignal_text;              /* as given: "TERM" or "TERM:10, INT:5, KILL" */
     struct stop_step ladder[STOP_LADDER_MAX]; /* always ends in KILL */
     unsigned n_ladder;
     bool stopasgroup;
@@ -109,7 +109,7 @@ struct program {
     struct log_settings out;
     struct log_settings err;
 
-    const char *serverurl; /* NULL: AUTO, the daemon's */
+    const char *serverurl;          /* NULL: AUTO, the daemon's */
     const char *const *environment; /* NAME=VALUE sorted by name, NULL-terminated; [supervisord]'s merged in */
 
     /* keys that supervisord does not have */
@@ -127,8 +127,8 @@ struct program_group {
     const char *name;
     enum program_type type;
     int priority;
-    bool is_section; /* made by [group:x]; else by one program section alone */
-    bool shadowed;   /* an earlier group has the same name, and is the one that runs */
+    bool is_section;          /* made by [group:x]; else by one program section alone */
+    bool shadowed;            /* an earlier group has the same name, and is the one that runs */
     struct program *programs; /* in supervisord's order: by priority as loaded */
     size_t n_programs;
 

@@ -33,7 +33,6 @@
 struct logfile {
     struct logfile *next; /* in its bucket */
     struct logfile_table *table;
-    char *path;
     int fd;
     unsigned refs;
     bool is_file, is_socket, in_pieces;
@@ -42,6 +41,7 @@ struct logfile {
     dev_t dev;
     ino_t ino;
     time_t looked; /* CLOCK_MONOTONIC_COARSE seconds of the last look at the name */
+    char path[];
 };
 
 struct logfile_table {
@@ -136,7 +136,6 @@ static int open_file(struct logfile *f)
 static void logfile_free(struct logfile *f)
 {
     cleanup_close(&f->fd);
-    free(f->path);
     free(f);
 }
 
@@ -152,13 +151,13 @@ int logfile_open(struct logfile_table *t, const char *path, uint64_t max_bytes, 
             return 0;
         }
     }
-    struct logfile *f = calloc(1, sizeof(*f));
+    struct logfile *f = calloc(1, sizeof(*f) + strlen(path) + 1);
     if (f == NULL)
         return -ENOMEM;
     *f = (struct logfile){ .table = t, .fd = -1, .refs = 1, .max_bytes = max_bytes, .backups = backups };
-    f->path = strdup(path);
+    memcpy(f->path, path, strlen(path) + 1);
     int own = own_descriptor(path);
-    int r = f->path == NULL ? -ENOMEM : own >= 0 ? open_own(f, own) : open_file(f);
+    int r = own >= 0 ? open_own(f, own) : open_file(f);
     if (r < 0) {
         logfile_free(f);
         return r;

@@ -18,6 +18,8 @@ int pidfd_signal(int pidfd, int signal)
 
 int pidfd_signal_group(pid_t leader, int signal)
 {
+    if (leader <= 1) /* to kill(2), -0 is our own group and -1 everybody */
+        return -ESRCH;
     return kill(-leader, signal) < 0 ? -errno : 0;
 }
 

@@ -13,7 +13,7 @@
  * memory that is not heap.  Touching the heap between clone and exec would be a
  * segmentation fault in the child, never anything in the daemon.
  *
- * Order in the child: limits, process group, descriptors, groups, gid, uid,
+ * Order in the child: process group, descriptors, limits, groups, gid, uid,
  * proof that root cannot be regained, directory (as the new user), umask,
  * signal mask, exec.  Signals are blocked around the clone so that no handler
  * of the daemon can run in the child. */
@@ -59,14 +59,15 @@ static _Noreturn void child_fail(int error_fd, enum spawn_stage stage, int error
     _exit(127);
 }
 
+#define SIGNALS 64
+
 /* Handlers go to their default; what our starter had us ignore must not be
  * ignored in a job, which may count on SIGPIPE. */
 static void child_reset_signals(void)
 {
-    struct sigaction action = { .sa_handler = SIG_DFL };
-    for (int s = 1; s < _NSIG; s++)
-        if (s != SIGKILL && s != SIGSTOP)
-            sigaction(s, &action, NULL); /* EINVAL for the two that libc keeps */
+    const unsigned long by_default[8] = { 0 }; /* a kernel's struct sigaction: SIG_DFL, no flags, no mask */
+    for (int s = 1; s <= SIGNALS; s++)
+        syscall(SYS_rt_sigaction, s, by_default, NULL, SIGNALS / 8); /* sigaction(3) keeps two for libc */
 }
 
 /* Places fds[i] at i for all i.  Sources below n_fds are first moved out of the
@@ -273,17 +274,17 @@ static _Noreturn void child_main(const struct spawn_plan *plan, int error_fd)
 {
     child_own_table(plan, error_fd);
     child_reset_signals();
-    if (plan->restore_nofile) {
-        struct rlimit limit = { .rlim_cur = plan->nofile_soft, .rlim_max = plan->nofile_hard };
-        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-            child_fail(error_fd, SPAWN_STAGE_LIMITS, errno);
-    }
     if (setpgid(0, 0) < 0)
         child_fail(error_fd, SPAWN_STAGE_PROCESS_GROUP, errno);
     int r = child_place_fds(plan, &error_fd);
     if (r < 0)
         child_fail(error_fd, SPAWN_STAGE_DESCRIPTORS, -r);
     child_close_rest(plan->n_fds, error_fd);
+    if (plan->restore_nofile) {
+        struct rlimit limit = { .rlim_cur = plan->nofile_soft, .rlim_max = plan->nofile_hard };
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+            child_fail(error_fd, SPAWN_STAGE_LIMITS, errno);
+    }
     if (plan->identity != NULL)
         child_take_identity(plan->identity, error_fd);
     if (plan->directory != NULL && chdir(plan->directory) < 0)
@@ -358,6 +359,7 @@ int spawn(const struct spawn_plan *plan, struct spawned *ret)
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0)
         return -error;
+    setpgid(pid, pid); /* the child does it, too: whoever is first, its group exists when we return */
     *ret = (struct spawned){
         .pid = pid, .pidfd = spawn_raise_fd(pidfd), .error_fd = TAKE_FD(error_read), .held_fd = TAKE_FD(error_write)
     };

@@ -13,6 +13,8 @@
 #include "base/cleanup.h"
 #include "wire/jsonw.h"
 
+_Static_assert(sizeof(struct event) == 64, "an event has grown");
+
 struct event_name {
     unsigned refs;
     char text[];

@@ -23,20 +23,23 @@ struct event_name *event_name_ref(struct event_name *n);
 void event_name_unref(struct event_name *n);
 const char *event_name_text(const struct event_name *n); /* "group:process" */
 
+/* 64 bytes, since thousands are kept. */
 struct event {
     uint64_t seq;
     usec_t wall;
     struct event_name *name; /* NULL: of the daemon */
     char *text;              /* error: message; config: JSON members; log: reason; daemon: what */
     int32_t pid;
-    uint8_t type;
-    bool expected;
-    uint16_t from, to; /* states */
-    uint32_t tries;
-    uint8_t kind, stage, stream;
-    bool core;
-    int32_t value; /* status, signal, errno */
+    int32_t value; /* exit: status or signal; error: errno */
     uint32_t cpu_user_ms, cpu_system_ms, maxrss_kib;
+    uint16_t from, to; /* state */
+    uint16_t tries;
+    uint8_t type;
+    uint8_t kind; /* exit */
+    uint8_t stage;
+    uint8_t stream;
+    bool core;
+    bool expected;
 };
 
 struct events;

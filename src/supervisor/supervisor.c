@@ -218,7 +218,7 @@ static void announce(struct child *c, enum process_state from, enum process_stat
                        .pid = c->process.pid,
                        .from = (uint16_t)from,
                        .to = (uint16_t)to,
-                       .tries = c->process.tries };
+                       .tries = c->process.tries < UINT16_MAX ? (uint16_t)c->process.tries : UINT16_MAX };
     events_add(s->events, &e);
     if (s->options.changed != NULL)
         s->options.changed(s->options.arg);

@@ -123,7 +123,8 @@ void jsonw_bytes(struct jsonw *j, const char *name, const char *s, size_t len)
     } else {
         /* an element of an array has no name to carry the mark, so it becomes an object that does */
         jsonw_object(j, NULL);
-        jsonw_bytes(j, "bytes", s, len);
+        begin_value(j, "bytes", "_base64");
+        add_base64(j->out, (const unsigned char *)s, len);
         jsonw_object_end(j);
     }
 }

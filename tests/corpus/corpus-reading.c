@@ -173,14 +173,44 @@ static void set_variable(struct variables *v, const char *name, size_t len, cons
 static const char *fitting_value(const char *key)
 {
     static const char *const numbers[] = {
-        "numprocs", "numprocs_start", "priority", "startsecs", "startretries", "stopwaitsecs", "buffer_size", "minfds",
-        "minprocs", "umask", "chmod", "socket_backlog", "socket_mode", "exitcodes", "port", "logfile_maxbytes",
-        "logfile_backups", "stdout_logfile_maxbytes", "stdout_logfile_backups", "stderr_logfile_maxbytes",
-        "stderr_logfile_backups", "stdout_capture_maxbytes", "stderr_capture_maxbytes",
+        "numprocs",
+        "numprocs_start",
+        "priority",
+        "startsecs",
+        "startretries",
+        "stopwaitsecs",
+        "buffer_size",
+        "minfds",
+        "minprocs",
+        "umask",
+        "chmod",
+        "socket_backlog",
+        "socket_mode",
+        "exitcodes",
+        "port",
+        "logfile_maxbytes",
+        "logfile_backups",
+        "stdout_logfile_maxbytes",
+        "stdout_logfile_backups",
+        "stderr_logfile_maxbytes",
+        "stderr_logfile_backups",
+        "stdout_capture_maxbytes",
+        "stderr_capture_maxbytes",
     };
     static const char *const booleans[] = {
-        "autostart", "autorestart", "stopasgroup", "killasgroup", "redirect_stderr", "nodaemon", "silent", "nocleanup",
-        "strip_ansi", "stdout_events_enabled", "stderr_events_enabled", "stdout_syslog", "stderr_syslog",
+        "autostart",
+        "autorestart",
+        "stopasgroup",
+        "killasgroup",
+        "redirect_stderr",
+        "nodaemon",
+        "silent",
+        "nocleanup",
+        "strip_ansi",
+        "stdout_events_enabled",
+        "stderr_events_enabled",
+        "stdout_syslog",
+        "stderr_syslog",
     };
     for (size_t i = 0; i < ELEMENTS(numbers); i++)
         if (strcmp(key, numbers[i]) == 0)
@@ -188,8 +218,10 @@ static const char *fitting_value(const char *key)
     for (size_t i = 0; i < ELEMENTS(booleans); i++)
         if (strcmp(key, booleans[i]) == 0)
             return "true";
-    return strcmp(key, "stopsignal") == 0 ? "TERM" : strcmp(key, "loglevel") == 0 ? "info"
-         : strcmp(key, "events") == 0 ? "TICK_5" : "x";
+    return strcmp(key, "stopsignal") == 0 ? "TERM"
+           : strcmp(key, "loglevel") == 0 ? "info"
+           : strcmp(key, "events") == 0   ? "TICK_5"
+                                          : "x";
 }
 
 /* "KEY=" or "KEY :" at the very beginning of a line. */
@@ -507,9 +539,18 @@ int main(int argc, char **argv)
     static struct pinned pinned;
     static struct variables v;
     struct config_world world = {
-        .cwd = "/CWD", .host = "HOST", .tmpdir = "/tmp", .here = "/HERE", .ctx = &pinned,
-        .read_file = read_file, .glob = find_files, .user = find_user, .group = find_group, .home = home_of,
-        .is_directory = exists, .exists = exists,
+        .cwd = "/CWD",
+        .host = "HOST",
+        .tmpdir = "/tmp",
+        .here = "/HERE",
+        .ctx = &pinned,
+        .read_file = read_file,
+        .glob = find_files,
+        .user = find_user,
+        .group = find_group,
+        .home = home_of,
+        .is_directory = exists,
+        .exists = exists,
     };
     struct buf text = BUF_INIT(1UL << 30), out = BUF_INIT(1UL << 30);
     if (argc < 2 || argc % 2 != 0)

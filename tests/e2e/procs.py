@@ -112,20 +112,21 @@ def wait_gone(pid, timeout=20):
     wait_until(lambda: not alive(pid), "the end of process %d" % pid, timeout)
 
 
-def reap_strays(known):
-    """Ends and names the processes that have become ours without being among `known`."""
-    left = []
-    for _ in range(100):
+def reap_strays(known, grace=1.0):
+    """Ends and names the processes that have become ours without being among `known`.  What is on its way out (a
+    `sleep 0.1` of a shell that was stopped) has a moment to go by itself."""
+    left, deadline = [], time.monotonic() + grace
+    while True:
         strays = [pid for pid in children(os.getpid()) if pid not in known]
         if not strays:
-            break
+            return left
+        over = time.monotonic() > deadline
         for pid in strays:
-            s = stat(pid)
-            if s is not None and s[0] not in "ZX":
+            if over and alive(pid):
                 left.append("%d %s" % (pid, command_line(pid)))
                 os.kill(pid, signal.SIGKILL)
             try:
-                os.waitpid(pid, 0)
+                os.waitpid(pid, 0 if over else os.WNOHANG)
             except ChildProcessError:
                 pass
-    return left
+        time.sleep(0.005)

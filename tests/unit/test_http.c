@@ -27,6 +27,7 @@ static struct {
     struct unixsock_id id;
     unsigned port;
     struct http_request *pending;
+    struct rlimit descriptors;
     unsigned requests, closed;
     char method[32], target[9000], body[HTTP_BODY_MAX_MESSAGE + 1], note[256];
     size_t body_len;
@@ -130,6 +131,7 @@ static int setup(void **state)
 {
     (void)state;
     memset(&t, 0, sizeof(t));
+    getrlimit(RLIMIT_NOFILE, &t.descriptors);
     snprintf(t.path, sizeof(t.path), "/tmp/drover-http-%ld.sock", (long)getpid());
     assert_int_equal(loop_new(&t.loop), 0);
     assert_int_equal(http_server_new(t.loop, handle, &t, &t.server), 0);
@@ -146,6 +148,7 @@ static int setup_unix(void **state)
 static int teardown(void **state)
 {
     (void)state;
+    setrlimit(RLIMIT_NOFILE, &t.descriptors);
     http_server_free(t.server);
     unixsock_unlink(t.path, &t.id);
     loop_free(t.loop);
@@ -628,12 +631,14 @@ static void test_reserved_places(void **state)
 static void test_no_descriptors_left(void **state)
 {
     (void)state;
-    struct rlimit old, few;
-    getrlimit(RLIMIT_NOFILE, &old);
+    const char *preload = getenv("LD_PRELOAD");
+    if (preload != NULL && strstr(preload, "vgpreload") != NULL)
+        skip(); /* valgrind plays the limit itself: it accepts, and then throws the descriptor away */
+    struct rlimit few = t.descriptors;
     int first = dial(), second = dial(), third = dial();
     int next = fcntl(0, F_DUPFD_CLOEXEC, 0);
     close(next);
-    few = (struct rlimit){ .rlim_cur = (rlim_t)next, .rlim_max = old.rlim_max };
+    few.rlim_cur = (rlim_t)next;
     setrlimit(RLIMIT_NOFILE, &few);
     uint64_t turns = loop_turns(t.loop);
     run_for(50000);
@@ -652,7 +657,7 @@ static void test_no_descriptors_left(void **state)
     turns = loop_turns(t.loop);
     run_for(50000);
     assert_true(loop_turns(t.loop) - turns < 20);
-    setrlimit(RLIMIT_NOFILE, &old);
+    setrlimit(RLIMIT_NOFILE, &t.descriptors);
     say(first, GET("/"));
     assert_int_equal(status_of(hear(first)), 200); /* taken in once there are descriptors again */
     close(first);

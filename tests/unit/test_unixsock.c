@@ -21,7 +21,7 @@ static const struct unixsock_options own = { .mode = 0600, .uid = (uid_t)-1, .gi
 
 static const char *in_dir(const char *name)
 {
-    static char path[128];
+    static char path[100]; /* fits into an address */
     snprintf(path, sizeof(path), "%s/%s", dir, name);
     return path;
 }
