@@ -108,10 +108,15 @@ $(B)/tests/%: $(B)/obj/tests/tools/%.o
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
 
+# The limits are programs without a start-up of their own: static, and the job even without a libc.
+$(B)/bench/%: ALL_LDFLAGS = -static $(LDFLAGS)
+$(B)/bench/job: ALL_LDFLAGS = -static -nostdlib $(LDFLAGS)
+$(B)/bench/weigh: ALL_LDFLAGS = -pie -Wl,-z,now $(LDFLAGS)
+$(B)/bench/weigh: LDLIBS = -levent_core -ljansson -linih
 $(B)/bench/%: $(B)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # What goes where, as SOURCE:DESTINATION, for install and uninstall alike.
 INSTALLED = $(B)/droverd:$(sbindir)/droverd $(B)/droverctl:$(bindir)/droverctl \

@@ -60,7 +60,7 @@ static int set_ladder(struct setting *s, const char *text)
     }
     if (n == STOP_LADDER_MAX && ladder[n - 1].signal != SIGKILL)
         return setting_refuse(s, "a ladder of %d signals must end in KILL", STOP_LADDER_MAX);
-    memcpy(p->ladder, ladder, sizeof ladder);
+    p->ladder = memcpy(arena_new_array(&s->l->scratch, n, struct stop_step), ladder, n * sizeof(*ladder));
     p->n_ladder = (unsigned)n;
     p->stopsignal = ladder[0].signal;
     return 0;
@@ -73,7 +73,8 @@ static int set_stopsignal(struct setting *s, const char *text)
     if (r < 0)
         return r;
     if (!is_ladder(text)) {
-        p->ladder[0] = (struct stop_step){ p->stopsignal, USEC_INFINITY };
+        const struct stop_step only = { p->stopsignal, USEC_INFINITY };
+        p->ladder = memcpy(arena_new_array(&s->l->scratch, 1, struct stop_step), &only, sizeof(only));
         p->n_ladder = 1;
     }
     p->stopsignal_text = keep_string(s->l, text);

@@ -8,13 +8,27 @@
 
 #include "config/load.h"
 
-static void finish_ladder(struct program *p)
+/* Times that were left out are stopwaitsecs, and the end is KILL.  Most programs
+ * have the same ladder, so the last one made is looked at before another is kept. */
+static void finish_ladder(struct loader *l, struct program *p)
 {
-    for (unsigned i = 0; i < p->n_ladder; i++)
-        if (p->ladder[i].wait == USEC_INFINITY)
-            p->ladder[i].wait = p->stopwaitsecs;
-    if (p->ladder[p->n_ladder - 1].signal != SIGKILL && p->n_ladder < STOP_LADDER_MAX)
-        p->ladder[p->n_ladder++] = (struct stop_step){ SIGKILL, p->stopwaitsecs };
+    struct stop_step steps[STOP_LADDER_MAX];
+    unsigned n = p->n_ladder;
+    memcpy(steps, p->ladder, n * sizeof(*steps));
+    for (unsigned i = 0; i < n; i++)
+        if (steps[i].wait == USEC_INFINITY)
+            steps[i].wait = p->stopwaitsecs;
+    if (steps[n - 1].signal != SIGKILL && n < STOP_LADDER_MAX)
+        steps[n++] = (struct stop_step){ SIGKILL, p->stopwaitsecs };
+    bool same = n == l->n_last_ladder;
+    for (unsigned i = 0; same && i < n; i++)
+        same = steps[i].signal == l->last_ladder[i].signal && steps[i].wait == l->last_ladder[i].wait;
+    if (!same) {
+        l->last_ladder = memcpy(arena_new_array(l->keep, n, struct stop_step), steps, n * sizeof(*steps));
+        l->n_last_ladder = n;
+    }
+    p->ladder = l->last_ladder;
+    p->n_ladder = n;
 }
 
 static bool check_shared(struct loader *l, const struct ini_section *section, struct draft *d)
@@ -190,7 +204,7 @@ static size_t load_section(struct loader *l, const struct ini_section *section, 
         load_process(l, section, d);
         return 0;
     }
-    finish_ladder(&d->p);
+    finish_ladder(l, &d->p);
     warn_capture(l, section, &d->p);
     l->n_processes += d->numprocs > 0 ? (size_t)d->numprocs : 0;
     if (l->n_processes > CONFIG_PROCESSES_MAX) {

@@ -40,6 +40,8 @@ struct loader {
     const char **plugins;
     size_t n_plugins;
     size_t n_processes;
+    const struct stop_step *last_ladder;
+    unsigned n_last_ladder;
     bool unreadable;                /* a file was not read to its end: what follows from that is not worth telling */
     struct program_given given[64]; /* of the section being read */
     size_t n_given;

@@ -1,4 +1,7 @@
 /* cmd_events.c - what happened, and what happens. */
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,8 +9,6 @@
 #include "control/control.h"
 #include "control/names.h"
 #include "wire/jsonw.h"
-
-#include <fnmatch.h>
 
 static void events_get_all(struct control_call *call);
 
@@ -34,48 +35,77 @@ static bool is_wanted(const struct event *e, const char *match)
     return fnmatch(match, text, 0) == 0 || (colon != NULL && fnmatch(match, colon + 1, 0) == 0);
 }
 
-static void write_event(struct http_request *r, const struct event *e)
+static void listener_end(struct listener *l)
 {
-    _cleanup_buf_ struct buf b = BUF_INIT(64 * 1024);
-    event_json(e, &b);
-    if (b.error == 0)
-        http_stream_write(r, b.data, b.len);
-}
-
-static void on_event(const struct event *e, void *arg)
-{
-    struct listener *l = arg;
-    if (is_wanted(e, l->match))
-        write_event(l->request, e);
-}
-
-static void on_hangup(void *arg)
-{
-    struct listener *l = arg;
     events_unsubscribe(&l->subscriber);
     free(l->match);
     free(l);
 }
 
-/* What has been forgotten is said to be missing rather than passed over. */
-static void replay(struct events *ev, uint64_t since, const char *match, struct buf *out)
+/* A listener that has fallen behind is told how far it came, and can ask again
+ * with `since`. */
+static void cut_off(struct listener *l, const struct event *e)
 {
-    if (since + 1 < events_first(ev)) {
-        struct jsonw j = JSONW_INIT(out);
-        jsonw_object(&j, NULL);
-        jsonw_string(&j, "event", "gap");
-        jsonw_int(&j, "missed", (int64_t)(events_first(ev) - since - 1));
-        jsonw_object_end(&j);
-        buf_putc(out, '\n');
-        since = events_first(ev) - 1;
-    }
-    const struct event *e;
-    while ((e = events_get(ev, ++since)) != NULL)
-        if (is_wanted(e, match))
-            event_json(e, out);
+    char last[128];
+    int n = snprintf(last, sizeof(last), "{\"event\":\"gap\",\"missed\":1,\"since\":%llu}\n",
+                     (unsigned long long)e->seq - 1);
+    http_stream_write(l->request, last, (size_t)n);
+    http_stream_end(l->request);
+    listener_end(l);
 }
 
-static void follow(struct control_call *call, struct events *ev, const char *match, const struct buf *past)
+static void on_event(const struct event *e, void *arg)
+{
+    struct listener *l = arg;
+    _cleanup_buf_ struct buf b = BUF_INIT(64 * 1024);
+    if (!is_wanted(e, l->match))
+        return;
+    event_json(e, &b);
+    if (b.error == 0 && http_stream_write(l->request, b.data, b.len) == -ENOBUFS)
+        cut_off(l, e);
+}
+
+static void on_hangup(void *arg)
+{
+    listener_end(arg);
+}
+
+/* What has been forgotten is said to be missing rather than passed over.  Returns
+ * the number of the last event before those that are kept. */
+static uint64_t tell_forgotten(const struct events *ev, uint64_t since, struct buf *out)
+{
+    if (since + 1 >= events_first(ev))
+        return since;
+    struct jsonw j = JSONW_INIT(out);
+    jsonw_object(&j, NULL);
+    jsonw_string(&j, "event", "gap");
+    jsonw_int(&j, "missed", (int64_t)(events_first(ev) - since - 1));
+    jsonw_object_end(&j);
+    buf_putc(out, '\n');
+    return events_first(ev) - 1;
+}
+
+/* The past goes into the stream as long as the stream takes it; a reader that
+ * asked for more than may lie unread is cut off where it can go on. */
+static void write_past(struct listener *l, const struct events *ev, uint64_t since)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(64 * 1024);
+    const struct event *e;
+    since = tell_forgotten(ev, since, &b);
+    while ((e = events_get(ev, ++since)) != NULL) {
+        if (is_wanted(e, l->match))
+            event_json(e, &b);
+        if (b.len > 0 && http_stream_write(l->request, b.data, b.len) == -ENOBUFS) {
+            cut_off(l, e);
+            return;
+        }
+        buf_reset(&b);
+    }
+    if (b.len > 0) /* nothing but a gap */
+        http_stream_write(l->request, b.data, b.len);
+}
+
+static void follow(struct control_call *call, struct events *ev, const char *match, uint64_t since)
 {
     struct listener *l = calloc(1, sizeof(*l));
     if (l == NULL) {
@@ -86,15 +116,19 @@ static void follow(struct control_call *call, struct events *ev, const char *mat
     l->match = match != NULL ? strdup(match) : NULL;
     http_request_on_close(call->request, on_hangup, l);
     events_subscribe(ev, &l->subscriber, on_event, l);
-    if (http_stream_begin(call->request, 200, "application/x-ndjson") < 0)
-        return;
-    /* in pieces, since a long past is no sign of a slow reader */
-    for (size_t done = 0; done < past->len;) {
-        size_t n = past->len - done < HTTP_UNREAD_MAX / 4 ? past->len - done : HTTP_UNREAD_MAX / 4;
-        if (http_stream_write(call->request, past->data + done, n) < 0)
-            return;
-        done += n;
-    }
+    if (http_stream_begin(call->request, 200, "application/x-ndjson") == 0)
+        write_past(l, ev, since);
+}
+
+static void reply_past(struct control_call *call, const struct events *ev, const char *match, uint64_t since)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(4U << 20);
+    const struct event *e;
+    since = tell_forgotten(ev, since, &b);
+    while ((e = events_get(ev, ++since)) != NULL)
+        if (is_wanted(e, match))
+            event_json(e, &b);
+    http_reply(call->request, 200, "application/x-ndjson", b.data != NULL ? b.data : "", b.len);
 }
 
 static void events_get_all(struct control_call *call)
@@ -103,10 +137,10 @@ static void events_get_all(struct control_call *call)
     const char *match = http_request_query(call->request, "match", 0);
     bool live = control_number(call->request, "follow", 0) != 0;
     long long since = control_number(call->request, "since", live ? (long long)events_last(ev) : 0);
-    _cleanup_buf_ struct buf past = BUF_INIT(4U << 20);
-    replay(ev, since < 0 ? 0 : (uint64_t)since, match, &past);
+    if (since < 0)
+        since = 0;
     if (live)
-        follow(call, ev, match, &past);
+        follow(call, ev, match, (uint64_t)since);
     else
-        http_reply(call->request, 200, "application/x-ndjson", past.data != NULL ? past.data : "", past.len);
+        reply_past(call, ev, match, (uint64_t)since);
 }

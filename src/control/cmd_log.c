@@ -74,6 +74,18 @@ static int read_part(const char *path, struct http_request *r, char **ret, size_
     return 0;
 }
 
+/* What a follower gets first; no more of the past than a slow reader may leave unread. */
+static void stream_begin(struct http_request *r, const char *data, size_t len)
+{
+    size_t most = HTTP_UNREAD_MAX / 2;
+    if (len > most) {
+        data += len - most;
+        len = most;
+    }
+    if (http_stream_begin(r, 200, bytes_type) == 0 && len > 0)
+        http_stream_write(r, data, len);
+}
+
 /* -- a process's log ---------------------------------------------------------- */
 
 struct follower {
@@ -88,12 +100,21 @@ static void follower_end(struct follower *f)
     free(f);
 }
 
+/* False when the reader has fallen behind: it has been told so, and is gone. */
+static bool pass_on(struct http_request *r, const char *data, size_t len)
+{
+    if (http_stream_write(r, data, len) != -ENOBUFS)
+        return true; /* a client that has gone is on_close's business */
+    http_stream_write(r, behind, sizeof(behind) - 1);
+    http_stream_end(r);
+    return false;
+}
+
 static void on_output(int number, const char *data, size_t len, void *arg)
 {
     struct follower *f = arg;
-    if (number != f->number)
-        return;
-    http_stream_write(f->request, data, len); /* its failure ends the connection, and on_hangup comes */
+    if (number == f->number && !pass_on(f->request, data, len))
+        follower_end(f);
 }
 
 static void on_child_gone(void *arg)
@@ -122,8 +143,7 @@ static void follow_child(struct control_call *call, struct child *c, int number,
     f->follow = (struct child_follower){ .output = on_output, .gone = on_child_gone, .arg = f };
     child_follow(c, &f->follow);
     http_request_on_close(call->request, on_hangup, f);
-    if (http_stream_begin(call->request, 200, bytes_type) == 0 && len > 0)
-        http_stream_write(call->request, data, len);
+    stream_begin(call->request, data, len);
 }
 
 static void log_process(struct control_call *call)
@@ -170,6 +190,12 @@ struct main_follower {
     ino_t ino;
 };
 
+static void main_follower_end(struct main_follower *f)
+{
+    loop_timer_clear(&f->timer);
+    free(f);
+}
+
 static void on_look(void *arg);
 
 static void look_again(struct main_follower *f)
@@ -194,16 +220,13 @@ static void on_look(void *arg)
     if (n <= 0)
         return;
     f->offset += n;
-    if (http_stream_unread(f->request) + (size_t)n > HTTP_UNREAD_MAX)
-        n = (ssize_t)(sizeof(behind) - 1), memcpy(data, behind, (size_t)n);
-    http_stream_write(f->request, data, (size_t)n);
+    if (!pass_on(f->request, data, (size_t)n))
+        main_follower_end(f);
 }
 
 static void on_main_hangup(void *arg)
 {
-    struct main_follower *f = arg;
-    loop_timer_clear(&f->timer);
-    free(f);
+    main_follower_end(arg);
 }
 
 static void follow_main(struct control_call *call, const char *path, const char *data, size_t len, off_t end)
@@ -220,8 +243,7 @@ static void follow_main(struct control_call *call, const char *path, const char 
     f->ino = stat(path, &st) == 0 ? st.st_ino : 0;
     http_request_on_close(call->request, on_main_hangup, f);
     look_again(f);
-    if (http_stream_begin(call->request, 200, bytes_type) == 0 && len > 0)
-        http_stream_write(call->request, data, len);
+    stream_begin(call->request, data, len);
 }
 
 static void log_daemon(struct control_call *call)

@@ -100,7 +100,7 @@ struct program {
     int stopsignal;
     usec_t stopwaitsecs;
     const char *stopsignal_text;              /* as given: "TERM" or "TERM:10, INT:5, KILL" */
-    struct stop_step ladder[STOP_LADDER_MAX]; /* always ends in KILL */
+    const struct stop_step *ladder; /* always ends in KILL; equal ones are shared */
     unsigned n_ladder;
     bool stopasgroup;
     bool killasgroup;

@@ -35,7 +35,7 @@ struct logfile {
     struct logfile_table *table;
     int fd;
     unsigned refs;
-    bool is_file, is_socket, in_pieces;
+    bool is_file, is_regular, is_socket, in_pieces; /* is_file: and by a name of its own */
     unsigned backups, rotations;
     uint64_t max_bytes, size;
     dev_t dev;
@@ -98,6 +98,7 @@ static int open_own(struct logfile *f, int own)
     struct stat st;
     if (fstat(own, &st) < 0)
         return -errno;
+    f->is_regular = S_ISREG(st.st_mode);
     f->is_socket = S_ISSOCK(st.st_mode);
     if (!f->is_socket && !S_ISREG(st.st_mode)) {
         char name[64];
@@ -125,7 +126,7 @@ static int open_file(struct logfile *f)
     }
     cleanup_close(&f->fd);
     f->fd = spawn_raise_fd(fd);
-    f->is_file = S_ISREG(st.st_mode);
+    f->is_file = f->is_regular = S_ISREG(st.st_mode);
     f->size = f->is_file ? (uint64_t)st.st_size : 0;
     f->dev = st.st_dev;
     f->ino = st.st_ino;
@@ -181,29 +182,45 @@ void logfile_unref(struct logfile *f)
 
 /* -- writing ---------------------------------------------------------------- */
 
-static void rotate(struct logfile *f)
+/* Moves the file and its elders on by one name each; false when the file itself
+ * could not be moved. */
+static bool shift_names(const struct logfile *f)
 {
-    if (f->backups == 0) { /* supervisord starts the file over, too */
-        if (ftruncate(f->fd, 0) == 0)
-            f->size = 0;
-        f->rotations++;
-        return;
-    }
     for (unsigned i = f->backups; i > 0; i--) {
         _cleanup_free_ char *from = NULL, *to = NULL;
         if ((i > 1 ? asprintf(&from, "%s.%u", f->path, i - 1) : asprintf(&from, "%s", f->path)) < 0) {
             from = NULL;
-            return;
+            return false;
         }
         if (asprintf(&to, "%s.%u", f->path, i) < 0) {
             to = NULL;
-            return;
+            return false;
         }
-        if (rename(from, to) < 0 && errno != ENOENT && i == 1)
-            return; /* better a large file than a lost one */
+        if (rename(from, to) < 0 && i == 1)
+            return false;
     }
-    if (open_file(f) == 0)
+    return true;
+}
+
+/* False when the file could not be cut and goes on to grow: better a large file
+ * than a lost one. */
+static bool rotate(struct logfile *f)
+{
+    if (f->backups == 0) { /* supervisord starts the file over, too */
+        if (ftruncate(f->fd, 0) < 0)
+            return false;
+        f->size = 0;
         f->rotations++;
+        return true;
+    }
+    /* Without a file of that name an earlier attempt got half way: trying again
+     * must not push the oldest logs out. */
+    if (access(f->path, F_OK) == 0 && !shift_names(f))
+        return false;
+    if (open_file(f) < 0)
+        return false;
+    f->rotations++;
+    return true;
 }
 
 /* Is the name still that of the file we write to?  Looked up once a second at most. */
@@ -227,7 +244,7 @@ static ssize_t write_some(struct logfile *f, const char *data, size_t len)
         return send(f->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (f->in_pieces) {
         struct pollfd p = { .fd = f->fd, .events = POLLOUT };
-        if (poll(&p, 1, 0) <= 0 || (p.revents & POLLOUT) == 0) {
+        if (poll(&p, 1, 0) <= 0) { /* an error is for write() to name */
             errno = EAGAIN;
             return -1;
         }
@@ -260,9 +277,10 @@ int logfile_write(struct logfile *f, const void *data, size_t len, size_t *writt
     *written = 0;
     follow_name(f);
     const char *p = data;
+    bool cuts = f->is_file;
     while (len > 0) {
         struct rotation_verdict v = { .before = len };
-        if (f->is_file)
+        if (cuts)
             v = rotation_decide(f->size, f->max_bytes, p, len);
         int r = write_fully(f, p, v.before, written);
         if (r < 0)
@@ -270,14 +288,14 @@ int logfile_write(struct logfile *f, const void *data, size_t len, size_t *writt
         p += v.before;
         len -= v.before;
         if (v.rotate)
-            rotate(f);
+            cuts = rotate(f); /* what cannot be cut takes the rest, or we would go round for ever */
     }
     return 0;
 }
 
 size_t logfile_room(struct logfile *f)
 {
-    if (f->is_file)
+    if (f->is_regular)
         return SIZE_MAX;
     struct pollfd p = { .fd = f->fd, .events = POLLOUT };
     if (poll(&p, 1, 0) <= 0)

@@ -507,6 +507,7 @@ int supervisor_load(struct supervisor *s, struct config *config)
     config_unref(s->config);
     s->config = config;
     s->state = SUPERVISOR_RUNNING;
+    s->started_told = false; /* a restart of all is told as well */
     for (size_t i = 0; r == 0 && i < config->n_groups; i++)
         r = supervisor_add_group(s, config, &config->groups[i]);
     if (r == 0)

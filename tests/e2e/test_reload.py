@@ -60,7 +60,7 @@ class Reread(Base):
     def test_a_broken_file_leaves_everything_as_it_is(self):
         d = self.running(A + B)
         before = d.pids()
-        for broken in ("[program:a]\ncommand=sleep 1\nnumprocs=many\n", "[program:a\n", "command=before any section\n",
+        for broken in ("[program:a]\ncommand=sleep 1\nnumprocs=many\n", "[program:a\n", "just words\n",
                        "[program:a]\n", A + "user=no-such-user-here\n", "[include]\n"):
             d.configure(broken)
             for path in ("/v1/config/reread", "/v1/config/update"):
@@ -83,8 +83,9 @@ class Reread(Base):
                     "[program:b]\ncommand=sleep 1\nstopsignal=NOSUCH\n")
         diagnostics = d.post("/v1/config/reread").error["diagnostics"]
         self.assertEqual(len(diagnostics), 3)
-        for key, text in zip(("startsecs", "autostart", "stopsignal"), diagnostics):
-            self.assertRegex(text, r"^%s:\d+: \[program:[ab]\] %s: " % (d.file, key))
+        for section, key in (("a", "startsecs"), ("a", "autostart"), ("b", "stopsignal")):
+            pattern = r"(?m)^%s:\d+: \[program:%s\] %s: " % (d.file, section, key)
+            self.assertRegex("\n".join(diagnostics), pattern)
 
 
 class Update(Base):

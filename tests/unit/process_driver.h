@@ -27,7 +27,7 @@ static const struct program plain = {
     .exitcodes = only_zero,
     .n_exitcodes = 1,
     .restart_delay = S,
-    .ladder = { { SIGTERM, 10 * S }, { SIGKILL, 0 } },
+    .ladder = (const struct stop_step[]){ { SIGTERM, 10 * S }, { SIGKILL, 0 } },
     .n_ladder = 2,
 };
 

@@ -39,8 +39,10 @@ static inline void random_program(struct program *p, struct dice *d)
     p->stopasgroup = roll(d, 2) != 0;
     p->killasgroup = roll(d, 2) != 0;
     p->n_ladder = 1 + roll(d, STOP_LADDER_MAX);
+    static struct stop_step ladder[STOP_LADDER_MAX];
+    p->ladder = ladder;
     for (unsigned i = 0; i < p->n_ladder; i++)
-        p->ladder[i] = (struct stop_step){ i + 1 < p->n_ladder ? SIGTERM : SIGKILL, times[roll(d, ELEMENTS(times))] };
+        ladder[i] = (struct stop_step){ i + 1 < p->n_ladder ? SIGTERM : SIGKILL, times[roll(d, ELEMENTS(times))] };
 }
 
 static inline struct exit_cause random_cause(struct dice *d, bool execed)

@@ -175,6 +175,7 @@ static void equality(void **state)
         "[supervisord]\n[program:a]\ncommand=x\nenvironment=A=1\n",
         "[supervisord]\nenvironment=A=1\n[program:a]\ncommand=x\n",
         "[supervisord]\n[program:a]\ncommand=x\nstopwaitsecs=11\n",
+        "[supervisord]\n[program:a]\ncommand=x\nstopsignal=TERM:3\n",
         "[supervisord]\n[program:a]\ncommand=x\nexitcodes=SIGTERM\n",
         "[supervisord]\n[program:a]\ncommand=x\nstderr_logfile=NONE\n",
         "[supervisord]\n[program:a]\ncommand=x\nuser=app\n",

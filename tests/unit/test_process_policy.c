@@ -94,7 +94,7 @@ static void test_stop_ladder(void **state)
     static const struct stop_step ladder[] = { { SIGQUIT, 5 * S }, { SIGTERM, 2 * S }, { SIGKILL, 0 } };
     for (int groups = 0; groups < 4; groups++) {
         struct program program = plain;
-        memcpy(program.ladder, ladder, sizeof(ladder));
+        program.ladder = ladder;
         program.n_ladder = ELEMENTS(ladder);
         program.stopasgroup = (groups & 1) != 0;
         program.killasgroup = (groups & 2) != 0;
