@@ -67,7 +67,7 @@ static void config_avail(struct control_call *call)
     }
     n = 0;
     for (size_t i = 0; i < s->config->n_groups; i++)
-        for (size_t k = 0; k < s->config->groups[i].n_programs; k++)
+        for (size_t k = 0; k < s->config->groups[i].n_programs && !s->config->groups[i].shadowed; k++)
             offers[n++] = (struct offer){ &s->config->groups[i], &s->config->groups[i].programs[k] };
     qsort(offers, n, sizeof(*offers), by_name);
     _cleanup_buf_ struct buf b = BUF_INIT(REPLY_MAX);

@@ -24,6 +24,7 @@
 #include "os/daemonize.h"
 #include "os/lockfile.h"
 #include "os/world.h"
+#include "supervisor/orphans.h"
 #include "supervisor/reload.h"
 
 #define LAST_WORDS (2 * USEC_PER_SEC) /* for answers still being written at the end */
@@ -37,6 +38,7 @@ struct droverd {
     struct control *control;
     struct listeners listeners;
     struct notifier *notifier;
+    struct orphans *orphans;
     struct loop_event signals[6];
     struct loop_event end_timer;
     struct event_subscriber exit_with;
@@ -432,6 +434,8 @@ static int build(struct droverd *dd)
         r = listeners_serve(&dd->listeners, dd->config, dd->control->http);
     if (r == 0)
         r = watch_signals(dd);
+    if (r == 0)
+        r = orphans_watch(dd->supervisor, &dd->orphans);
     return r;
 }
 
@@ -465,6 +469,7 @@ static void finish(struct droverd *dd)
     events_unsubscribe(&dd->exit_with);
     listeners_close(&dd->listeners);
     control_free(dd->control);
+    orphans_free(dd->orphans);
     notifier_free(dd->notifier);
     if (dd->loop != NULL)
         supervisor_free(dd->supervisor);

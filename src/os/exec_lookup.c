@@ -104,6 +104,10 @@ void exec_explain(enum spawn_stage stage, int error, const char *file, const cha
 {
     const char *name = strerrorname_np(error) ?: "?";
     switch (stage) {
+    case SPAWN_STAGE_COMMAND:
+        snprintf(buf, size, "command: %s",
+                 error == ENODATA ? "it is empty; name a program" : "a quotation is not closed, or a backslash ends it");
+        break;
     case SPAWN_STAGE_EXEC:
         explain_exec(error, file, buf, size);
         break;

@@ -529,7 +529,11 @@ static void on_exit_event(int fd, unsigned what, void *arg)
 {
     (void)fd;
     (void)what;
-    struct child *c = arg;
+    child_reap(arg);
+}
+
+void child_reap(struct child *c)
+{
     int status = 0;
     struct rusage usage = { 0 };
     int r = pidfd_reap(c->pidfd, &status, &usage);

@@ -62,6 +62,7 @@ struct child {
 /* For supervisor.c only. */
 int child_new(struct supervisor *s, struct member_group *g, const struct program *p, uint32_t order, struct child **ret);
 void child_free(struct child *c);
+void child_reap(struct child *c);  /* takes its status if it has ended */
 int child_spawn(struct child *c); /* carries out EFFECT_SPAWN; 0 also when the spawn failed */
 
 /* Sends a signal; 0, -ESRCH, -EPERM. */

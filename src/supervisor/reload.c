@@ -22,7 +22,7 @@
 static const struct program_group *find_group(const struct config *config, const char *name)
 {
     for (size_t i = 0; i < config->n_groups; i++)
-        if (strcmp(config->groups[i].name, name) == 0)
+        if (!config->groups[i].shadowed && strcmp(config->groups[i].name, name) == 0)
             return &config->groups[i];
     return NULL;
 }
@@ -78,6 +78,8 @@ int reload_compare(const struct supervisor *s, const struct config *config, stru
     for (size_t i = 0; i < config->n_groups; i++) {
         const struct program_group *group = &config->groups[i];
         const struct member_group *running = supervisor_group(s, group->name);
+        if (group->shadowed)
+            continue;
         if (running == NULL)
             d.added[d.n_added++] = group->name;
         else if (running->group != group && !group_equal(running->group, group))
@@ -92,7 +94,7 @@ int reload_compare(const struct supervisor *s, const struct config *config, stru
 static const struct program *find_program(const struct program_group *group, const char *name)
 {
     for (size_t i = 0; i < group->n_programs; i++)
-        if (strcmp(group->programs[i].name, name) == 0)
+        if (!group->programs[i].shadowed && strcmp(group->programs[i].name, name) == 0)
             return &group->programs[i];
     return NULL;
 }
@@ -146,7 +148,7 @@ int reload_adopt(struct supervisor *s, struct config *config)
         bool changed = false;
         for (size_t k = 0; k < d.n_changed; k++)
             changed |= d.changed[k] == config->groups[i].name;
-        if (g != NULL && !changed)
+        if (g != NULL && !changed && !config->groups[i].shadowed)
             move_over(g, config, &config->groups[i]);
     }
     config_ref(config);
@@ -248,10 +250,12 @@ static int change_group(struct supervisor *s, struct member_group *g, const stru
         return -ENOMEM;
     for (size_t i = 0; i < next->n_programs; i++) {
         struct child *c = supervisor_child(s, g->group->name, next->programs[i].name);
-        start[i] = c == NULL || must_stop(c, next);
+        start[i] = !next->programs[i].shadowed && (c == NULL || must_stop(c, next));
     }
     int r = 0;
     for (size_t i = 0; r == 0 && i < next->n_programs; i++) {
+        if (next->programs[i].shadowed)
+            continue;
         r = change_child(s, g, next, &next->programs[i]);
         if (r == 0 && g->n_children != before) {
             supervisor_sort_group(g);
@@ -275,7 +279,7 @@ static int add_group(struct supervisor *s, const struct program_group *group)
         return r;
     for (size_t i = 0; i < group->n_programs; i++) {
         struct child *c = supervisor_child(s, group->name, group->programs[i].name);
-        if (c != NULL)
+        if (c != NULL && !group->programs[i].shadowed)
             start_if_meant(c);
     }
     return 0;

@@ -436,6 +436,8 @@ static int group_new(struct supervisor *s, struct config *config, const struct p
     g->config = config_ref(config);
     g->order = (uint32_t)(group - config->groups);
     for (size_t i = 0; i < group->n_programs; i++) {
+        if (group->programs[i].shadowed)
+            continue;
         int r = supervisor_add_child(s, g, &group->programs[i], (uint32_t)i);
         if (r < 0) {
             member_group_free(s, g);
@@ -509,7 +511,7 @@ int supervisor_load(struct supervisor *s, struct config *config)
     s->state = SUPERVISOR_RUNNING;
     s->started_told = false; /* a restart of all is told as well */
     for (size_t i = 0; r == 0 && i < config->n_groups; i++)
-        r = supervisor_add_group(s, config, &config->groups[i]);
+        r = config->groups[i].shadowed ? 0 : supervisor_add_group(s, config, &config->groups[i]);
     if (r == 0)
         autostart_all(s);
     return r;
