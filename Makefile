@@ -93,6 +93,7 @@ $(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(LIFE_LIB) $(CORE_LIB)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(CORE_LIB) -lcmocka -levent_core -ljansson -linih
 
 # Rooms above the library, for the tests that are about them.
+$(B)/tests/test_events: $(call obj,src/supervisor/events.c)
 $(B)/tests/test_loop: $(call obj,src/supervisor/loop.c)
 $(B)/tests/test_http: $(call obj,src/supervisor/loop.c $(wildcard src/control/http*.c))
 

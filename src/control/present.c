@@ -232,6 +232,11 @@ static void put_stderr_logfile(const struct view *v, const char *f)
     jsonw_string(v->j, f, child_log_path(v->c, 2));
 }
 
+static void put_syslog_lost(const struct view *v, const char *f)
+{
+    jsonw_int(v->j, f, v->c->syslog_lost);
+}
+
 static void put_wanted(const struct view *v, const char *f)
 {
     jsonw_bool(v->j, f, v->p->wanted);
@@ -261,6 +266,7 @@ static const struct {
     { "next_start", put_next_start },
     { "stdout_logfile", put_stdout_logfile },
     { "stderr_logfile", put_stderr_logfile },
+    { "syslog_lost", put_syslog_lost },
     { "program", put_program },
     { "comment", put_comment },
 };

@@ -40,7 +40,7 @@ static bool events_query(struct ctl *c, const struct ctl_words *words, struct bu
         if (since != NULL && parse_int(since, &n) == 0 && n >= 0) {
             buf_printf(query, "&since=%lld", (long long)n);
         } else if (since != NULL || *word == '-') {
-            ctl_usage(c, CTL_INVALID_ARGS, "Error: bad argument %s", since != NULL ? since : word);
+            ctl_usage(c, CTL_INVALID_ARGS, "Error: bad argument %s", since != NULL && *since != '\0' ? since : word);
             return false;
         } else if (strcmp(word, "all") != 0) {
             ask_path(query, "&match=", word, "");

@@ -18,6 +18,7 @@
 #include "os/exec_lookup.h"
 #include "os/pidfd.h"
 #include "os/spawn.h"
+#include "os/syslogger.h"
 #include "supervisor/child_stdin.h"
 #include "supervisor/identities.h"
 #include "supervisor/supervisor.h"
@@ -137,9 +138,25 @@ int child_log_open(struct child *c, int number, struct logfile **ret)
 
 /* -- streams ---------------------------------------------------------------- */
 
+/* stdout_syslog and its kin; what the system's log does not take is counted, since
+ * waiting for it would make the job wait. */
+static void feed_syslog(struct child *c, int number, const char *data, size_t len)
+{
+    const struct log_settings *l = log_settings(c, number);
+    if (!l->syslog && l->target != LOG_TARGET_SYSLOG)
+        return;
+    struct syslogger_lines **lines = &c->syslog[number - 1];
+    if (*lines == NULL)
+        *lines = calloc(1, sizeof(**lines));
+    if (*lines != NULL)
+        c->syslog_lost += syslogger_feed(c->supervisor->syslogger, *lines, c->supervisor->config->daemon.identifier,
+                                         c->process.program->name, data, len);
+}
+
 static void on_output(struct stream *s, const char *data, size_t len, void *arg)
 {
     struct child *c = arg;
+    feed_syslog(c, s->number, data, len);
     struct child_follower *next;
     for (struct child_follower *f = c->followers; f != NULL; f = next) {
         next = f->next;
@@ -614,6 +631,7 @@ void child_free(struct child *c)
     for (int i = 0; i < 2; i++) {
         stream_free(c->streams[i]);
         free(c->auto_log[i]);
+        free(c->syslog[i]);
     }
     while (c->lingering != NULL) {
         struct stream *s = c->lingering;

@@ -117,13 +117,15 @@ void events_add(struct events *ev, struct event *e)
     } else { /* no memory for a ring: listeners still hear it */
         ev->first = ev->last + 1;
     }
+    const struct event told = *e; /* a subscriber may add events, and the ring move */
     struct event_subscriber *next;
+    bool kept = ev->size > 0;
     for (struct event_subscriber *s = ev->subscribers; s != NULL; s = next) {
         next = s->next;
-        s->fn(e, s->arg);
+        s->fn(&told, s->arg);
     }
-    if (ev->size == 0)
-        free(e->text);
+    if (!kept)
+        free(told.text);
 }
 
 void events_subscribe(struct events *ev, struct event_subscriber *s, event_fn fn, void *arg)

@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "os/syslogger.h"
 #include "supervisor/identities.h"
 #include "supervisor/shutdown.h"
 
@@ -544,6 +545,8 @@ int supervisor_new(struct loop *loop, const struct supervisor_options *o, struct
         r = logfile_table_new(&s->logs);
     if (r == 0)
         r = identities_new(&s->identities);
+    if (r == 0)
+        r = (s->syslogger = syslogger_new()) == NULL ? -ENOMEM : 0;
     if (r < 0) {
         supervisor_free(s);
         return r;
@@ -563,6 +566,7 @@ void supervisor_free(struct supervisor *s)
     loop_timer_clear(&s->stop_timer);
     config_unref(s->config);
     identities_free(s->identities);
+    syslogger_free(s->syslogger);
     logfile_table_free(s->logs);
     events_free(s->events);
     free(s);

@@ -46,6 +46,7 @@ struct supervisor {
     struct events *events;
     struct logfile_table *logs;
     struct identities *identities;
+    struct syslogger *syslogger;
     struct update *update; /* the one under way, or NULL */
     struct child *spawn_head, *spawn_tail;
     struct loop_work spawn_work, stop_work;

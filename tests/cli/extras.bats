@@ -100,17 +100,18 @@ runs() {
 
 @test "events -f goes on with what happens" {
     coproc CTL { exec "$DROVERCTL" -c "$CONF" events -f down 3>&-; }
+    pid=$CTL_PID # the shell forgets it when the process has ended
     wait_until start_and_see
-    kill -INT "$CTL_PID"
-    wait "$CTL_PID"
+    kill -INT "$pid"
+    wait "$pid"
 }
 
 start_and_see() {
     ctl restart down >/dev/null
-    local event i
-    for i in {1..20}; do
-        read -r -t 1 event <&"${CTL[0]}" || return
+    local event seen=0
+    while [ "$seen" -lt 20 ] && read -r -t 1 event <&"${CTL[0]}"; do
         [ "$(query 'd["event"]' <<<"$event")" != exit ] || return 0
+        seen=$((seen + 1))
     done
     return 1
 }
@@ -130,9 +131,10 @@ start_and_see() {
 
 @test "logs -f follows several processes line by line" {
     coproc CTL { exec "$DROVERCTL" -c "$CONF" logs -f -n 0 up cat 3>&-; }
+    pid=$CTL_PID # the shell forgets it when the process has ended
     wait_until echo_and_see
-    kill -INT "$CTL_PID"
-    wait "$CTL_PID"
+    kill -INT "$pid"
+    wait "$pid"
 }
 
 echo_and_see() {
@@ -143,12 +145,13 @@ echo_and_see() {
 
 @test "tail -f ends with Ctrl-C and status 0" {
     coproc CTL { exec "$DROVERCTL" -c "$CONF" tail -f up 3>&-; }
+    pid=$CTL_PID # the shell forgets it when the process has ended
     read -r -t 10 banner <&"${CTL[0]}"
     [ "$banner" = '==> Press Ctrl-C to exit <==' ]
     read -r -t 10 text <&"${CTL[0]}"
     [ "$text" = 'to stdout' ]
-    kill -INT "$CTL_PID"
-    wait "$CTL_PID"
+    kill -INT "$pid"
+    wait "$pid"
 }
 
 @test "the shell goes on after errors and ends with 0" {
