@@ -120,6 +120,11 @@ int config_load_with(const struct config_world *world, const char *path, const s
  * is a [supervisorctl]; without it its fields have their defaults. */
 int config_load_client(const struct config_world *world, const char *path, struct config **ret, struct diagnostics *d);
 
+/* The same, without a look at the lines of other sections: what is wrong there
+ * goes unnoticed, and a thousand programs cost nothing. */
+int config_load_endpoint(const struct config_world *world, const char *path, struct config **ret,
+                         struct diagnostics *d);
+
 /* The first default configuration file that exists; 0 or -ENOENT. */
 int config_find_default(const struct config_world *world, const char **path);
 extern const char *const config_default_paths[]; /* in order, NULL-terminated */

@@ -84,6 +84,40 @@ static void read_text(struct loader *l, const char *path, const char *text, size
     reader_done(&reader);
 }
 
+static bool is_clients(const char *line, size_t len)
+{
+    static const char *const sections[] = { "[supervisorctl", "[unix_http_server", "[inet_http_server", "[supervisord",
+                                            "[droverd" };
+    for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
+        if (len > strlen(sections[i]) && strncmp(line, sections[i], strlen(sections[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Empties the lines of sections that are no client's business, in place, so that
+ * `droverctl status` does not wait for a thousand programs to be read.  Line
+ * numbers stay.  Lone CRs, which count as line ends, are left to the reader. */
+static size_t keep_clients_sections(char *text, size_t len)
+{
+    size_t out = 0;
+    bool keep = true;
+    for (const char *cr = text; (cr = memchr(cr, '\r', len - (size_t)(cr - text))) != NULL; cr++)
+        if (cr[1] != '\n')
+            return len;
+    for (size_t at = 0; at < len;) {
+        const char *newline = memchr(text + at, '\n', len - at);
+        size_t n = newline != NULL ? (size_t)(newline - (text + at)) + 1 : len - at;
+        if (text[at] == '[')
+            keep = is_clients(text + at, n);
+        size_t from = keep || newline == NULL ? at : at + n - 1;
+        memmove(text + out, text + from, at + n - from);
+        out += at + n - from;
+        at += n;
+    }
+    text[out] = '\0';
+    return out;
+}
+
 static void read_main(struct loader *l, const char *path)
 {
     char *text = NULL;
@@ -97,6 +131,8 @@ static void read_main(struct loader *l, const char *path)
                reason(r));
         return;
     }
+    if (l->client_only)
+        len = keep_clients_sections(text, len);
     read_text(l, path, text, len);
     free(text);
 }
@@ -242,7 +278,8 @@ static void check_unknown(struct loader *l)
 
 /* --- the whole ------------------------------------------------------------------ */
 
-static bool begin(struct loader *l, const struct config_world *world, const char *path, struct diagnostics *d)
+static bool begin(struct loader *l, const struct config_world *world, const char *path, bool client_only,
+                  struct diagnostics *d)
 {
     struct config_holder *h = calloc(1, sizeof *h);
     if (h == NULL)
@@ -251,6 +288,7 @@ static bool begin(struct loader *l, const struct config_world *world, const char
     h->c.refs = 1;
     h->c.arena = &h->arena;
     *l = (struct loader){ .world = world, .d = d, .c = &h->c, .keep = &h->arena };
+    l->client_only = client_only;
     l->scratch = ARENA_INIT(CONFIG_MEMORY_MAX * 4);
     ini_init(&l->ini, &l->scratch);
     for (size_t i = 0; world->environ != NULL && world->environ[i] != NULL; i++) {
@@ -321,7 +359,7 @@ int config_load_with(const struct config_world *world, const char *path, const s
 {
     struct loader l;
     size_t errors = d->n_errors;
-    if (!begin(&l, world, path, d))
+    if (!begin(&l, world, path, false, d))
         return -ENOMEM;
     if (!l.unreadable)
         read_includes(&l);
@@ -335,14 +373,26 @@ int config_load(const struct config_world *world, const char *path, struct confi
     return config_load_with(world, path, NULL, ret, d);
 }
 
-int config_load_client(const struct config_world *world, const char *path, struct config **ret, struct diagnostics *d)
+static int load_for_client(const struct config_world *world, const char *path, bool client_only, struct config **ret,
+                           struct diagnostics *d)
 {
     struct loader l;
     size_t errors = d->n_errors;
-    if (!begin(&l, world, path, d))
+    if (!begin(&l, world, path, client_only, d))
         return -ENOMEM;
     l.c->kind = ini_section(&l.ini, "droverd") != NULL ? CONFIG_NATIVE : CONFIG_SUPERVISORD;
     if (!l.unreadable && !l.scratch.failed)
         load_client(&l);
     return finish(&l, errors, ret);
+}
+
+int config_load_client(const struct config_world *world, const char *path, struct config **ret, struct diagnostics *d)
+{
+    return load_for_client(world, path, false, ret, d);
+}
+
+int config_load_endpoint(const struct config_world *world, const char *path, struct config **ret,
+                         struct diagnostics *d)
+{
+    return load_for_client(world, path, true, ret, d);
 }

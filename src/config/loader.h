@@ -40,6 +40,7 @@ struct loader {
     const char **plugins;
     size_t n_plugins;
     size_t n_processes;
+    bool client_only; /* programs are not looked at */
     const struct stop_step *last_ladder;
     unsigned n_last_ladder;
     bool unreadable;                /* a file was not read to its end: what follows from that is not worth telling */

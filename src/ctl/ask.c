@@ -126,7 +126,8 @@ static int ask_understand(struct ctl *c, unsigned flags, struct answer *a)
     return 0;
 }
 
-static int ask_once(struct ctl *c, const struct client_request *q, unsigned flags, reply_sink sink, void *arg, struct answer *ret)
+static int ask_once(struct ctl *c, const struct client_request *q, unsigned flags, reply_sink sink, void *arg,
+                    struct answer *ret)
 {
     struct reply r;
     reply_init(&r, sink, arg);
@@ -164,7 +165,8 @@ static bool ask_credentials(struct ctl *c)
     return true;
 }
 
-static int ask_request(struct ctl *c, const struct client_request *q, unsigned flags, reply_sink sink, void *arg, struct answer *ret)
+static int ask_request(struct ctl *c, const struct client_request *q, unsigned flags, reply_sink sink, void *arg,
+                       struct answer *ret)
 {
     for (;;) {
         int e = ask_once(c, q, flags, sink, arg, ret);

@@ -39,7 +39,7 @@ void client_close(struct client *c);
 int client_call(struct client *c, const struct client_request *q, struct reply *r);
 
 int client_begin(struct client *c, const struct client_request *q);
-int client_fd(const struct client *c); /* -1 when not connected */
+int client_fd(const struct client *c);                 /* -1 when not connected */
 int client_receive(struct client *c, struct reply *r); /* 1 complete, 0 more to come, negative */
 
 usec_t client_now(void); /* CLOCK_MONOTONIC */

@@ -73,9 +73,8 @@ static void reread_show(struct ctl *c, const struct answer *a)
         return;
     const json_t *name;
     for (size_t k = 0; k < ELEMENTS(changes); k++)
-        json_array_foreach (json_object_get(answer, changes[k].list), i, name)
-            if (json_is_string(name))
-                all[n++] = (struct change){ json_string_value(name), changes[k].what };
+        json_array_foreach(json_object_get(answer, changes[k].list), i, name) if (json_is_string(name)) all[n++] =
+            (struct change){ json_string_value(name), changes[k].what };
     qsort(all, n, sizeof(*all), change_compare);
     for (i = 0; i < n; i++)
         ctl_say(c, "%s: %s", all[i].group, all[i].what);
@@ -87,9 +86,7 @@ static void reread_notes(struct ctl *c, const json_t *list)
 {
     size_t i;
     const json_t *text;
-    json_array_foreach (list, i, text)
-        if (json_is_string(text))
-            ctl_note(c, "%s", json_string_value(text));
+    json_array_foreach(list, i, text) if (json_is_string(text)) ctl_note(c, "%s", json_string_value(text));
 }
 
 /* What reread and update have to say when the files cannot be read, or the daemon ends. */
@@ -143,7 +140,8 @@ static void avail_run(struct ctl *c, const struct ctl_words *words)
     size_t i;
     const json_t *list = answer_list(c, &a, "processes"), *p;
     _cleanup_buf_ struct buf name = BUF_INIT(CTL_LINE_LIMIT);
-    json_array_foreach (list, i, p) {
+    json_array_foreach(list, i, p)
+    {
         const char *spec = ctl_namespec(&name, ask_string(p, "group", ""), ask_string(p, "name", ""));
         ctl_say(c, "%-*s %-9s %-9s %lld:%lld", 32 + (int)(strlen(spec) - render_width(spec)), spec,
                 ask_true(p, "inuse") ? "in use" : "avail", ask_true(p, "autostart") ? "auto" : "manual",

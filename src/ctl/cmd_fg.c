@@ -72,7 +72,9 @@ static int fg_input(void *arg)
         return FG_LEAVE;
     _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
     ask_path(&path, "/v1/processes/", f->name, "/stdin");
-    struct client_request q = { .method = "POST", .path = path.data, .body = data, .len = (size_t)n, .patience = CLIENT_PATIENCE };
+    struct client_request q = {
+        .method = "POST", .path = path.data, .body = data, .len = (size_t)n, .patience = CLIENT_PATIENCE
+    };
     _cleanup_answer_ struct answer a = { 0 };
     int e = path.error < 0 ? path.error : ask_raw(f->ctl, &q, &a);
     if (e < 0)

@@ -65,8 +65,8 @@ static void logs_json(struct logs_stream *s, const char *line, size_t len)
         text = json_string(encoded.data != NULL ? encoded.data : "");
         key = "line_base64";
     }
-    json_t *object = json_pack("{s:s, s:s, s:o}", "process", s->process->name, "stream", s->is_stderr ? "stderr" : "stdout",
-                               key, text);
+    json_t *object = json_pack("{s:s, s:s, s:o}", "process", s->process->name, "stream",
+                               s->is_stderr ? "stderr" : "stdout", key, text);
     ctl_print_json(s->ctl, object);
     json_decref(object);
 }
@@ -139,7 +139,8 @@ static int logs_try(struct logs *l, struct logs_stream *s, int64_t bytes)
         return 1;
     }
     int64_t start = a.size > bytes ? a.size - bytes : 0;
-    size_t from = l->n_lines > 0 ? logs_find(data.data, data.len, l->n_lines, start == 0 || bytes >= LOGS_CHUNK_MAX) : data.len;
+    size_t from =
+        l->n_lines > 0 ? logs_find(data.data, data.len, l->n_lines, start == 0 || bytes >= LOGS_CHUNK_MAX) : data.len;
     if (from == (size_t)-1)
         return 0;
     s->next = start + (int64_t)data.len;
@@ -199,7 +200,8 @@ static int logs_prepare(struct logs *l, const json_t *list)
     l->processes = calloc(json_array_size(list) + 1, sizeof(*l->processes));
     if (l->processes == NULL)
         return -ENOMEM;
-    json_array_foreach (list, i, p) {
+    json_array_foreach(list, i, p)
+    {
         struct logs_process *lp = &l->processes[l->n];
         _cleanup_buf_ struct buf name = BUF_INIT(CTL_LINE_LIMIT);
         lp->name = strdup(ctl_namespec(&name, ask_string(p, "group", ""), ask_string(p, "name", "")));

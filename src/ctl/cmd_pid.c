@@ -54,8 +54,7 @@ static void pid_of_all(struct ctl *c)
         answer_complain(c, &a, "pid");
     size_t i;
     const json_t *process;
-    json_array_foreach (json_object_get(a.json, "processes"), i, process)
-        pid_show(c, process);
+    json_array_foreach(json_object_get(a.json, "processes"), i, process) pid_show(c, process);
 }
 
 /* A name that is no pattern must be one process: supervisorctl knows no groups here. */
@@ -75,7 +74,8 @@ static int pid_of_name(struct ctl *c, const char *name)
     if (a.status != 200)
         answer_complain(c, &a, name);
     size_t i;
-    json_array_foreach (list, i, process) {
+    json_array_foreach(list, i, process)
+    {
         pid_show(c, process);
         if (ask_integer(process, "pid", 0) == 0)
             ctl_status(c, CTL_NOT_RUNNING);

@@ -56,9 +56,11 @@ static void show_settings(struct ctl *c, const json_t *list)
     _cleanup_buf_ struct buf place = BUF_INIT(CTL_LINE_LIMIT);
     if (json_array_size(list) > 0)
         ctl_say(c, "  settings");
-    json_array_foreach (list, i, setting) {
+    json_array_foreach(list, i, setting)
+    {
         const json_t *value = json_object_get(setting, "value");
-        _cleanup_free_ char *text = json_is_string(value) ? strdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY);
+        _cleanup_free_ char *text =
+            json_is_string(value) ? strdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY);
         const char *from = show_place(json_object_get(setting, "source"), &place);
         ctl_say(c, "    %-26s = %-32s ; %s", ask_string(setting, "key", "?"), text != NULL ? text : "",
                 from != NULL ? from : "default");
@@ -71,7 +73,8 @@ static void show_descriptors(struct ctl *c, const json_t *list)
     const json_t *d;
     if (json_array_size(list) > 0)
         ctl_say(c, "  descriptors");
-    json_array_foreach (list, i, d) {
+    json_array_foreach(list, i, d)
+    {
         const char *to = ask_string(d, "to", NULL);
         ctl_say(c, "    %-3lld %s%s%s", ask_integer(d, "fd", -1), ask_string(d, "kind", "?"), to != NULL ? " -> " : "",
                 to != NULL ? to : "");
@@ -93,9 +96,7 @@ static void show_process(struct ctl *c, json_t *process)
     json_t *value;
     _cleanup_buf_ struct buf text = BUF_INIT(CTL_LINE_LIMIT);
     ctl_say(c, "%s", ctl_namespec(&text, ask_string(process, "group", ""), ask_string(process, "name", "")));
-    json_object_foreach (process, key, value)
-        if (!show_is_apart(key))
-            show_value(c, 2, key, value);
+    json_object_foreach(process, key, value) if (!show_is_apart(key)) show_value(c, 2, key, value);
     const char *place = show_place(json_object_get(process, "config"), &text);
     if (place != NULL)
         ctl_say(c, "  %-18s %s", "defined in", place);
@@ -116,8 +117,7 @@ static void show_daemon(struct ctl *c)
         ctl_print_json(c, a.json);
     } else {
         ctl_say(c, "droverd");
-        json_object_foreach (a.json, key, value)
-            show_value(c, 2, key, value);
+        json_object_foreach(a.json, key, value) show_value(c, 2, key, value);
     }
 }
 
@@ -126,9 +126,8 @@ static void why_process(struct ctl *c, json_t *why)
     size_t i;
     const json_t *reason;
     ctl_say(c, "%s: %s", ask_string(why, "process", "?"), ask_string(why, "verdict", "unknown"));
-    json_array_foreach (json_object_get(why, "because"), i, reason)
-        if (json_is_string(reason))
-            ctl_say(c, "  %s", json_string_value(reason));
+    json_array_foreach(json_object_get(why, "because"), i, reason) if (json_is_string(reason))
+        ctl_say(c, "  %s", json_string_value(reason));
     _cleanup_free_ char *tail = strdup(ask_string(why, "stderr_tail", ""));
     if (tail == NULL || *tail == '\0')
         return;
@@ -144,7 +143,8 @@ static void show_each(struct ctl *c, const json_t *processes, const char *suffix
 {
     size_t i;
     const json_t *process;
-    json_array_foreach (processes, i, process) {
+    json_array_foreach(processes, i, process)
+    {
         _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
         ask_path(&path, "/v1/processes/", ask_string(process, "group", ""), ":");
         ask_path(&path, "", ask_string(process, "name", ""), suffix);

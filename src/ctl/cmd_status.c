@@ -46,7 +46,8 @@ static int status_width(const json_t *processes)
     size_t i, width = STATUS_NAME_MIN;
     const json_t *process;
     _cleanup_buf_ struct buf name = BUF_INIT(CTL_LINE_LIMIT);
-    json_array_foreach (processes, i, process) {
+    json_array_foreach(processes, i, process)
+    {
         size_t w = render_width(ctl_namespec(&name, ask_string(process, "group", ""), ask_string(process, "name", "")));
         if (w > width)
             width = w;
@@ -74,16 +75,15 @@ static void status_show(struct ctl *c, const json_t *processes)
     if (!c->quiet && !c->json) {
         int width = status_width(processes);
         _cleanup_buf_ struct buf line = BUF_INIT(3 * CTL_LINE_LIMIT);
-        json_array_foreach (processes, i, process) {
+        json_array_foreach(processes, i, process)
+        {
             buf_reset(&line);
             status_line(&line, process, width);
             if (line.error == 0)
                 render_text(stdout, c->terminal, line.data, line.len);
         }
     }
-    json_array_foreach (processes, i, process)
-        if (status_is_down(process))
-            ctl_status(c, CTL_STATUS_NOT_RUNNING);
+    json_array_foreach(processes, i, process) if (status_is_down(process)) ctl_status(c, CTL_STATUS_NOT_RUNNING);
 }
 
 static int status_ask(struct ctl *c, const char *name, json_t *all)

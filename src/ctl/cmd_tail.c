@@ -39,7 +39,7 @@ const struct ctl_command ctl_cmd_maintail = {
 #define TAIL_JSON_MAX (16 * 1024 * 1024)
 
 struct tail {
-    const char *name; /* as messages have it */
+    const char *name;   /* as messages have it */
     const char *stream; /* NULL for the daemon's log */
     bool follow;
     int64_t bytes;
@@ -85,8 +85,8 @@ static void tail_json(struct ctl *c, const struct tail *t)
         value = json_string(text.data != NULL ? text.data : "");
         key = "data_base64";
     }
-    json_t *object = json_pack("{s:s, s:s*, s:o}", t->stream != NULL ? "process" : "log", t->name, "stream", t->stream,
-                               key, value);
+    json_t *object =
+        json_pack("{s:s, s:s*, s:o}", t->stream != NULL ? "process" : "log", t->name, "stream", t->stream, key, value);
     ctl_print_json(c, object);
     json_decref(object);
 }

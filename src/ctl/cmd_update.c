@@ -66,9 +66,8 @@ static void update_refused(struct ctl *c, const struct answer *a)
         answer_complain(c, a, "update");
     size_t i;
     const json_t *text;
-    json_array_foreach (json_object_get(a->error, "diagnostics") ?: json_object_get(a->json, "diagnostics"), i, text)
-        if (!c->json && json_is_string(text))
-            ctl_note(c, "%s", json_string_value(text));
+    json_array_foreach(json_object_get(a->error, "diagnostics") ?: json_object_get(a->json, "diagnostics"), i,
+                       text) if (!c->json && json_is_string(text)) ctl_note(c, "%s", json_string_value(text));
     ctl_status(c, CTL_GENERIC);
 }
 
@@ -80,13 +79,13 @@ static bool update_drop(struct ctl *c, json_t *groups, const struct answer *a)
     json_t *name;
     if (strcmp(answer_fault(a), "BAD_NAME") != 0)
         return false;
-    json_array_foreach (groups, i, name)
-        if (strcmp(json_string_value(name), unknown) == 0) {
-            ctl_fail(c, "ERROR: no such group: %s", unknown);
-            ctl_status(c, CTL_GENERIC);
-            json_array_remove(groups, i);
-            return true;
-        }
+    json_array_foreach(groups, i, name) if (strcmp(json_string_value(name), unknown) == 0)
+    {
+        ctl_fail(c, "ERROR: no such group: %s", unknown);
+        ctl_status(c, CTL_GENERIC);
+        json_array_remove(groups, i);
+        return true;
+    }
     return false;
 }
 
@@ -116,8 +115,7 @@ static void update_groups(struct ctl *c, json_t *groups)
         const json_t *results = answer_list(c, &a, "results"), *result;
         if (c->json)
             ctl_print_json(c, a.json);
-        json_array_foreach (results, i, result)
-            update_result(c, result);
+        json_array_foreach(results, i, result) update_result(c, result);
         return;
     } while (!named || json_array_size(groups) > 0);
     ctl_flush(c, "results");

@@ -61,7 +61,9 @@ static const json_t *complete_processes(struct complete *c, struct ctl *ctl)
     if (c->processes != NULL)
         return json_object_get(c->processes, "processes");
     struct reply r;
-    struct client_request q = { .method = "GET", .path = "/v1/processes?fields=name,group", .patience = COMPLETE_PATIENCE };
+    struct client_request q = { .method = "GET",
+                                .path = "/v1/processes?fields=name,group",
+                                .patience = COMPLETE_PATIENCE };
     reply_init(&r, NULL, NULL);
     if (client_call(ctl->client, &q, &r) == 0 && r.status == 200 && r.body.data != NULL)
         c->processes = ask_parse(r.body.data, r.body.len);
@@ -73,7 +75,8 @@ static void complete_names(struct complete *c, struct ctl *ctl, bool groups, con
 {
     size_t i;
     const json_t *p;
-    json_array_foreach (complete_processes(c, ctl), i, p) {
+    json_array_foreach(complete_processes(c, ctl), i, p)
+    {
         _cleanup_buf_ struct buf word = BUF_INIT(CTL_LINE_LIMIT);
         const char *group = ask_string(p, "group", ""), *name = ask_string(p, "name", "");
         if (groups) {

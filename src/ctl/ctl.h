@@ -33,20 +33,21 @@ struct ctl {
     struct client *client;
     int exit_status; /* of the last thing that failed */
     bool interactive;
-    bool leave; /* the shell ends after this verb */
-    bool terminal; /* standard output is one */
+    bool leave;       /* the shell ends after this verb */
+    bool terminal;    /* standard output is one */
     int interrupt_fd; /* signalfd of SIGINT while the shell runs or something is followed, or -1 */
 
     /* of the verb at hand */
     const struct ctl_command *command;
     bool json, quiet, no_wait;
-    double wait; /* seconds; 0: as long as it takes */
+    double wait;     /* seconds; 0: as long as it takes */
     json_t *results; /* what --json has collected, or NULL */
 };
 
 #define CTL_PRINTF(n) __attribute__((format(printf, n, n + 1)))
-void ctl_say(struct ctl *c, const char *format, ...) CTL_PRINTF(2);  /* on stdout, unless --quiet or --json */
-void ctl_fail(struct ctl *c, const char *format, ...) CTL_PRINTF(2); /* an error, where supervisorctl has it: on stdout */
+void ctl_say(struct ctl *c, const char *format, ...) CTL_PRINTF(2); /* on stdout, unless --quiet or --json */
+void ctl_fail(struct ctl *c, const char *format, ...)
+    CTL_PRINTF(2); /* an error, where supervisorctl has it: on stdout */
 void ctl_note(struct ctl *c, const char *format, ...) CTL_PRINTF(2); /* on stderr */
 void ctl_status(struct ctl *c, int status);
 void ctl_usage(struct ctl *c, int status, const char *format, ...) CTL_PRINTF(3); /* an error and the verb's help */

@@ -70,7 +70,8 @@ static void deed_refused(struct ctl *c, const struct deed *d, const char *name, 
     } else {
         _cleanup_buf_ struct buf spec = BUF_INIT(CTL_LINE_LIMIT);
         const char *colon = strchr(name, ':');
-        if (colon == NULL || strncmp(name, colon + 1, (size_t)(colon - name)) != 0 || strlen(colon + 1) != (size_t)(colon - name))
+        if (colon == NULL || strncmp(name, colon + 1, (size_t)(colon - name)) != 0 ||
+            strlen(colon + 1) != (size_t)(colon - name))
             colon = NULL;
         buf_puts(&spec, colon != NULL ? colon + 1 : name);
         deed_failed(c, d, spec.data != NULL ? spec.data : name, a->error);
@@ -113,10 +114,10 @@ static int deed_one(struct ctl *c, const struct deed *d, const char *name, const
         return -EPROTO;
     if (a.status != 200)
         deed_refused(c, d, name, &a);
-    else if (json_array_size(results) == 0 && name_is_glob(name) && strcmp(name, "*") != 0 && deed_fits_nothing(c, name))
+    else if (json_array_size(results) == 0 && name_is_glob(name) && strcmp(name, "*") != 0 &&
+             deed_fits_nothing(c, name))
         deed_nothing(c, name);
-    json_array_foreach (results, i, result)
-        deed_result(c, d, result);
+    json_array_foreach(results, i, result) deed_result(c, d, result);
     fflush(stdout);
     return 0;
 }

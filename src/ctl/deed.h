@@ -5,11 +5,11 @@
 #include "ctl/ctl.h"
 
 struct deed {
-    const char *verb;    /* in the path */
-    const char *done;    /* "web: started" */
-    const char *ignored; /* a fault that leaves the exit status alone, or NULL */
+    const char *verb;     /* in the path */
+    const char *done;     /* "web: started" */
+    const char *ignored;  /* a fault that leaves the exit status alone, or NULL */
     const char *underway; /* instead of done with --no-wait, or NULL */
-    int no_group;        /* exit status for an unknown group */
+    int no_group;         /* exit status for an unknown group */
 };
 
 extern const struct deed deed_start, deed_stop;

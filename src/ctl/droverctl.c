@@ -23,43 +23,35 @@ struct options {
 enum { OPTION_JSON = 256, OPTION_QUIET, OPTION_WAIT, OPTION_NO_WAIT, OPTION_VERSION };
 
 static const struct option long_options[] = {
-    { "configuration", required_argument, NULL, 'c' },
-    { "serverurl", required_argument, NULL, 's' },
-    { "username", required_argument, NULL, 'u' },
-    { "password", required_argument, NULL, 'p' },
-    { "history_file", required_argument, NULL, 'r' },
-    { "history-file", required_argument, NULL, 'r' },
-    { "interactive", no_argument, NULL, 'i' },
-    { "help", no_argument, NULL, 'h' },
-    { "json", no_argument, NULL, OPTION_JSON },
-    { "quiet", no_argument, NULL, OPTION_QUIET },
-    { "wait", optional_argument, NULL, OPTION_WAIT },
-    { "no-wait", no_argument, NULL, OPTION_NO_WAIT },
-    { "version", no_argument, NULL, OPTION_VERSION },
-    { NULL, 0, NULL, 0 },
+    { "configuration", required_argument, NULL, 'c' }, { "serverurl", required_argument, NULL, 's' },
+    { "username", required_argument, NULL, 'u' },      { "password", required_argument, NULL, 'p' },
+    { "history_file", required_argument, NULL, 'r' },  { "history-file", required_argument, NULL, 'r' },
+    { "interactive", no_argument, NULL, 'i' },         { "help", no_argument, NULL, 'h' },
+    { "json", no_argument, NULL, OPTION_JSON },        { "quiet", no_argument, NULL, OPTION_QUIET },
+    { "wait", optional_argument, NULL, OPTION_WAIT },  { "no-wait", no_argument, NULL, OPTION_NO_WAIT },
+    { "version", no_argument, NULL, OPTION_VERSION },  { NULL, 0, NULL, 0 },
 };
 
-static const char help_text[] =
-    "usage: droverctl [options] [verb [argument...]]\n"
-    "\n"
-    "Talks to a running droverd.  Without a verb it starts a shell.\n"
-    "\n"
-    "  -c, --configuration FILE  where the daemon's address is; else the usual places\n"
-    "  -s, --serverurl URL       unix:///path or http://host:port\n"
-    "  -u, --username NAME       for a daemon that asks for a password\n"
-    "  -p, --password PASSWORD\n"
-    "  -r, --history-file FILE   what was typed in the shell is kept here\n"
-    "  -i, --interactive         ask before shutdown and reload\n"
-    "  -h, --help                this text\n"
-    "      --version             the version of droverctl\n"
-    "\n"
-    "  with any verb, before or after it:\n"
-    "      --json                prints what the daemon answers, as JSON\n"
-    "      --quiet               prints nothing but errors\n"
-    "      --no-wait             does not wait for processes to start or stop\n"
-    "      --wait[=DURATION]     waits, but no longer than 500ms, 10s, 2m\n"
-    "\n"
-    "droverctl help shows the verbs, droverctl help VERB one of them.\n";
+static const char help_text[] = "usage: droverctl [options] [verb [argument...]]\n"
+                                "\n"
+                                "Talks to a running droverd.  Without a verb it starts a shell.\n"
+                                "\n"
+                                "  -c, --configuration FILE  where the daemon's address is; else the usual places\n"
+                                "  -s, --serverurl URL       unix:///path or http://host:port\n"
+                                "  -u, --username NAME       for a daemon that asks for a password\n"
+                                "  -p, --password PASSWORD\n"
+                                "  -r, --history-file FILE   what was typed in the shell is kept here\n"
+                                "  -i, --interactive         ask before shutdown and reload\n"
+                                "  -h, --help                this text\n"
+                                "      --version             the version of droverctl\n"
+                                "\n"
+                                "  with any verb, before or after it:\n"
+                                "      --json                prints what the daemon answers, as JSON\n"
+                                "      --quiet               prints nothing but errors\n"
+                                "      --no-wait             does not wait for processes to start or stop\n"
+                                "      --wait[=DURATION]     waits, but no longer than 500ms, 10s, 2m\n"
+                                "\n"
+                                "droverctl help shows the verbs, droverctl help VERB one of them.\n";
 
 __attribute__((format(printf, 2, 3))) static int options_wrong(const struct options *o, const char *format, ...)
 {
@@ -122,7 +114,9 @@ static int options_take(struct options *o, int option, const char *word)
             return options_wrong(o, "invalid value for --wait '%s': a duration such as 500ms, 10s or 2m", optarg);
         return 0;
     case ':':
-        return options_wrong(o, strncmp(word, "--", 2) == 0 ? "option %s requires argument" : "option -%.0s%c requires argument",
+        return options_wrong(o,
+                             strncmp(word, "--", 2) == 0 ? "option %s requires argument"
+                                                         : "option -%.0s%c requires argument",
                              word, optopt);
     default:
         if (strncmp(word, "--", 2) == 0)
@@ -153,7 +147,9 @@ static int endpoint_from_options(struct endpoint *e, const struct options *o)
     const struct {
         char **to;
         const char *value;
-    } given[] = { { &e->url, o->url }, { &e->username, o->username }, { &e->password, o->password }, { &e->history, o->history } };
+    } given[] = {
+        { &e->url, o->url }, { &e->username, o->username }, { &e->password, o->password }, { &e->history, o->history }
+    };
     for (size_t i = 0; i < ELEMENTS(given); i++)
         if (given[i].value != NULL && (*given[i].to = strdup(given[i].value)) == NULL)
             return -ENOMEM;

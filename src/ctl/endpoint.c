@@ -77,7 +77,8 @@ static int endpoint_use_server(struct endpoint *e, const struct config_server *s
 static int endpoint_use(struct endpoint *e, const struct config *c)
 {
     const struct config_server *server = endpoint_server(c);
-    bool own = !c->client.present || c->client.serverurl == NULL || strcmp(c->client.serverurl, ENDPOINT_DEFAULT_URL) == 0;
+    bool own =
+        !c->client.present || c->client.serverurl == NULL || strcmp(c->client.serverurl, ENDPOINT_DEFAULT_URL) == 0;
     int r = endpoint_fill(&e->username, c->client.username);
     if (r == 0)
         r = endpoint_fill(&e->password, c->client.password);
@@ -106,7 +107,7 @@ static int endpoint_read(struct endpoint *e, const struct config_world *world, c
     struct diagnostics d = { 0 };
     struct config *c = NULL;
     bool found = e->url != NULL;
-    int r = config_load_client(world, path, &c, &d);
+    int r = config_load_endpoint(world, path, &c, &d);
     if (r == 0) {
         found = found || c->client.present || c->n_servers > 0;
         r = endpoint_use(e, c);
@@ -114,7 +115,8 @@ static int endpoint_read(struct endpoint *e, const struct config_world *world, c
         *why = endpoint_why(path, &d);
     }
     if (r == 0 && !found) {
-        if (asprintf(why, "%s: neither [supervisorctl] nor [unix_http_server] says where the daemon is; use -s URL", path) < 0)
+        if (asprintf(why, "%s: neither [supervisorctl] nor [unix_http_server] says where the daemon is; use -s URL",
+                     path) < 0)
             *why = NULL;
         r = -EINVAL;
     }

@@ -20,8 +20,8 @@ typedef int (*reply_sink)(void *arg, const char *data, size_t len);
 enum reply_state {
     REPLY_STATUS,
     REPLY_HEADERS,
-    REPLY_LENGTH,     /* body of known length */
-    REPLY_UNTIL_EOF,  /* body that ends with the connection */
+    REPLY_LENGTH,    /* body of known length */
+    REPLY_UNTIL_EOF, /* body that ends with the connection */
     REPLY_CHUNK_SIZE,
     REPLY_CHUNK_DATA,
     REPLY_CHUNK_END,
@@ -32,12 +32,12 @@ enum reply_state {
 struct reply {
     enum reply_state state;
     int status;
-    bool close;      /* the connection cannot be used again */
+    bool close; /* the connection cannot be used again */
     bool chunked;
     bool has_length;
-    uint64_t left;   /* of the body or the chunk */
-    int64_t size;    /* X-Drover-Size, or -1 */
-    size_t header;   /* bytes of header so far */
+    uint64_t left; /* of the body or the chunk */
+    int64_t size;  /* X-Drover-Size, or -1 */
+    size_t header; /* bytes of header so far */
     struct buf line;
     struct buf body;
     reply_sink sink;
