@@ -218,7 +218,8 @@ static size_t list_size(char *const *list)
 static void *pack_bytes(const void *data, size_t len)
 {
     void *at = pack.block + pack.used;
-    memcpy(at, data, len);
+    if (len > 0)
+        memcpy(at, data, len);
     pack.used += (len + 15) & ~(size_t)15;
     return at;
 }

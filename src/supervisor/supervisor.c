@@ -310,8 +310,10 @@ static int by_child_name(const void *name, const void *element)
 
 struct member_group *supervisor_group(const struct supervisor *s, const char *name)
 {
+    if (s->n_groups == 0)
+        return NULL;
     struct member_group **g = bsearch(name, s->groups, s->n_groups, sizeof(*s->groups), by_group_name);
-    return s->n_groups > 0 && g != NULL ? *g : NULL;
+    return g != NULL ? *g : NULL;
 }
 
 struct child *supervisor_child(const struct supervisor *s, const char *group, const char *name)

@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 
 ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-BUILD=${BUILD:-$ROOT/build}
+BUILD=${BUILD:-build}
+[ "${BUILD#/}" != "$BUILD" ] || BUILD=$ROOT/$BUILD
 DROVERD=$BUILD/droverd
 DROVERCTL=$BUILD/droverctl
 
