@@ -44,7 +44,7 @@ __droverctl_verb() {
 _droverctl() {
     local verbs="add avail clear events exit fg help logs maintail open pid quit reload remove reread restart show
         shutdown signal start status stop tail update version why"
-    local options="-c -s -u -p -r -i -h --configuration --serverurl --username --password --history-file
+    local flags="-c -s -u -p -r -i -h --configuration --serverurl --username --password --history-file
         --interactive --help --version --json --quiet --wait --no-wait"
     local anywhere="--json --quiet --wait --no-wait"
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words verb
@@ -68,7 +68,7 @@ _droverctl() {
     esac
     verb=$(__droverctl_verb)
     case $verb in
-    "") words="$verbs $options" ;;
+    "") words="$verbs $flags" ;;
     help) words=$verbs ;;
     add | remove | update) words="$anywhere $(__droverctl_names 1)" ;;
     logs) words="-f -n $anywhere $(__droverctl_names '')" ;;

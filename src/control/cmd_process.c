@@ -76,7 +76,7 @@ static void process_list(struct control_call *call)
 /* The one process that is meant, or NULL when the request has been answered. */
 static struct child *one(struct control_call *call)
 {
-    struct selection sel;
+    struct selection sel = { 0 };
     enum fault f = select_processes(call->control->supervisor, call->name, SELECT_LEXICAL, &sel);
     if (f == FAULT_NONE && sel.n != 1)
         f = FAULT_BAD_NAME;

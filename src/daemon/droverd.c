@@ -101,7 +101,10 @@ int main(int argc, char **argv)
         options_usage();
         return EXIT_SUCCESS;
     case MODE_HELP_CONFIG:
-        return config_help(stdout, o.help_key) < 0 ? 2 : EXIT_SUCCESS;
+        if (config_help(stdout, o.help_key) == 0)
+            return EXIT_SUCCESS;
+        fprintf(stderr, "droverd: %s: no such key; droverd --help-config lists them all\n", o.help_key);
+        return 2;
     case MODE_CHECK:
     case MODE_RUN:
         break;

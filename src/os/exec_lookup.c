@@ -91,7 +91,7 @@ static void explain_exec(int error, const char *file, char *buf, size_t size)
                  (int)length - 1, interpreter);
     else if (error == ENOENT && length > 0)
         snprintf(buf, size, "exec %s: interpreter \"%s\" not found", file, interpreter);
-    else if (error == EACCES && length > 0 && access(interpreter, X_OK) < 0)
+    else if (error == EACCES && length > 0 && access(file, X_OK) == 0)
         snprintf(buf, size, "exec %s: interpreter \"%s\" may not be executed", file, interpreter);
     else if (error == ENOEXEC)
         snprintf(buf, size, "exec %s: no program for this machine; a script needs a #! line", file);

@@ -241,6 +241,7 @@ struct spawn_parts { /* all that one start makes before there is a child */
     struct buf strings; /* the SUPERVISOR_ variables */
     const char *extra[5];
     struct logfile *logs[2];
+    char culprit[512];     /* the log that could not be opened */
     int ends[3];  /* the child's: stdin read, stdout write, stderr write */
     int ours[3];
 };
@@ -330,9 +331,15 @@ static int make_pipe(struct spawn_parts *p, int i)
 static int make_stdio(struct child *c, struct spawn_parts *p, struct spawn_plan *plan)
 {
     bool redirect = c->process.program->redirect_stderr;
-    int r = child_log_open(c, 1, &p->logs[0]);
-    if (r == 0 && !redirect)
-        r = child_log_open(c, 2, &p->logs[1]);
+    int r = 0;
+    for (int i = 0; r == 0 && i < (redirect ? 1 : 2); i++) {
+        r = child_log_open(c, i + 1, &p->logs[i]);
+        if (r < 0) {
+            const char *path = child_log_path(c, i + 1);
+            snprintf(p->culprit, sizeof(p->culprit), "the log %s",
+                     path != NULL ? path : c->supervisor->config->daemon.childlogdir);
+        }
+    }
     for (int i = 0; r == 0 && i < (redirect ? 2 : 3); i++)
         r = make_pipe(p, i);
     if (r < 0)
@@ -378,18 +385,24 @@ static int prepare(struct child *c, struct spawn_parts *p, struct spawn_plan *pl
     return 0;
 }
 
-static void explain(struct child *c, const struct exit_cause *cause)
+static void explain(struct child *c, const struct exit_cause *cause, const char *culprit)
 {
     const struct program *program = c->process.program;
     _cleanup_(spawn_parts_done) struct spawn_parts p = { .strings = BUF_INIT(1 << 20), .ends = { -1, -1, -1 }, .ours = { -1, -1, -1 } };
     struct exit_cause ignored;
     const char *file = program->command;
-    if (make_variables(c, &p) == 0 && split_command(program, &p, &ignored) == 0)
+    if (culprit != NULL && *culprit != '\0')
+        file = culprit;
+    else if (make_variables(c, &p) == 0 && split_command(program, &p, &ignored) == 0)
         file = find_program(c, &p, &ignored) == 0 ? p.file : p.argv[0];
     char text[1024];
     exec_explain(cause->stage, cause->value, file, program->directory, program->user, text, sizeof(text));
     free(c->detail);
     c->detail = strdup(text);
+    free(c->path);
+    c->path = strdup(cause->stage == SPAWN_STAGE_DIRECTORY && program->directory != NULL ? program->directory
+                     : strncmp(file, "the log ", 8) == 0                                  ? file + 8
+                                                                                          : file);
 }
 
 static void tell_exit(struct child *c, const struct exit_cause *cause)
@@ -398,7 +411,7 @@ static void tell_exit(struct child *c, const struct exit_cause *cause)
     if (cause->kind == EXIT_SPAWN) {
         e.type = EVENT_ERROR;
         e.stage = (uint8_t)cause->stage;
-        e.text = c->detail != NULL ? strdup(c->detail) : NULL;
+        e.text = event_error_text(c->path, c->detail);
     } else {
         e.type = EVENT_EXIT;
         e.kind = (uint8_t)cause->kind;
@@ -411,7 +424,7 @@ static void tell_exit(struct child *c, const struct exit_cause *cause)
     events_add(c->supervisor->events, &e);
 }
 
-static void spawn_failed(struct child *c, struct exit_cause cause)
+static void spawn_failed(struct child *c, struct exit_cause cause, const char *culprit)
 {
     if (spawn_error_is_shortage(cause.value) && cause.stage >= SPAWN_STAGE_STDIO) {
         log_warn("%s: start waits: %s: %s", c->process.program->name, spawn_stage_name(cause.stage),
@@ -419,7 +432,7 @@ static void spawn_failed(struct child *c, struct exit_cause cause)
         supervisor_handle(c, PROCESS_SPAWN_POSTPONED, 0, cause);
         return;
     }
-    explain(c, &cause);
+    explain(c, &cause, culprit);
     tell_exit(c, &cause);
     supervisor_handle(c, PROCESS_SPAWN_FAILED, 0, cause);
 }
@@ -512,14 +525,15 @@ int child_spawn(struct child *c)
     struct spawn_plan plan = { .umask = -1 };
     _cleanup_(spawn_parts_done) struct spawn_parts p = { .strings = BUF_INIT(1 << 20), .ends = { -1, -1, -1 }, .ours = { -1, -1, -1 } };
     free(TAKE_PTR(c->detail));
+    free(TAKE_PTR(c->path));
     if (prepare(c, &p, &plan, &cause) < 0) {
-        spawn_failed(c, cause);
+        spawn_failed(c, cause, p.culprit);
         return 0;
     }
     struct spawned spawned;
     int r = spawn(&plan, &spawned);
     if (r < 0) {
-        spawn_failed(c, exit_cause_from_spawn(SPAWN_STAGE_FORK, -r));
+        spawn_failed(c, exit_cause_from_spawn(SPAWN_STAGE_FORK, -r), NULL);
         return 0;
     }
     c->supervisor->starts++;
@@ -560,10 +574,14 @@ void child_reap(struct child *c)
     if (c->starting != NULL && !c->starting->failed) {
         starting_let_go(c->starting);
         starting_read(c);
+        /* Without a word of failure it has run.  The end of the pipe may come late:
+         * another child on its way to exec still has a copy of its other end. */
+        if (c->starting != NULL && !c->starting->failed)
+            starting_done(c);
     }
     if (c->starting != NULL && c->starting->failed) {
         cause = exit_cause_from_spawn(c->starting->report.stage, c->starting->report.error);
-        explain(c, &cause);
+        explain(c, &cause, NULL);
     }
     starting_end(c);
     take_usage(c, &usage);
@@ -639,6 +657,7 @@ void child_free(struct child *c)
         stream_free(s);
     }
     free(c->detail);
+    free(c->path);
     event_name_unref(c->name);
     free(c);
 }

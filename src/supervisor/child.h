@@ -56,7 +56,8 @@ struct child {
     char *auto_log[2]; /* names made for AUTO */
     struct syslogger_lines *syslog[2]; /* begun lines; only where it is asked for */
     uint32_t syslog_lost;              /* lines that the system's log did not take */
-    char *detail;      /* why the last start failed, for people; NULL */
+    char *detail; /* why the last start failed, for people; NULL */
+    char *path;   /* and what it failed at; NULL */
     uint32_t cpu_user_ms, cpu_system_ms, maxrss_kib; /* of the last ended run */
     uint32_t order;    /* among the programs of its configuration */
 };

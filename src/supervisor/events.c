@@ -57,6 +57,19 @@ const char *event_name_text(const struct event_name *n)
     return n->text;
 }
 
+char *event_error_text(const char *path, const char *message)
+{
+    path = path != NULL ? path : "";
+    message = message != NULL ? message : "";
+    size_t first = strlen(path) + 1, second = strlen(message) + 1;
+    char *text = malloc(first + second);
+    if (text == NULL)
+        return NULL;
+    memcpy(text, path, first);
+    memcpy(text + first, message, second);
+    return text;
+}
+
 int events_new(struct events **ret)
 {
     struct events *ev = calloc(1, sizeof(*ev));
@@ -186,7 +199,8 @@ static void json_error(struct jsonw *j, const struct event *e)
 {
     jsonw_string(j, "stage", spawn_stage_name(e->stage));
     jsonw_string(j, "code", strerrorname_np(e->value) ?: "EIO");
-    jsonw_string(j, "message", e->text);
+    jsonw_string(j, "path", e->text);
+    jsonw_string(j, "message", e->text != NULL ? e->text + strlen(e->text) + 1 : NULL);
 }
 
 static void json_state(struct jsonw *j, const struct event *e)

@@ -28,7 +28,7 @@ struct event {
     uint64_t seq;
     usec_t wall;
     struct event_name *name; /* NULL: of the daemon */
-    char *text;              /* error: message; config: JSON members; log: reason; daemon: what */
+    char *text;              /* error: see event_error_text(); config: JSON members; log: reason; daemon: what */
     int32_t pid;
     int32_t value; /* exit: status or signal; error: errno */
     uint32_t cpu_user_ms, cpu_system_ms, maxrss_kib;
@@ -41,6 +41,9 @@ struct event {
     bool core;
     bool expected;
 };
+
+/* The text of an error event: two strings in one block; NULL without memory. */
+char *event_error_text(const char *path, const char *message);
 
 struct events;
 struct loop;

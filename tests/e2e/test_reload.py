@@ -60,7 +60,7 @@ class Reread(Base):
     def test_a_broken_file_leaves_everything_as_it_is(self):
         d = self.running(A + B)
         before = d.pids()
-        for broken in ("[program:a]\ncommand=sleep 1\nnumprocs=many\n", "[program:a\n", "just words\n",
+        for broken in ("[program:a]\ncommand=sleep 1\nnumprocs=many\n", "just words\n",
                        "[program:a]\n", A + "user=no-such-user-here\n", "[include]\n"):
             d.configure(broken)
             for path in ("/v1/config/reread", "/v1/config/update"):

@@ -1,0 +1,50 @@
+#!/usr/bin/env bats
+# The completions know every verb, and bash's finds live names.
+
+load helpers
+
+setup_file() {
+    start_daemon "$(fleet)"
+}
+
+teardown_file() {
+    stop_daemon
+}
+
+verbs() {
+    ctl help | tail -n +4
+    echo help
+}
+
+# complete_words WORD...: what bash would offer for the last of them.
+complete_words() {
+    # shellcheck source=../../conf/completion/droverctl.bash
+    PATH=$BUILD:$PATH bash -c '
+        source "$1"
+        shift
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+        _droverctl
+        printf "%s\n" "${COMPREPLY[@]}"' bash "$ROOT/conf/completion/droverctl.bash" "$@"
+}
+
+@test "bash offers every verb" {
+    for verb in $(verbs); do
+        complete_words droverctl "$verb" | grep -qx "$verb" || {
+            echo "$verb"
+            return 1
+        }
+    done
+}
+
+@test "zsh describes every verb, and none that there is not" {
+    [ "$(sed -n "s/^        '\([a-z]*\):.*/\1/p" "$ROOT/conf/completion/_droverctl")" = "$(verbs | xargs -n 1 | sort)" ]
+}
+
+@test "bash finds the names that the daemon has now" {
+    [ "$(complete_words droverctl -c "$CONF" stop q)" = quiet ]
+    [ "$(complete_words droverctl -c "$CONF" stop web | tr '\n' ' ')" = 'web:* web:web_00 web:web_01 ' ]
+    [ "$(complete_words droverctl -c "$CONF" update w)" = web ]
+    [ "$(complete_words droverctl -c "$CONF" signal HU)" = HUP ]
+    [ "$(complete_words droverctl -c "$CONF" status --js)" = --json ]
+    [ -z "$(complete_words droverctl -c "$CONF" stop zz)" ]
+}
