@@ -136,18 +136,22 @@ static bool load_process(struct loader *l, const struct ini_section *section, st
     return true;
 }
 
-static void warn_capture(struct loader *l, const struct ini_section *section, const struct program *p)
+/* Keys whose protocols are still to come are said to do nothing, once each section. */
+static void warn_unserved(struct loader *l, const struct ini_section *section, const struct program *p)
 {
     struct where w = { .section = section };
+    const char *what = "what stands between capture marks is not captured yet, and stays in the log";
     if (p->out.capture_max_bytes > 0)
         w.option = "stdout_capture_maxbytes";
     else if (p->err.capture_max_bytes > 0)
         w.option = "stderr_capture_maxbytes";
-    else
+    else if (p->out.events_enabled || p->err.events_enabled) {
+        w.option = p->out.events_enabled ? "stdout_events_enabled" : "stderr_events_enabled";
+        what = "event listeners are not told of output yet; follow it with droverctl logs -f";
+    } else
         return;
     w.key = ini_key(&l->ini, section, w.option);
-    report(l, DIAGNOSTIC_WARNING, &w, NULL,
-           "what stands between capture marks is not captured yet, and stays in the log");
+    report(l, DIAGNOSTIC_WARNING, &w, NULL, "%s", what);
 }
 
 static void keep_sources(struct loader *l, const struct ini_section *section, struct program *p)
@@ -205,7 +209,7 @@ static size_t load_section(struct loader *l, const struct ini_section *section, 
         return 0;
     }
     finish_ladder(l, &d->p);
-    warn_capture(l, section, &d->p);
+    warn_unserved(l, section, &d->p);
     l->n_processes += d->numprocs > 0 ? (size_t)d->numprocs : 0;
     if (l->n_processes > CONFIG_PROCESSES_MAX) {
         report(l, DIAGNOSTIC_ERROR, &w, NULL, "more than %d processes in all", CONFIG_PROCESSES_MAX);

@@ -16,7 +16,7 @@ enum role { ROLE_NONE, ROLE_READ, ROLE_CONTROL, ROLE_ADMIN };
 struct control_hooks {
     /* reads the configuration files again; 0, or a negative errno with errors in `d` */
     int (*load)(struct config **ret, struct diagnostics *d, void *arg);
-    void (*reload)(void *arg); /* as HUP does */
+    void (*reload)(void *arg); /* stops everything, reads the file, starts everything */
     void (*shutdown)(void *arg);
     void *arg;
 };

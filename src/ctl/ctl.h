@@ -44,7 +44,7 @@ struct ctl {
     json_t *results; /* what --json has collected, or NULL */
 };
 
-#define CTL_PRINTF(n) __attribute__((format(printf, n, n + 1)))
+#define CTL_PRINTF(n) __attribute__((format(printf, (n), (n) + 1)))
 void ctl_say(struct ctl *c, const char *format, ...) CTL_PRINTF(2); /* on stdout, unless --quiet or --json */
 void ctl_fail(struct ctl *c, const char *format, ...)
     CTL_PRINTF(2); /* an error, where supervisorctl has it: on stdout */

@@ -118,9 +118,8 @@ static void reload_in_place(struct droverd *dd, struct config *config)
     }
 }
 
-static void reload(void *arg)
+static void reload(struct droverd *dd, bool in_place)
 {
-    struct droverd *dd = arg;
     if (dd->supervisor->state != SUPERVISOR_RUNNING) {
         log_warn("ignored a request to reload: the daemon is ending");
         return;
@@ -128,13 +127,19 @@ static void reload(void *arg)
     struct config *config = load_logged(dd);
     if (config == NULL)
         return;
-    if (config->kind == CONFIG_NATIVE) {
+    if (in_place && config->kind == CONFIG_NATIVE) {
         reload_in_place(dd, config);
-    } else { /* as supervisord: all down, then all anew; on_all_stopped() goes on */
+    } else { /* all down, then all anew; on_all_stopped() goes on */
         notifier_reloading(dd->notifier);
         supervisor_shutdown(dd->supervisor, SUPERVISOR_RESTARTING);
     }
     config_unref(config);
+}
+
+/* `droverctl reload`, which is supervisorctl's in files of both kinds */
+static void restart_everything(void *arg)
+{
+    reload(arg, false);
 }
 
 /* Sockets that the new configuration has in another way are opened first; when
@@ -278,7 +283,7 @@ static void on_signal(int signal, void *arg)
     switch (signal) {
     case SIGHUP:
         log_warn("received %s indicating restart request", name);
-        reload(dd);
+        reload(dd, true);
         break;
     case SIGUSR2:
         log_info("received %s indicating log reopen request", name);
@@ -422,7 +427,7 @@ static int build(struct droverd *dd)
                                            .stopped = on_all_stopped,
                                            .changed = on_changed,
                                            .arg = dd };
-    const struct control_hooks hooks = { .load = load_again, .reload = reload, .shutdown = shut_down, .arg = dd };
+    const struct control_hooks hooks = { .load = load_again, .reload = restart_everything, .shutdown = shut_down, .arg = dd };
     int r = loop_new(&dd->loop);
     if (r == 0)
         r = supervisor_new(dd->loop, &so, &dd->supervisor);
