@@ -49,7 +49,7 @@ static void fg_event(void *arg, const char *line, size_t len)
 {
     struct fg *f = arg;
     json_t *event = ask_parse(line, len);
-    if (strcmp(ask_string(event, "event", ""), "close") == 0 && ask_integer(event, "pid", -1) == f->pid)
+    if (strcmp(ask_string(event, "event", ""), "exit") == 0 && ask_integer(event, "pid", -1) == f->pid)
         f->follow.leave = true;
     json_decref(event);
 }

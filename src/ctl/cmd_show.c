@@ -5,6 +5,7 @@
 #include "ctl/ask.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 
@@ -28,12 +29,34 @@ const struct ctl_command ctl_cmd_why = {
     .fn = why_run,
 };
 
+static bool show_is_time(const char *key)
+{
+    static const char *const times[] = { "start", "stop", "now", "next_start" };
+    for (size_t i = 0; i < ELEMENTS(times); i++)
+        if (strcmp(key, times[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Seconds since the epoch as local time; 0 is never. */
+static void show_time(struct ctl *c, int indent, const char *key, double seconds)
+{
+    char text[64] = "-";
+    struct tm tm;
+    time_t t = seconds > 0 && seconds < 1e12 ? (time_t)seconds : 0;
+    if (t > 0 && localtime_r(&t, &tm) != NULL)
+        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
+    ctl_say(c, "%*s%-18s %s", indent, "", key, text);
+}
+
 static void show_value(struct ctl *c, int indent, const char *key, const json_t *value)
 {
-    if (json_is_string(value)) {
+    if (json_is_number(value) && show_is_time(key)) {
+        show_time(c, indent, key, json_number_value(value));
+    } else if (json_is_string(value)) {
         ctl_say(c, "%*s%-18s %s", indent, "", key, json_string_value(value));
     } else {
-        _cleanup_free_ char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(12));
+        _cleanup_free_ char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
         ctl_say(c, "%*s%-18s %s", indent, "", key, json_is_null(value) || text == NULL ? "-" : text);
     }
 }

@@ -103,7 +103,7 @@ static int deed_one(struct ctl *c, const struct deed *d, const char *name, const
     if (c->no_wait)
         buf_puts(&path, "?wait=0");
     else if (c->wait > 0)
-        buf_printf(&path, "?wait=1&timeout=%g", c->wait);
+        buf_printf(&path, "?wait=1&timeout=%llu", (unsigned long long)(c->wait + 0.999)); /* it counts whole seconds */
     _cleanup_answer_ struct answer a = { 0 };
     int e = path.error < 0 ? path.error : ask(c, "POST", path.data, body, ASK_WAIT, &a);
     if (e < 0)

@@ -49,7 +49,7 @@ static const char help_text[] = "usage: droverctl [options] [verb [argument...]]
                                 "      --json                prints what the daemon answers, as JSON\n"
                                 "      --quiet               prints nothing but errors\n"
                                 "      --no-wait             does not wait for processes to start or stop\n"
-                                "      --wait[=DURATION]     waits, but no longer than 500ms, 10s, 2m\n"
+                                "      --wait[=DURATION]     waits, but no longer than 10s, 2m, 1h\n"
                                 "\n"
                                 "droverctl help shows the verbs, droverctl help VERB one of them.\n";
 
@@ -111,7 +111,7 @@ static int options_take(struct options *o, int option, const char *word)
         o->no_wait = false;
         o->wait = optarg != NULL ? ctl_duration(optarg) : 0;
         if (o->wait < 0)
-            return options_wrong(o, "invalid value for --wait '%s': a duration such as 500ms, 10s or 2m", optarg);
+            return options_wrong(o, "invalid value for --wait '%s': a duration such as 10s or 2m", optarg);
         return 0;
     case ':':
         return options_wrong(o,

@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <poll.h>
 
-#define FOLLOW_LAST_MS 50
+#define FOLLOW_LAST_MS 50            /* this long nothing new: all was read */
+#define FOLLOW_LAST_MAX USEC_PER_SEC /* and no longer than this in all */
 
 int follow_add(struct follow *f, const char *path, reply_sink sink, void *arg)
 {
@@ -77,7 +78,7 @@ int follow_run(struct follow *f, int fd, int (*fn)(void *arg), void *arg)
         int n = poll(p, f->n + 2, follow_limit(f, silent, end));
         if (n < 0 && errno != EINTR)
             return -errno;
-        if (n == 0 && f->leave)
+        if (f->leave && (n == 0 || client_now() >= end))
             return 0;
         if (n == 0 && client_now() >= end) {
             ctl_connection_failed(f->ctl, -ETIMEDOUT);
@@ -87,7 +88,10 @@ int follow_run(struct follow *f, int fd, int (*fn)(void *arg), void *arg)
             continue;
         if (p[f->n + 1].revents != 0)
             return -EINTR;
+        bool stayed = !f->leave;
         follow_read(f, p);
+        if (stayed && f->leave)
+            end = usec_add(client_now(), FOLLOW_LAST_MAX);
         int e = p[f->n].revents != 0 ? fn(arg) : 0;
         if (e != 0)
             return e;

@@ -83,6 +83,14 @@ static struct config *load_logged(struct droverd *dd)
     return r < 0 ? NULL : config;
 }
 
+/* A log that goes to standard output anyway is not echoed there a second time. */
+static bool is_stdout(const char *path)
+{
+    struct stat file, out;
+    return path != NULL && stat(path, &file) == 0 && fstat(STDOUT_FILENO, &out) == 0 && file.st_dev == out.st_dev &&
+           file.st_ino == out.st_ino;
+}
+
 static void open_log(const struct config *config)
 {
     const struct config_daemon *d = &config->daemon;
@@ -91,7 +99,7 @@ static void open_log(const struct config *config)
                              .level = (enum log_level)d->loglevel,
                              .max_bytes = d->logfile_maxbytes,
                              .backups = d->logfile_backups,
-                             .echo = d->nodaemon && !d->silent };
+                             .echo = d->nodaemon && !d->silent && !is_stdout(d->logfile) };
     int r = log_open(&o);
     if (r < 0)
         log_error("cannot open the log %s: %s", d->logfile, strerror(-r));
@@ -337,12 +345,8 @@ static void raise_limits(struct droverd *dd)
 
 static int become_user(const struct config_daemon *d)
 {
-    if (d->user == NULL) {
-        if (geteuid() == 0)
-            log_warn("running as root, and so do the programs without a user of their own; user=root says that this is "
-                     "meant");
+    if (d->user == NULL)
         return 0;
-    }
     int r = daemonize_become(d->uid, d->gid, d->user);
     if (r == -EPERM)
         return refuse("[%s] user=%s: only root can become another user; start as root, or take the key out",
@@ -449,6 +453,9 @@ static int serve(struct droverd *dd)
     const struct config_daemon *d = &dd->config->daemon;
     if (!d->nocleanup)
         autolog_clean(d->childlogdir, d->identifier);
+    if (geteuid() == 0 && d->user == NULL)
+        log_warn("running as root, and so do the programs without a user of their own; user=root says that this is "
+                 "meant");
     log_info("droverd %s started with pid %d, configuration %s", DROVER_VERSION, getpid(), dd->config->path);
     events_subscribe(dd->supervisor->events, &dd->exit_with, on_event, dd);
     struct event e = { .type = EVENT_DAEMON, .text = strdup("started") };

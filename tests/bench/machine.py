@@ -3,6 +3,7 @@
 The driver is a child subreaper: whatever a supervisor leaves behind becomes a child of the driver, is found below it
 in /proc, and is ended by its pid.
 """
+import contextlib
 import ctypes
 import os
 import platform
@@ -113,6 +114,23 @@ def end_all():
         left = set(below(os.getpid()))
         signal_all(left, signal.SIGKILL)
         until(lambda: reap(left), "the end of what was left", 30)
+
+
+@contextlib.contextmanager
+def one_processor(pids):
+    """Puts these processes and ourselves, with what we start, on one processor.
+
+    What goes back and forth between two processes takes five times as long when they happen to be on two processors,
+    and the scheduler decides that anew every time.  On one, it is the work that is measured.
+    """
+    before = {pid: os.sched_getaffinity(pid) for pid in [0] + list(pids)}
+    for pid in before:
+        os.sched_setaffinity(pid, {max(before[0])})
+    try:
+        yield
+    finally:
+        for pid, processors in before.items():
+            os.sched_setaffinity(pid, processors)
 
 
 # -- what processes use -----------------------------------------------------------

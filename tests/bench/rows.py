@@ -3,8 +3,10 @@
 A scene is a set-up that several rows share, for one kind of fleet or for all at once.  What it finds out goes to
 `bench.note(figure, who, value)`; the table makes medians of it.
 """
+import contextlib
 import os
 import random
+import signal
 import subprocess
 import time
 
@@ -12,10 +14,11 @@ import fleet
 import machine
 
 THOUSAND = 1000
+TURNS = 3               # of the limit and Drover within one round, where that is quick
 SINGLES = 150           # jobs that are killed one after the other, in one round
 SINGLES_SLOW = 6        # for one who takes a second for each
 IDLE_SECONDS = 20
-STORM_SECONDS = 3.0
+STORM_SECONDS = 1.0     # at a time
 CALLS = 15              # of a command line client, in one round
 CALLS_SLOW = 2
 STATUS_FIELDS = "fields=name,group,statename,state,description,comment"
@@ -41,14 +44,14 @@ FIGURES = [
     Figure(4, "miscounted", "of these, not counted as exactly one restart", "", ("<=", 0)),
     Figure(5, "storm 1", "restarts a second, 1 job that ends at once", "/s", ("x>=", 0.6)),
     Figure(5, "storm 10", "restarts a second, 10 such jobs", "/s", ("x>=", 0.6)),
-    Figure(5, "beside", "requests a second beside 10 such jobs at the default pace; limit: without them", "/s",
+    Figure(5, "beside", "requests a second beside 10 such at the default pace; limit: without", "/s",
            ("x>=", 0.9)),
     Figure(8, "status one", "status of one of 1,000, a whole process", "ms", ("x<=", 2.5)),
     Figure(8, "status all", "status of all 1,000", "ms", ("x<=", 10)),
     Figure(13, "wake-ups", "wake-ups in %d idle seconds with 1,000 jobs" % IDLE_SECONDS, "", ("<=", 0)),
     Figure(13, "turns", "turns of the event loop meanwhile", "", ("<=", 0)),
-    Figure(14, "rate one", "requests a second on one connection, one process", "/s", ("x>=", 0.5)),
-    Figure(14, "rate all", "the same, all 1,000", "/s", (">=", 200)),
+    Figure(14, "rate one", "requests a second on one connection, on one processor: one process", "/s", ("x>=", 0.5)),
+    Figure(14, "rate all", "the same: all 1,000", "/s", (">=", 200)),
 ]
 
 
@@ -77,20 +80,19 @@ def weigh(bench):
 
 
 def thousand(bench, kind):
-    """Rows 2, 4, 8, 13 and 14: one fleet of 1,000."""
-    if kind is fleet.Limit and not bench.wants(2, 4):
+    """Rows 8, 13 and 14: one fleet of 1,000; for one who takes seconds, also 2 and 4."""
+    if kind is fleet.Limit:
         return
     with kind(bench.tools, THOUSAND) as f:
         bench.note("start", kind.name, f.await_all())
         time.sleep(2)
-        if kind is not fleet.Limit:
-            if bench.wants(13) and bench.round == 0:
-                idle(bench, f)
-            if bench.wants(8):
-                status(bench, f)
-            if bench.wants(14):
-                rate(bench, f)
-        if bench.wants(4):
+        if bench.wants(13) and bench.round == 0:
+            idle(bench, f)
+        if bench.wants(8):
+            status(bench, f)
+        if bench.wants(14):
+            rate(bench, f)
+        if bench.wants(4) and kind is fleet.Supervisord:
             mass(bench, f)
 
 
@@ -98,10 +100,11 @@ def mass(bench, f):
     before = f.restarts() if isinstance(f, fleet.Drover) else None
     f.reports.take()
     begin = machine.now_ns()
-    machine.signal_all(f.pids.values(), 9)
+    machine.signal_all(f.pids.values(), signal.SIGKILL)
     got = f.reports.expect(f.count, fleet.START_MAX, pause=0.05)
     if len(got) < f.count:
         raise machine.Failure("%d of %d came back" % (len(got), f.count))
+    f.pids = {number: pid for number, pid, _ in got}
     bench.note("mass", f.name, (max(at for _, _, at in got) - begin) / 1e6)
     if before is None:
         return
@@ -192,66 +195,88 @@ class Bare:
 
 
 def rate(bench, f):
-    windows, seconds = (4, 0.5) if isinstance(f, fleet.Drover) else (1, 2)
+    turns, seconds = (4, 0.5) if isinstance(f, fleet.Drover) else (1, 2)
     for figure, request in ("rate one", f.request_one()), ("rate all", f.request_all()):
-        with Bare(bench, f, request) as bare:
-            found = {"limit": [], f.name: []}
-            for _ in range(windows):
+        with Bare(bench, f, request) as bare, machine.one_processor([bare.process.pid, f.process.pid]):
+            for _ in range(turns):
                 if isinstance(f, fleet.Drover):
-                    found["limit"].append(bare.rate(bare.socket, seconds))
-                found[f.name].append(bare.rate(f.path("s"), seconds))
-            for who, values in found.items():
-                if values:
-                    bench.note(figure, who, bench.median(values))
-
-
-def storm(bench, kind):
-    """Row 5: jobs that end at once."""
-    for count in 1, 10:
-        with kind(bench.tools, count, mode="end", keys={"restart_interval": "0"}) as f:
-            f.await_all()
-            time.sleep(0.5)
-            f.reports.take()
-            begin = time.monotonic()
-            got = sum(len(f.reports.take()) for _ in pauses(begin + STORM_SECONDS))
-            bench.note("storm %d" % count, kind.name, got / (time.monotonic() - begin))
-
-
-def pauses(until):
-    """Steps that the fifo has room for."""
-    while time.monotonic() < until:
-        time.sleep(0.03)
-        yield
+                    bench.note(figure, "limit", bare.rate(bare.socket, seconds))
+                bench.note(figure, f.name, bare.rate(f.path("s"), seconds))
 
 
 # -- all at once: the finest way of taking turns --------------------------------------
 
-def singles(bench, kinds):
-    """Row 3: fleets side by side, all asleep; one job of one, then one of the next, is killed and waited for."""
-    fleets = []
-    try:
-        for kind in kinds:
-            fleets.append(kind(bench.tools, SINGLES).__enter__())
-            fleets[-1].await_all()
+@contextlib.contextmanager
+def side_by_side(bench, kinds, *args, **keywords):
+    """Fleets of all kinds, up and asleep."""
+    with contextlib.ExitStack() as stack:
+        fleets = [stack.enter_context(kind(bench.tools, *args, **keywords)) for kind in kinds]
+        for f in fleets:
+            f.await_all()
         time.sleep(1.5)
+        yield fleets
+
+
+def starts(bench, kinds):
+    """Row 2, of those who are quick."""
+    for _ in range(TURNS):
+        for kind in kinds[:2]:
+            with kind(bench.tools, THOUSAND) as f:
+                bench.note("start", kind.name, f.await_all())
+
+
+def masses(bench, kinds):
+    """Row 4, of those who are quick."""
+    with side_by_side(bench, kinds[:2], THOUSAND) as fleets:
+        for _ in range(TURNS):
+            for f in fleets:
+                mass(bench, f)
+
+
+def singles(bench, kinds):
+    """Row 3: one job of one fleet, then one of the next, is killed and waited for."""
+    with side_by_side(bench, kinds, SINGLES) as fleets:
         for number in range(SINGLES):
             for f in random.sample(fleets, len(fleets)):
                 if number < SINGLES_SLOW or not isinstance(f, fleet.Supervisord):
                     bench.note("single", f.name, kill_one(f, number))
-    finally:
-        for f in fleets:
-            f.__exit__()
 
 
 def kill_one(f, number):
     """Milliseconds from the kill to the first instruction of the successor."""
     begin = machine.now_ns()
-    os.kill(f.pids[number], 9)
+    os.kill(f.pids[number], signal.SIGKILL)
     got = f.reports.expect(1, 10, pause=0.004)
     if [n for n, _, _ in got] != [number]:
         raise machine.Failure("%s: not one successor of job %d, but %d" % (f.name, number, len(got)))
     time.sleep(0.006)
     return (got[0][2] - begin) / 1e6
+
+
+def storms(bench, kinds):
+    """Row 5: jobs that end at once.  Those whose turn it is not are frozen."""
+    for count in 1, 10:
+        with side_by_side(bench, kinds, count, mode="end", keys={"restart_interval": "0"}) as fleets:
+            machine.signal_all([f.process.pid for f in fleets], signal.SIGSTOP)
+            for turn in range(TURNS):
+                for f in fleets:
+                    if not isinstance(f, fleet.Supervisord):
+                        bench.note("storm %d" % count, f.name, restarts_a_second(f, STORM_SECONDS))
+                    elif turn == 0:
+                        bench.note("storm %d" % count, f.name, restarts_a_second(f, 3 * STORM_SECONDS))
+
+
+def restarts_a_second(f, seconds):
+    os.kill(f.process.pid, signal.SIGCONT)
+    time.sleep(0.2)
+    f.reports.take()
+    begin, got = time.monotonic(), 0
+    while time.monotonic() < begin + seconds:
+        time.sleep(0.03)  # the fifo has room for what comes meanwhile
+        got += len(f.reports.take())
+    seconds = time.monotonic() - begin
+    os.kill(f.process.pid, signal.SIGSTOP)
+    return got / seconds
 
 
 def beside(bench, _):
@@ -260,8 +285,8 @@ def beside(bench, _):
              "process_name=%(process_num)d", "startsecs=0", "autorestart=true", "autostart=false"]
     with fleet.Drover(bench.tools, 20, extra="\n".join(loops) + "\n") as f:
         f.await_all()
-        with Bare(bench, f, f.request_one()) as bare:
-            for _ in range(3):
+        with Bare(bench, f, f.request_one()) as bare, machine.one_processor([f.process.pid]):
+            for _ in range(TURNS):
                 bench.note("beside", "limit", bare.rate(f.path("s"), 0.7))
                 f.post("/v1/processes/loop:*/start?wait=0")
                 time.sleep(0.5)
@@ -272,8 +297,10 @@ def beside(bench, _):
 # scene, rows, one kind of fleet at a time?
 SCENES = [
     (captured, (1,), True),
-    (thousand, (2, 4, 8, 13, 14), True),
+    (starts, (2,), False),
+    (thousand, (8, 13, 14), True),
+    (masses, (4,), False),
     (singles, (3,), False),
-    (storm, (5,), True),
+    (storms, (5,), False),
     (beside, (5,), False),
 ]

@@ -150,7 +150,7 @@ class Follow(drover.TestCase):
         for s in lazy:
             self.assertLess(len(s.until_end()), 8 << 20)
             s.close()
-        procs.wait_until(lambda: d.get("/v1/daemon").json["connections"] <= 1, "the connections to be closed")
+        procs.wait_until(lambda: d.get("/v1/daemon").json["connections"] <= 2, "the connections to be closed")
 
 
 class Stdin(drover.TestCase):
