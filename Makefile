@@ -123,6 +123,7 @@ $(B)/bench/%: $(B)/obj/tests/bench/%.o
 INSTALLED = $(B)/droverd:$(sbindir)/droverd $(B)/droverctl:$(bindir)/droverctl \
 	$(foreach page,$(wildcard man/*.[1-8]),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
 	conf/drover.conf:$(sysconfdir)/drover/drover.conf.sample systemd/drover.service:$(unitdir)/drover.service \
+	systemd/drover.socket:$(unitdir)/drover.socket \
 	conf/completion/droverctl.bash:$(PREFIX)/share/bash-completion/completions/droverctl \
 	conf/completion/_droverctl:$(PREFIX)/share/zsh/site-functions/_droverctl \
 	README.md:$(docdir)/README.md LICENSE:$(docdir)/LICENSE \

@@ -6,6 +6,7 @@
  * at a few times a second. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -55,7 +56,7 @@ static struct range make_range(struct http_request *r, off_t size)
 }
 
 /* The asked-for part of the file in a malloc'd block; -ENOENT, -ENOMEM. */
-static int read_part(const char *path, struct http_request *r, char **ret, size_t *len, off_t *end)
+static int read_part(const char *path, struct http_request *r, char **ret, size_t *len, off_t *end, char header[64])
 {
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat st;
@@ -64,6 +65,8 @@ static int read_part(const char *path, struct http_request *r, char **ret, size_
     if (!S_ISREG(st.st_mode))
         return -ENOENT;
     struct range range = make_range(r, st.st_size);
+    snprintf(header, 64, "X-Drover-Size: %lld", (long long)st.st_size);
+    http_request_add_header(r, header);
     char *data = malloc(range.length + 1);
     if (data == NULL)
         return -ENOMEM;
@@ -168,9 +171,10 @@ static void log_process(struct control_call *call)
                      control_number(call->request, "live", 0) != 0;
     const char *path = child_log_path(c, number);
     _cleanup_free_ char *data = NULL;
+    char header[64];
     size_t len = 0;
     off_t end;
-    if (!live_only && (path == NULL || read_part(path, call->request, &data, &len, &end) < 0)) {
+    if (!live_only && (path == NULL || read_part(path, call->request, &data, &len, &end, header) < 0)) {
         control_fail(call->request, FAULT_NO_LOG_FILE, call->name, NULL);
         return;
     }
@@ -250,9 +254,10 @@ static void log_daemon(struct control_call *call)
 {
     const char *path = log_path();
     _cleanup_free_ char *data = NULL;
+    char header[64];
     size_t len = 0;
     off_t end = 0;
-    if (path == NULL || read_part(path, call->request, &data, &len, &end) < 0)
+    if (path == NULL || read_part(path, call->request, &data, &len, &end, header) < 0)
         control_fail(call->request, FAULT_NO_LOG_FILE, NULL, NULL);
     else if (control_number(call->request, "follow", 0) != 0)
         follow_main(call, path, data, len, end);

@@ -69,6 +69,9 @@ const struct http_peer *http_request_peer(const struct http_request *r);
 /* Percent-decoding, with a final NUL; -EINVAL on a bad escape or NUL, -ENOBUFS. */
 int http_decode(const char *encoded, size_t len, char *out, size_t size);
 
+/* "X-Name: value", to go with the reply or stream that follows; borrowed. */
+void http_request_add_header(struct http_request *r, const char *line);
+
 /* One of these ends every request, at once or at any later time, but not after on_close. */
 void http_reply(struct http_request *r, int status, const char *type, const void *data, size_t len);
 void http_reply_json(struct http_request *r, int status, const struct buf *json);

@@ -50,6 +50,7 @@ struct http_request {
     void *on_close_arg;
     char *params; /* decoded query: name NUL value NUL, n_params times; NULL: not asked yet */
     size_t n_params;
+    const char *header; /* one more for the reply, or NULL */
     bool body_counted; /* its body is part of server->bodies */
     char text[];       /* what head points into */
 };

@@ -161,6 +161,7 @@ const char *http_request_query(struct http_request *r, const char *name, size_t 
 static int format_head(struct http_conn *c, const struct http_head *head, int status, const char *type, ssize_t len,
                        char *out, size_t size)
 {
+    const char *more = c->request != NULL ? c->request->header : NULL;
     const struct status *st = find_status(status);
     bool plain_stream = len < 0 && head->http10;
     c->last = c->last || head == NULL || !head->keep_alive || plain_stream;
@@ -172,8 +173,9 @@ static int format_head(struct http_conn *c, const struct http_head *head, int st
     const char *connection = c->last ? "Connection: close\r\n" : head->http10 ? "Connection: keep-alive\r\n" : "";
     return snprintf(out, size,
                     "HTTP/1.1 %d %s\r\nContent-Type: %.100s\r\nCache-Control: no-store\r\n"
-                    "X-Content-Type-Options: nosniff\r\n%s%s%s\r\n",
-                    status, st->reason, type, length, st->header, connection);
+                    "X-Content-Type-Options: nosniff\r\n%s%s%s%.200s%s\r\n",
+                    status, st->reason, type, length, st->header, connection, more != NULL ? more : "",
+                    more != NULL ? "\r\n" : "");
 }
 
 void http_send_reply(struct http_conn *c, const struct http_head *head, int status, const char *type, const void *data,
@@ -210,6 +212,11 @@ static void request_done(struct http_request *r)
     c->request = NULL;
     http_request_free(r);
     http_conn_answered(c);
+}
+
+void http_request_add_header(struct http_request *r, const char *line)
+{
+    r->header = line;
 }
 
 void http_reply(struct http_request *r, int status, const char *type, const void *data, size_t len)

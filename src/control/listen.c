@@ -2,12 +2,55 @@
 #include "control/listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
+
+/* Two ways to one socket file are the same: /run and /var/run. */
+static bool same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    if (strcmp(a, b) == 0)
+        return true;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+bool listener_fits(const struct config_server *s, const struct passed_socket *p)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_un un;
+        struct sockaddr_storage room;
+    } address = { 0 };
+    socklen_t len = sizeof(address) - 1; /* a NUL is left behind the longest path */
+    if (getsockname(p->fd, &address.any, &len) < 0)
+        return false;
+    bool is_unix = address.any.sa_family == AF_UNIX;
+    if (is_unix != s->is_unix)
+        return false;
+    if (is_unix && address.un.sun_path[0] == '/' && same_file(address.un.sun_path, s->file))
+        return true;
+    return p->name != NULL && strcmp(p->name, s->section) == 0;
+}
+
+/* 1 when the socket of that section was passed, 0 when it is to be made. */
+static int open_passed(const struct config_server *s, const struct passed_sockets *passed, struct listener *l)
+{
+    for (size_t i = 0; i < passed->n; i++) {
+        if (!listener_fits(s, &passed->list[i]))
+            continue;
+        l->fd = fcntl(passed->list[i].fd, F_DUPFD_CLOEXEC, 3);
+        return l->fd < 0 ? -errno : 1;
+    }
+    return 0;
+}
 
 static int open_unix(const struct config_server *s, struct listener *l, char *why, size_t size)
 {
@@ -38,7 +81,19 @@ static int open_inet(const struct config_server *s, struct listener *l, char *wh
     return 0;
 }
 
-int listeners_open(const struct config *config, struct listeners *ret, char *why, size_t size)
+static int open_one(const struct config_server *s, const struct passed_sockets *passed, struct listener *l, char *why,
+                    size_t size)
+{
+    int r = open_passed(s, passed, l);
+    if (r < 0)
+        snprintf(why, size, "[%s] cannot use the socket that was passed for it: %s", s->section, strerror(-r));
+    else if (r == 0)
+        r = s->is_unix ? open_unix(s, l, why, size) : open_inet(s, l, why, size);
+    return r < 0 ? r : 0;
+}
+
+int listeners_open(const struct config *config, const struct passed_sockets *passed, struct listeners *ret, char *why,
+                   size_t size)
 {
     struct listeners l = { .list = calloc(config->n_servers + 1, sizeof(struct listener)) };
     if (l.list == NULL)
@@ -48,7 +103,7 @@ int listeners_open(const struct config *config, struct listeners *ret, char *why
         struct listener *at = &l.list[l.n++];
         at->fd = -1;
         snprintf(why, size, "[%s] out of memory", s->section);
-        int r = s->is_unix ? open_unix(s, at, why, size) : open_inet(s, at, why, size);
+        int r = open_one(s, passed, at, why, size);
         if (r < 0) {
             listeners_close(&l);
             return r;

@@ -18,7 +18,10 @@
 #include "base/log.h"
 #include "control/control.h"
 #include "control/listen.h"
+#include "daemon/activation.h"
+#include "daemon/exit_with.h"
 #include "daemon/notify.h"
+#include "daemon/signals.h"
 #include "daemon/state_dir.h"
 #include "os/autolog.h"
 #include "os/daemonize.h"
@@ -36,10 +39,11 @@ struct droverd {
     struct loop *loop;
     struct supervisor *supervisor;
     struct control *control;
+    struct passed_sockets passed;
     struct listeners listeners;
     struct notifier *notifier;
     struct orphans *orphans;
-    struct loop_event signals[6];
+    struct signals *signals;
     struct loop_event end_timer;
     struct event_subscriber exit_with;
     char *lock_path;
@@ -176,7 +180,7 @@ static void serve_anew(struct droverd *dd, struct config *config)
     struct listeners fresh;
     http_server_close_listeners(dd->control->http);
     listeners_close(&dd->listeners);
-    int r = listeners_open(config, &fresh, why, sizeof(why));
+    int r = listeners_open(config, &dd->passed, &fresh, why, sizeof(why));
     if (r == 0) {
         dd->listeners = fresh;
         r = listeners_serve(&dd->listeners, config, dd->control->http);
@@ -245,74 +249,35 @@ static void shut_down(void *arg)
     supervisor_shutdown(dd->supervisor, SUPERVISOR_SHUTDOWN);
 }
 
-/* exit_with: the daemon ends as that program has. */
-static int status_of(const struct exit_cause *c)
-{
-    switch (c->kind) {
-    case EXIT_STATUS:
-        return c->value;
-    case EXIT_SIGNAL:
-        return 128 + c->value;
-    case EXIT_SPAWN:
-        return c->value == ENOENT ? 127 : 126; /* as shells do */
-    default:
-        return EXIT_FAILURE;
-    }
-}
-
 static void on_event(const struct event *e, void *arg)
 {
     struct droverd *dd = arg;
-    const char *wanted = dd->config->daemon.exit_with;
-    if (wanted == NULL || e->type != EVENT_STATE || (e->to != PROCESS_EXITED && e->to != PROCESS_FATAL))
+    if (!exit_with_met(dd->supervisor, dd->config->daemon.exit_with, e, &dd->exit_status))
         return;
-    char group[256], name[256];
-    snprintf(group, sizeof(group), "%s", event_name_text(e->name));
-    char *colon = strchr(group, ':');
-    *colon = '\0';
-    snprintf(name, sizeof(name), "%s", colon + 1);
-    struct child *c = supervisor_child(dd->supervisor, group, name);
-    bool meant = strcmp(wanted, event_name_text(e->name)) == 0 ||
-                 (c != NULL && strcmp(wanted, c->process.program->section) == 0);
-    if (!meant || c == NULL || c->process.wanted) /* it is to be started again */
-        return;
-    dd->exit_status = status_of(&c->process.cause);
     log_info("exit_with: %s has ended; the daemon ends with status %d", event_name_text(e->name), dd->exit_status);
     shut_down(dd);
 }
 
 /* -- signals ------------------------------------------------------------------ */
 
-static void on_signal(int signal, void *arg)
+static bool on_signal(enum signals_wish wish, void *arg)
 {
     struct droverd *dd = arg;
-    char name[16];
-    exit_signal_name(signal, name);
-    switch (signal) {
-    case SIGHUP:
-        log_warn("received %s indicating restart request", name);
+    switch (wish) {
+    case SIGNALS_RELOAD:
+        if (dd->supervisor->update != NULL && dd->supervisor->state == SUPERVISOR_RUNNING)
+            return false; /* the file is read when that is over: it may change again */
         reload(dd, true);
         break;
-    case SIGUSR2:
-        log_info("received %s indicating log reopen request", name);
+    case SIGNALS_REOPEN:
         log_reopen();
         supervisor_reopen_logs(dd->supervisor);
         break;
-    default:
-        log_warn("received %s indicating exit request", name);
+    case SIGNALS_END:
         shut_down(dd);
+        break;
     }
-}
-
-static int watch_signals(struct droverd *dd)
-{
-    static const int signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2 };
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a log that hits a file size limit is an error of write(2) */
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < ELEMENTS(signals); i++)
-        r = loop_signal_set(dd->loop, &dd->signals[i], signals[i], on_signal, dd);
-    return r;
+    return true;
 }
 
 /* -- the beginning ------------------------------------------------------------ */
@@ -389,6 +354,7 @@ static int prepare(struct droverd *dd)
     int r = daemonize_keep_standard_fds();
     if (r < 0)
         return refuse("cannot open /dev/null: %s", strerror(-r));
+    activation_take(&dd->passed);
     daemonize_seal_fds();
     raise_limits(dd);
     r = become_user(&dd->config->daemon);
@@ -396,10 +362,11 @@ static int prepare(struct droverd *dd)
         r = take_lock(dd);
     if (r < 0)
         return r;
-    r = listeners_open(dd->config, &dd->listeners, why, sizeof(why));
+    r = listeners_open(dd->config, &dd->passed, &dd->listeners, why, sizeof(why));
     if (r < 0)
         return refuse("%s", why);
     open_log(dd->config);
+    activation_complain(&dd->passed, dd->config);
     r = go_to_background(dd->config);
     if (r < 0)
         return r;
@@ -442,7 +409,7 @@ static int build(struct droverd *dd)
     if (r == 0)
         r = listeners_serve(&dd->listeners, dd->config, dd->control->http);
     if (r == 0)
-        r = watch_signals(dd);
+        r = signals_watch(dd->loop, on_signal, dd, &dd->signals);
     if (r == 0)
         r = orphans_watch(dd->supervisor, &dd->orphans);
     return r;
@@ -473,13 +440,12 @@ static void finish(struct droverd *dd)
     sigset_t all; /* a second TERM must not kill us over what is left to do */
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    if (dd->loop != NULL) {
-        for (size_t i = 0; i < ELEMENTS(dd->signals); i++)
-            loop_signal_clear(&dd->signals[i]);
+    signals_free(dd->signals);
+    if (dd->loop != NULL)
         loop_timer_clear(&dd->end_timer);
-    }
     events_unsubscribe(&dd->exit_with);
     listeners_close(&dd->listeners);
+    activation_done(&dd->passed);
     control_free(dd->control);
     orphans_free(dd->orphans);
     notifier_free(dd->notifier);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/ansi.h"
 #include "os/logfile.h"
@@ -34,6 +35,7 @@ struct stream {
     struct logfile *log; /* NULL: read and thrown away */
     struct stream_stash *stash;
     int fd;
+    pid_t run; /* of the process that got the other end */
     uint8_t number; /* 1 stdout, 2 stderr */
     bool strip_ansi;
     bool lingering; /* its process is gone */

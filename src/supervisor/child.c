@@ -167,11 +167,17 @@ static void on_output(struct stream *s, const char *data, size_t len, void *arg)
                   len > 4096 ? 4096 : (int)len, data);
 }
 
-static void tell_closed_if_last(struct child *c)
+/* `close` of a run: it has ended, and nobody writes to its pipes any more. */
+static void tell_closed_if_last(struct child *c, pid_t run)
 {
-    if (c->streams[0] != NULL || c->streams[1] != NULL || c->lingering != NULL || c->process.pid != 0)
+    bool open = c->process.pid == run;
+    for (int i = 0; i < 2; i++)
+        open |= c->streams[i] != NULL && c->streams[i]->run == run;
+    for (const struct stream *s = c->lingering; s != NULL; s = s->next)
+        open |= s->run == run;
+    if (open)
         return;
-    struct event e = { .type = EVENT_CLOSE, .name = c->name };
+    struct event e = { .type = EVENT_CLOSE, .name = c->name, .pid = run };
     events_add(c->supervisor->events, &e);
 }
 
@@ -179,13 +185,14 @@ static void on_closed(struct stream *s, void *arg)
 {
     struct child *c = arg;
     struct stream **at = &c->lingering;
+    pid_t run = s->run;
     if (!s->lingering)
         at = &c->streams[s->number - 1];
     while (*at != s)
         at = &(*at)->next;
     *at = s->next;
     stream_free(s);
-    tell_closed_if_last(c);
+    tell_closed_if_last(c, run);
 }
 
 static void on_report(struct stream *s, const char *reason, int error, void *arg)
@@ -228,7 +235,9 @@ static void drain_and_detach(struct child *c)
         log_warn("%s: %d earlier runs are still written to by their children; the oldest pipe is closed",
                  c->process.program->name, LINGERING_MAX);
         *at = s->next;
+        pid_t run = s->run;
         stream_free(s);
+        tell_closed_if_last(c, run);
     }
 }
 
@@ -501,6 +510,7 @@ static int adopt(struct child *c, struct spawn_parts *p, struct spawned *spawned
             continue;
         r = stream_new(loop, p->ours[i + 1], i + 1, p->logs[i], strip, &stream_owner, c, &c->streams[i]);
         if (r == 0) {
+            c->streams[i]->run = spawned->pid;
             p->ours[i + 1] = -1;
             p->logs[i] = NULL;
         }
@@ -566,6 +576,7 @@ static void on_exit_event(int fd, unsigned what, void *arg)
 void child_reap(struct child *c)
 {
     int status = 0;
+    pid_t run = c->process.pid; /* which it forgets at its exit */
     struct rusage usage = { 0 };
     int r = pidfd_reap(c->pidfd, &status, &usage);
     if (r == 0)
@@ -591,7 +602,7 @@ void child_reap(struct child *c)
     drain_and_detach(c);
     tell_exit(c, &cause);
     supervisor_handle(c, PROCESS_EXITED_EVENT, 0, cause);
-    tell_closed_if_last(c);
+    tell_closed_if_last(c, run);
 }
 
 int child_signal(struct child *c, int signal, bool as_group)

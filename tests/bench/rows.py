@@ -81,7 +81,7 @@ def weigh(bench):
 
 def thousand(bench, kind):
     """Rows 8, 13 and 14: one fleet of 1,000; for one who takes seconds, also 2 and 4."""
-    if kind is fleet.Limit:
+    if kind is fleet.Limit or (kind is fleet.Drover and not bench.wants(8, 13, 14)):
         return
     with kind(bench.tools, THOUSAND) as f:
         bench.note("start", kind.name, f.await_all())
@@ -298,7 +298,7 @@ def beside(bench, _):
 SCENES = [
     (captured, (1,), True),
     (starts, (2,), False),
-    (thousand, (8, 13, 14), True),
+    (thousand, (2, 4, 8, 13, 14), True),
     (masses, (4,), False),
     (singles, (3,), False),
     (storms, (5,), False),

@@ -295,14 +295,19 @@ class Daemon:
         return self.events.until(look, "%d events %s" % (n, wanted), timeout)
 
     def wait_state(self, name, state, timeout=20):
-        """Until the newest state of a process is this one; the process."""
-        process = full(name)
+        """Until the newest state of a process is this one, by its events and by its own word; the process."""
+        process, deadline = full(name), time.monotonic() + timeout
 
         def look(events):
             states = [e["to"] for e in events if e["event"] == "state" and e["process"] == process]
             return (states[-1] if states else "STOPPED") == state
-        self.events.until(look, "%s to be %s" % (process, state), timeout)
-        return self.info(name)
+        while True:
+            self.events.until(look, "%s to be %s" % (process, state), deadline - time.monotonic())
+            known, info = len(self.events.list), self.info(name)
+            if info["statename"] == state:
+                return info
+            self.events.until(lambda events: len(events) > known, "%s to be %s" % (process, state),
+                              deadline - time.monotonic())
 
     def wait_all(self, state, names=None, timeout=30):
         for name in names or list(self.all()):

@@ -160,13 +160,15 @@ class Shapes(drover.TestCase):
 
     def test_names_with_everything_in_them(self):
         d = self.daemon("""
-            [program:Grüße & more/100%%?]
+            [program:Grüße&more+x=y#%z]
             command=sleep 1000
             startsecs=0
         """)
         name, = [p["name"] for p in d.all().values()]
+        self.assertEqual(name, "Grüße&more+x=y#%z")
         d.stop(name)
         self.assertEqual(d.info(name)["statename"], "STOPPED")
+        self.assertEqual(d.history(name)[-1]["process"], "%s:%s" % (name, name))
 
 
 class Order(drover.TestCase):
@@ -196,6 +198,23 @@ class Order(drover.TestCase):
         before = d.wait_state("a", "RUNNING")["pid"]
         os.kill(before, 9)
         self.assertEqual(d.wait_event("close", "a")["pid"], before)
+
+    def test_every_run_is_closed_once_and_by_its_own_pid(self):
+        """A grandchild holds the pipes of the first run until after the second has begun."""
+        os.mkfifo(self.path("gate"))
+        d = self.daemon("""
+            [program:a]
+            command=sh -c "test -e second && exec sleep 1000; : >second; (read x <gate) & exit 3"
+            directory=%(here)s
+            startsecs=0
+        """)
+        first, second = [e["pid"] for e in d.wait_events(2, "spawn", "a")]
+        self.assertEqual(d.history("a", "close"), [])
+        with open(self.path("gate"), "w") as gate:
+            gate.write("go\n")
+        self.assertEqual(d.wait_event("close", "a")["pid"], first)
+        d.stop("a")
+        self.assertEqual([e["pid"] for e in d.wait_events(2, "close", "a")], [first, second])
 
     def test_numbers_grow_by_one_and_old_events_can_be_asked_for(self):
         d = self.daemon("""

@@ -290,13 +290,19 @@ class Hup(Base):
         self.assertEqual(after["a:a"], before["a:a"])
         self.assertNotEqual(after["b:b"], before["b:b"])
 
-    def test_the_reload_verb_does_the_same(self):
-        d = self.running(A, native=True)
-        before = d.pids()
-        d.configure(A + B)
-        self.assertEqual(d.post("/v1/daemon/reload").json, {"ok": True})
-        d.wait_event("state", "b", to="RUNNING")
-        self.assertEqual(d.pids()["a:a"], before["a:a"])
+    def test_the_reload_verb_restarts_all_in_files_of_both_kinds(self):
+        """It is supervisorctl's; `update` is for what changed only."""
+        for native in (False, True):
+            with self.subTest(native=native):
+                d = self.running(A, native=native)
+                before = d.pids()
+                d.configure(A + B)
+                self.assertEqual(d.post("/v1/daemon/reload").json, {"ok": True})
+                d.wait_event("state", "b", to="RUNNING")
+                d.wait_events(2, "state", "a", to="RUNNING")
+                self.assertNotEqual(d.pids()["a:a"], before["a:a"])
+                d.kill()
+                d.wait_exit()
 
     def test_the_operators_stop_outlives_a_native_hup(self):
         d = self.running(A + B, native=True)

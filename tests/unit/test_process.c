@@ -118,6 +118,10 @@ static void test_exec_failure_is_never_running(void **state)
     assert_state(&w, PROCESS_BACKOFF);
     assert_int_equal(w.p.cause.kind, EXIT_SPAWN);
     assert_int_equal(w.p.pid, 0);
+    give(&w, PROCESS_TIMER);
+    give(&w, PROCESS_SPAWNED);
+    dies(&w, 0); /* killed on its way to exec, say: no program of that name has run either */
+    assert_state(&w, PROCESS_BACKOFF);
 }
 
 static void test_startretries(void **state)

@@ -48,12 +48,14 @@ static void test_delay(void **state)
         { 0, 0, 2, UINT32_MAX, 0 },
         { 30 * S, 10 * S, 2, 1, 10 * S },
     };
+    alarm(2);
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
         struct program p = { .restart_delay = cases[i].delay,
                              .restart_delay_max = cases[i].max,
                              .restart_factor = cases[i].factor };
         assert_int_equal(restart_delay(&p, cases[i].tries, UINT32_MAX), cases[i].expected);
     }
+    alarm(0);
 }
 
 static void test_delay_stays_a_time(void **state)
