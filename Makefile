@@ -150,7 +150,7 @@ uninstall:
 
 # What the tests run besides the programs.
 TEST_BIN = $(UNIT_BIN) $(FUZZ_BIN) $(TOOL_BIN)
-SUITES = layers docs install unit fuzz corpus cli transcript e2e
+SUITES = layers docs install systemd unit fuzz corpus cli transcript e2e
 RUN_CHECK = BUILD=$(B) $(if $(CORPUS),CORPUS=$(CORPUS)) tests/check
 
 demo:

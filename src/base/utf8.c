@@ -164,7 +164,7 @@ bool utf8_space_before(const char *s, size_t at)
 void utf8_rstrip(const char *s, size_t *len)
 {
     while (*len > 0) {
-        uint32_t c;
+        uint32_t c = 0;
         size_t at = before(s, *len, &c);
         if (!utf8_is_space(c))
             break;

@@ -10,7 +10,7 @@
 
 const char *const config_default_paths[] = {
     "drover.conf",
-    DROVER_SYSCONFDIR "/drover/drover.conf",
+    (DROVER_SYSCONFDIR "/drover/drover.conf"),
     "supervisord.conf",
     "etc/supervisord.conf",
     "/etc/supervisord.conf",

@@ -49,8 +49,9 @@ static const char *expanded(struct setting *s, const char *text)
         scope.here = NULL;
     if (flags & OPTION_RAW)
         return text;
-    const char *what =
-        strchr(text, '%') != NULL ? scratchf(s->l, "%s.%s", s->where.section->name, s->option->name) : "";
+    const char *what = "";
+    if (strchr(text, '%') != NULL && s->where.section != NULL)
+        what = scratchf(s->l, "%s.%s", s->where.section->name, s->option->name);
     text = expand(s->l, &scope, text, what, &s->where);
     if (text != NULL && (flags & OPTION_TWICE))
         text = expand(s->l, &scope, text, s->option->name, &s->where);

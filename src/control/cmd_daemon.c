@@ -1,5 +1,6 @@
 /* cmd_daemon.c - the daemon itself: what it is, and its end. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -34,11 +35,12 @@ static int64_t count_descriptors(void)
 
 static int64_t resident_bytes(void)
 {
-    _cleanup_fclose_ FILE *f = fopen("/proc/self/statm", "re");
+    char text[128];
     long long size, resident;
-    if (f == NULL || fscanf(f, "%lld %lld", &size, &resident) != 2)
-        return -1;
-    return resident * sysconf(_SC_PAGESIZE);
+    _cleanup_close_ int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+    text[n > 0 ? n : 0] = '\0';
+    return sscanf(text, "%lld %lld", &size, &resident) == 2 ? resident * sysconf(_SC_PAGESIZE) : -1;
 }
 
 static const char *state_name(enum supervisor_state state)

@@ -35,8 +35,8 @@ bool listener_fits(const struct config_server *s, const struct passed_socket *p)
     bool is_unix = address.any.sa_family == AF_UNIX;
     if (is_unix != s->is_unix)
         return false;
-    if (is_unix && address.un.sun_path[0] == '/' && same_file(address.un.sun_path, s->file))
-        return true;
+    if (is_unix) /* clients go by the path, so nothing else can make it this section's */
+        return address.un.sun_path[0] == '/' && same_file(address.un.sun_path, s->file);
     return p->name != NULL && strcmp(p->name, s->section) == 0;
 }
 

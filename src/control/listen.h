@@ -28,8 +28,8 @@ struct passed_sockets {
     size_t n;
 };
 
-/* Whether that section is served on that socket: it has the same path, or its
- * name is the section's and its kind too. */
+/* Whether that section is served on that socket: a unix socket has the same path,
+ * an inet socket has the section's name. */
 bool listener_fits(const struct config_server *s, const struct passed_socket *p);
 
 /* Opens all of them, or takes those that were passed; all or none: 0, or a negative errno with one line for people in
