@@ -33,6 +33,7 @@ static const struct http_timeouts default_timeouts = {
     .body = HTTP_BODY_DEADLINE,
     .idle = HTTP_IDLE_DEADLINE,
     .stall = HTTP_STALL_DEADLINE,
+    .crowded = HTTP_STALL_DEADLINE_CROWDED,
     .half_closed = USEC_PER_SEC,
     .linger = 2 * USEC_PER_SEC,
 };

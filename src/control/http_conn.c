@@ -140,6 +140,29 @@ void http_conn_queue(struct http_conn *c, const void *data, size_t len)
     loop_defer(c->server->loop, &c->work, conn_work, c);
 }
 
+static bool is_crowded(const struct http_server *s)
+{
+    return s->unsent > HTTP_REPLIES_CROWDED;
+}
+
+/* Clients that take nothing may keep us waiting, but not many with large replies:
+ * then those that have been waited for longest go first.  Who reads on, however
+ * slowly, stays. */
+static void hurry_all(struct http_server *s)
+{
+    usec_t latest = usec_add(loop_now(s->loop), s->timeouts.crowded);
+    struct http_conn *c;
+    LIST_FOREACH(c, &s->conns, link)
+    if (c->state == HTTP_FLUSH && c->deadline > latest)
+        http_conn_deadline(c, s->timeouts.crowded);
+}
+
+static void wait_for_reader(struct http_conn *c)
+{
+    struct http_server *s = c->server;
+    http_conn_deadline(c, is_crowded(s) ? s->timeouts.crowded : s->timeouts.stall);
+}
+
 static void conn_flush(struct http_conn *c)
 {
     struct iovec rest = { .iov_base = c->out.data + c->out_sent, .iov_len = http_conn_unsent(c) };
@@ -147,7 +170,7 @@ static void conn_flush(struct http_conn *c)
     c->out_sent += sent;
     c->server->unsent -= sent;
     if (sent > 0 && c->state == HTTP_FLUSH)
-        http_conn_deadline(c, c->server->timeouts.stall);
+        wait_for_reader(c);
     if (c->out_sent == c->out.len) {
         buf_done(&c->out);
         c->out_sent = 0;
@@ -199,7 +222,9 @@ void http_conn_answered(struct http_conn *c)
     if (http_conn_unsent(c) == 0)
         conn_flushed(c);
     else
-        http_conn_deadline(c, c->server->timeouts.stall);
+        wait_for_reader(c);
+    if (is_crowded(c->server))
+        hurry_all(c->server);
     conn_watch(c);
 }
 

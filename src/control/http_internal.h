@@ -19,6 +19,7 @@ struct http_timeouts {
     usec_t body;        /* for a body */
     usec_t idle;        /* between two requests of one connection */
     usec_t stall;       /* without a byte of a reply being taken */
+    usec_t crowded;     /* the same, while clients together leave too much unread */
     usec_t half_closed; /* how often a half-closed client is looked at */
     usec_t linger;      /* for a refused client to read why */
 };

@@ -224,7 +224,8 @@ class LastWords(drover.TestCase):
         os.mkfifo(self.path("gate"))
         d = self.daemon("""
             [program:a]
-            command=sh -c "test -e second && { echo second; exec sleep 1000; }; : >second; (read x <gate; echo late) & exit 3"
+            command=sh -c "test -e second && { echo second; exec sleep 1000; }; : >second;
+                (read x <gate; echo late) & exit 3"
             directory=%(here)s
             startsecs=0
         """)

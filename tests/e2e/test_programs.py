@@ -105,7 +105,8 @@ class Redis(Real):
         redis = self.needs("redis-server")
         d = self.daemon("""
             [program:redis]
-            command=%s --port 0 --unixsocket %%(here)s/redis.sock --daemonize no --dir %%(here)s --save "" --appendonly yes
+            command=%s --port 0 --unixsocket %%(here)s/redis.sock --daemonize no
+                --dir %%(here)s --save "" --appendonly yes
             autostart=true
             autorestart=true
             startretries=10
