@@ -147,20 +147,20 @@ static bool is_crowded(const struct http_server *s)
 
 /* Clients that take nothing may keep us waiting, but not many with large replies:
  * then those that have been waited for longest go first.  Who reads on, however
- * slowly, stays. */
+ * slowly, stays; so do followers that were dropped, whose share has its own limit. */
 static void hurry_all(struct http_server *s)
 {
     usec_t latest = usec_add(loop_now(s->loop), s->timeouts.crowded);
     struct http_conn *c;
     LIST_FOREACH(c, &s->conns, link)
-    if (c->state == HTTP_FLUSH && c->deadline > latest)
+    if (c->state == HTTP_FLUSH && !c->overflow && c->deadline > latest)
         http_conn_deadline(c, s->timeouts.crowded);
 }
 
 static void wait_for_reader(struct http_conn *c)
 {
     struct http_server *s = c->server;
-    http_conn_deadline(c, is_crowded(s) ? s->timeouts.crowded : s->timeouts.stall);
+    http_conn_deadline(c, is_crowded(s) && !c->overflow ? s->timeouts.crowded : s->timeouts.stall);
 }
 
 static void conn_flush(struct http_conn *c)

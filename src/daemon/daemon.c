@@ -7,6 +7,7 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,9 @@
 #include "supervisor/orphans.h"
 #include "supervisor/reload.h"
 
+/* Buffers from this size on are mapped, and unmapped when they are freed; left to
+ * itself malloc would learn to keep what clients have once made us hold. */
+#define LARGE_BUFFER (128 * 1024)
 #define LAST_WORDS (2 * USEC_PER_SEC) /* for answers still being written at the end */
 
 struct droverd {
@@ -463,6 +467,7 @@ static void finish(struct droverd *dd)
 
 int daemon_run(const struct options *o, const char *path, struct config *config)
 {
+    mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER);
     struct droverd dd = { .options = o, .path = path, .config = config_ref(config), .lock_fd = -1 };
     int r = prepare(&dd);
     bool refused = r < 0;

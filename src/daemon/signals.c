@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "core/exit_cause.h"
+#include "os/spawn.h"
 
 static const struct meaning {
     int signal;
@@ -103,6 +104,7 @@ int signals_watch(struct loop *loop, signals_fn fn, void *arg, struct signals **
         signals_free(s);
         return r;
     }
+    spawn_learn_signals();
     *ret = s;
     return 0;
 }

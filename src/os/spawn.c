@@ -61,13 +61,31 @@ static _Noreturn void child_fail(int error_fd, enum spawn_stage stage, int error
 
 #define SIGNALS 64
 
+/* Which signals are ignored here; see spawn_learn_signals(). */
+static struct {
+    bool known;
+    uint64_t ignored;
+} signals;
+
+void spawn_learn_signals(void)
+{
+    unsigned long old[8];
+    signals.ignored = 0;
+    for (int s = 1; s <= SIGNALS; s++)
+        if (syscall(SYS_rt_sigaction, s, NULL, old, SIGNALS / 8) == 0 && old[0] == (unsigned long)SIG_IGN)
+            signals.ignored |= 1ULL << (s - 1);
+    signals.known = true;
+}
+
 /* Handlers go to their default; what our starter had us ignore must not be
  * ignored in a job, which may count on SIGPIPE. */
-static void child_reset_signals(void)
+static void child_reset_signals(bool handlers_cleared)
 {
     const unsigned long by_default[8] = { 0 }; /* a kernel's struct sigaction: SIG_DFL, no flags, no mask */
+    bool all = !handlers_cleared || !signals.known;
     for (int s = 1; s <= SIGNALS; s++)
-        syscall(SYS_rt_sigaction, s, by_default, NULL, SIGNALS / 8); /* sigaction(3) keeps two for libc */
+        if (all || (signals.ignored >> (s - 1) & 1) != 0)
+            syscall(SYS_rt_sigaction, s, by_default, NULL, SIGNALS / 8); /* sigaction(3) keeps two for libc */
 }
 
 /* Places fds[i] at i for all i.  Sources below n_fds are first moved out of the
@@ -271,10 +289,10 @@ static int pack_plan(const struct spawn_plan *plan, const struct spawn_plan **re
 
 /* -- making the child --------------------------------------------------------- */
 
-static _Noreturn void child_main(const struct spawn_plan *plan, int error_fd)
+static _Noreturn void child_main(const struct spawn_plan *plan, bool handlers_cleared, int error_fd)
 {
     child_own_table(plan, error_fd);
-    child_reset_signals();
+    child_reset_signals(handlers_cleared);
     if (setpgid(0, 0) < 0)
         child_fail(error_fd, SPAWN_STAGE_PROCESS_GROUP, errno);
     int r = child_place_fds(plan, &error_fd);
@@ -303,8 +321,9 @@ static _Noreturn void child_main(const struct spawn_plan *plan, int error_fd)
  * container runtimes) knows no clone3; the pidfd is race-free there too, since
  * nobody but us could reap the child between the two calls.  Never fork(3): its
  * handlers in the child would touch the heap. */
-static pid_t clone_with_pidfd(int *pidfd)
+static pid_t clone_with_pidfd(int *pidfd, bool *handlers_cleared)
 {
+    *handlers_cleared = true;
     struct clone_args args = {
         .flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_FILES,
         .pidfd = (uint64_t)(uintptr_t)pidfd,
@@ -313,6 +332,7 @@ static pid_t clone_with_pidfd(int *pidfd)
     long pid = syscall(SYS_clone3, &args, sizeof(args));
     if (pid >= 0 || (errno != ENOSYS && errno != EPERM))
         return (pid_t)pid;
+    *handlers_cleared = false;
     pid_t child = (pid_t)syscall(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L); /* all that valgrind knows */
     if (child <= 0)
         return child;
@@ -353,10 +373,11 @@ int spawn(const struct spawn_plan *plan, struct spawned *ret)
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     int pidfd = -1;
-    pid_t pid = clone_with_pidfd(&pidfd);
+    bool handlers_cleared;
+    pid_t pid = clone_with_pidfd(&pidfd, &handlers_cleared);
     int error = errno;
     if (pid == 0)
-        child_main(packed, error_write);
+        child_main(packed, handlers_cleared, error_write);
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0)
         return -error;

@@ -33,6 +33,10 @@ struct spawn_report {
  * -ENFILE mean that the system lacks something at the moment. */
 int spawn(const struct spawn_plan *plan, struct spawned *ret);
 
+/* Says that what this process does about signals will not change any more: a
+ * child then resets those that are ignored, and not all 64. */
+void spawn_learn_signals(void);
+
 /* Moves a descriptor out of the low numbers and returns its new one, or the old
  * one when that is not possible. */
 int spawn_raise_fd(int fd);

@@ -436,11 +436,14 @@ static void tell_exit(struct child *c, const struct exit_cause *cause)
 static void spawn_failed(struct child *c, struct exit_cause cause, const char *culprit)
 {
     if (spawn_error_is_shortage(cause.value) && cause.stage >= SPAWN_STAGE_STDIO) {
-        log_warn("%s: start waits: %s: %s", c->process.program->name, spawn_stage_name(cause.stage),
-                 strerror(cause.value));
+        if (!c->start_waits)
+            log_warn("%s: start waits: %s: %s", c->process.program->name, spawn_stage_name(cause.stage),
+                     strerror(cause.value));
+        c->start_waits = true;
         supervisor_handle(c, PROCESS_SPAWN_POSTPONED, 0, cause);
         return;
     }
+    c->start_waits = false;
     explain(c, &cause, culprit);
     tell_exit(c, &cause);
     supervisor_handle(c, PROCESS_SPAWN_FAILED, 0, cause);
@@ -548,6 +551,7 @@ int child_spawn(struct child *c)
     }
     c->supervisor->starts++;
     log_info("spawned: '%s' with pid %d", c->process.program->name, spawned.pid);
+    c->start_waits = false;
     supervisor_handle(c, PROCESS_SPAWNED, spawned.pid, (struct exit_cause){ .kind = EXIT_NONE });
     r = adopt(c, &p, &spawned);
     if (r < 0) {

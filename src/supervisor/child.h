@@ -41,6 +41,7 @@ struct child {
     struct child *spawn_next; /* in the queue of starts */
     bool spawn_queued;
     bool stdin_broken;
+    bool start_waits; /* for descriptors, memory, ...: told once, not at each try */
     bool was_up; /* before the update that stopped it */
     bool selected; /* scratch of control/names.c, within one call */
     int pidfd;    /* -1: no child */

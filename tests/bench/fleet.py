@@ -57,7 +57,6 @@ class Reports:
 class Fleet:
     """Use it in a `with`: at the end, the supervisor and its jobs are ended."""
     name = None
-    limited = False  # one of ours with a control interface?
 
     def __init__(self, tools, count, mode="wait", captured=False, keys=None, extra=""):
         self.tools, self.count, self.mode, self.captured = tools, count, mode, captured
@@ -142,6 +141,14 @@ class Supervised(Fleet):
             else:
                 lines += ["%s_logfile=NONE" % stream]
         return lines
+
+    def check_captured(self):
+        """Every job's line is in both of its files; else less was kept than is being weighed."""
+        for number in range(self.count):
+            for stream in "stdout", "stderr":
+                log = self.path("job%d.%s" % (number, stream))
+                if machine.read(log).count("\n") != 1:
+                    raise machine.Failure("%s: %s has not the one line of its job" % (self.name, log))
 
     def command(self):
         return [self.daemon(), "-n", "-c", self.path("conf")]

@@ -64,6 +64,7 @@ def captured(bench, kind):
     with kind(bench.tools, THOUSAND, mode="talk", captured=True) as f:
         f.await_all()
         time.sleep(3)  # until what only the start needed is gone
+        f.check_captured()
         bench.note("memory", kind.name, machine.pss_kib(f.supervisors()) / 1024)
 
 

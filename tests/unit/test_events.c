@@ -178,12 +178,15 @@ static void test_json(void **state)
         ev,
         &(struct event){ .type = EVENT_STATE, .name = n, .from = PROCESS_STARTING, .to = PROCESS_BACKOFF, .tries = 2 },
         "{\"event\":\"state\",\"process\":\"g:p\",\"pid\":0,\"from\":\"STARTING\",\"to\":\"BACKOFF\",\"tries\":2}");
-    assert_json(
-        ev,
-        &(struct event){
-            .type = EVENT_ERROR, .name = n, .stage = SPAWN_STAGE_EXEC, .value = ENOENT, .text = strdup("no \"x\"\n") },
-        "{\"event\":\"error\",\"process\":\"g:p\",\"pid\":0,\"stage\":\"exec\",\"code\":\"ENOENT\",\"message\":\"no "
-        "\\\"x\\\"\\n\"}");
+    assert_json(ev,
+                &(struct event){ .type = EVENT_ERROR,
+                                 .name = n,
+                                 .stage = SPAWN_STAGE_EXEC,
+                                 .value = ENOENT,
+                                 .text = event_error_text("/bin/x", "no \"x\"\n") },
+                "{\"event\":\"error\",\"process\":\"g:p\",\"pid\":0,\"stage\":\"exec\",\"code\":\"ENOENT\",\"path\":\"/"
+                "bin/x\",\"message\":\"no "
+                "\\\"x\\\"\\n\"}");
     assert_json(ev, &(struct event){ .type = EVENT_LOG, .name = n, .pid = 7, .stream = 2, .text = strdup("rotated") },
                 "{\"event\":\"log\",\"process\":\"g:p\",\"pid\":7,\"stream\":\"stderr\",\"reason\":\"rotated\"}");
     assert_json(ev, &(struct event){ .type = EVENT_DAEMON, .text = strdup("running") },
