@@ -27,6 +27,12 @@ void arena_done(struct arena *a)
     *a = ARENA_INIT(a->max);
 }
 
+void arena_keep_from_children(struct arena *a)
+{
+    for (struct arena_block *b = a->blocks; b != NULL; b = b->next)
+        madvise(b, b->size, MADV_DONTFORK);
+}
+
 static bool grow(struct arena *a, size_t need)
 {
     size_t size = need + sizeof(struct arena_block) > BLOCK_SIZE ? need + sizeof(struct arena_block) : BLOCK_SIZE;

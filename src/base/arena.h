@@ -24,6 +24,8 @@ struct arena {
 #define ARENA_INIT(max_) ((struct arena){ .max = (max_) })
 
 void arena_done(struct arena *a);
+/* Processes forked from now on do not get this memory, which makes forking cheaper. */
+void arena_keep_from_children(struct arena *a);
 void *arena_alloc(struct arena *a, size_t size); /* zeroed, aligned for everything */
 void *arena_array(struct arena *a, size_t n, size_t size);
 char *arena_copy(struct arena *a, const char *s, size_t len); /* NUL-terminated */

@@ -35,6 +35,11 @@ struct config *config_ref(struct config *c)
     return c;
 }
 
+void config_keep_from_children(struct config *c)
+{
+    arena_keep_from_children(c->arena);
+}
+
 void config_unref(struct config *c)
 {
     if (c == NULL || --c->refs > 0)

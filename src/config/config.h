@@ -131,6 +131,9 @@ extern const char *const config_default_paths[]; /* in order, NULL-terminated */
 
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c);
+/* For a process that is done with daemonising: os/spawn packs what a child needs,
+ * so children need not carry a thousand definitions. */
+void config_keep_from_children(struct config *c);
 
 /* Do both define the very same process?  Compares every setting of the option
  * tables; where a setting was written (file, line) does not count. */

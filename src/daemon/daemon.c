@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -384,6 +385,7 @@ static int prepare(struct droverd *dd)
 static void on_started(void *arg)
 {
     struct droverd *dd = arg;
+    malloc_trim(0); /* what loading and starting took for a moment */
     notifier_ready(dd->notifier);
 }
 

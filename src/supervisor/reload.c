@@ -151,6 +151,7 @@ int reload_adopt(struct supervisor *s, struct config *config)
         if (g != NULL && !changed && !config->groups[i].shadowed)
             move_over(g, config, &config->groups[i]);
     }
+    config_keep_from_children(config);
     config_ref(config);
     config_unref(s->config);
     s->config = config;

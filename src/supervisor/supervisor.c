@@ -508,6 +508,7 @@ int supervisor_load(struct supervisor *s, struct config *config)
     int r = identities_load(s->identities, config);
     if (r < 0)
         return r;
+    config_keep_from_children(config);
     config_ref(config);
     config_unref(s->config);
     s->config = config;

@@ -79,7 +79,6 @@ class Hostile(drover.TestCase):
                 break
             self.idle = max(self.idle, self.idle_elsewhere())
         self.assertLessEqual(busy, 5 * self.idle)
-        print(os.path.basename(self.id()), (self.resident() - self.memory)//1024, busy/self.idle, file=open("/tmp/dh2/grown","a")) #DEBUG
         self.assertLess(self.resident() - self.memory, grown)
 
     def idle_elsewhere(self):
