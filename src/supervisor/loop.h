@@ -18,7 +18,7 @@ struct loop;
  * the queue of what is ready. */
 #define LOOP_EVENT_SIZE 176
 struct loop_event {
-    _Alignas(16) unsigned char opaque[LOOP_EVENT_SIZE];
+    _Alignas(8) unsigned char opaque[LOOP_EVENT_SIZE];
 };
 
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };

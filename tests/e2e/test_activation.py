@@ -4,6 +4,7 @@ tests/systemd has the same with systemd itself and the shipped units.
 """
 import os
 import socket
+import sys
 
 import client
 import drover
@@ -19,12 +20,19 @@ startsecs=0
 class Activation(drover.TestCase):
     def pass_on(self, sockets, config=PROGRAM, pid="$$", number=None, names=None, wait=True, **options):
         """A daemon that is given these descriptors as 3, 4, ..."""
-        lines = ["#!/bin/sh", "export LISTEN_PID=%s LISTEN_FDS=%s" % (pid, len(sockets) if number is None else number)]
+        variables = {"LISTEN_PID": pid, "LISTEN_FDS": str(len(sockets)) if number is None else number}
         if names is not None:
-            lines.append("export LISTEN_FDNAMES='%s'" % names)
+            variables["LISTEN_FDNAMES"] = names
         spare = [os.dup2(s.fileno(), 100 + i) for i, s in enumerate(sockets)]
-        redirections = " ".join("%d<&%d %d<&-" % (3 + i, fd, fd) for i, fd in enumerate(spare))
-        wrapper = self.write("activate", "\n".join(lines + ['exec %s "$@" %s' % (drover.DROVERD, redirections), ""]), 0o755)
+        wrapper = self.write("activate", """\
+            #!%s
+            import os, sys
+            for i, fd in enumerate(%r):
+                os.dup2(fd, 3 + i)
+                os.close(fd)
+            os.environ.update({k: v.replace("$$", str(os.getpid())) for k, v in %r.items()})
+            os.execv(%r, sys.argv)
+        """ % (sys.executable, spare, variables, drover.DROVERD), 0o755)
         real, drover.DROVERD = drover.DROVERD, wrapper
         try:
             return self.daemon(config, wait=wait, pass_fds=spare, **options)
@@ -89,7 +97,7 @@ class Activation(drover.TestCase):
         self.assertEqual([k for k in procs.environment(pid) if k.startswith("LISTEN_")], [])
 
     def test_what_is_meant_for_others_or_makes_no_sense(self):
-        for options in ({"pid": "1"}, {"pid": "''"}, {"number": "99999999999999999999"}, {"number": "-1"},
+        for options in ({"pid": "1"}, {"pid": ""}, {"number": "99999999999999999999"}, {"number": "-1"},
                         {"number": "1x"}, {"number": "0"}, {"number": "64", "names": ":::::"}):
             with self.subTest(**options):
                 with open("/dev/null", "rb") as f:
