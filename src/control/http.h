@@ -27,10 +27,10 @@ struct http_request;
 #define HTTP_BODY_DEADLINE (30 * USEC_PER_SEC)
 #define HTTP_IDLE_DEADLINE (60 * USEC_PER_SEC)  /* between two requests; then the connection is closed */
 #define HTTP_STALL_DEADLINE (30 * USEC_PER_SEC) /* for a reply of which the client takes nothing */
-#define HTTP_STALL_DEADLINE_CROWDED USEC_PER_SEC /* the same while more than this is unread, of all replies together: */
-#define HTTP_REPLIES_CROWDED (1024 * 1024)
-#define HTTP_UNREAD_MAX (256 * 1024)            /* by a follower, before it is dropped */
-#define HTTP_REPLIES_MAX (64UL * 1024 * 1024)   /* of all replies that clients have yet to read, together */
+#define HTTP_REPLIES_CROWDED (1024 * 1024)      /* of all replies together unread; then it is this: */
+#define HTTP_STALL_DEADLINE_CROWDED USEC_PER_SEC
+#define HTTP_UNREAD_MAX (256 * 1024)          /* by a follower, before it is dropped */
+#define HTTP_REPLIES_MAX (64UL * 1024 * 1024) /* of all replies that clients have yet to read, together */
 
 struct http_access {
     bool is_unix;

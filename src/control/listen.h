@@ -6,7 +6,7 @@
 #include "os/unixsock.h"
 
 struct listener {
-    int fd; /* -1 once it was handed to the server */
+    int fd;     /* -1 once it was handed to the server */
     char *path; /* of a unix socket that we have made; NULL */
     struct unixsock_id id;
 };

@@ -84,8 +84,7 @@ void activation_complain(const struct passed_sockets *passed, const struct confi
         for (size_t k = 0; k < config->n_servers; k++)
             served = served || listener_fits(&config->servers[k], &passed->list[i]);
         if (!served)
-            log_warn("a socket that was passed to the daemon (%s) is not used: no section has its path as file=, or, on "
-                     "TCP, its FileDescriptorName= as name",
+            log_warn("socket %s, passed to the daemon, is not used: no section has its path (or, on TCP, its name)",
                      passed->list[i].name != NULL ? passed->list[i].name : "?");
     }
 }

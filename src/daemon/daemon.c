@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <malloc.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -106,7 +106,6 @@ static void ring_grow(struct events *ev)
     struct event *ring = realloc(ev->ring, size * sizeof(*ring));
     if (ring == NULL)
         return;
-    memset(ring + ev->size, 0, (size - ev->size) * sizeof(*ring));
     ev->ring = ring;
     ev->size = size;
 }
@@ -121,9 +120,10 @@ void events_add(struct events *ev, struct event *e)
         ring_grow(ev);
     if (ev->size > 0) {
         struct event *slot = &ev->ring[(e->seq - 1) % ev->size];
-        if (slot->seq != 0)
-            ev->first = slot->seq + 1;
-        event_done(slot);
+        if (e->seq - ev->first >= ev->size) { /* the place of the oldest */
+            event_done(slot);
+            ev->first++;
+        }
         *slot = *e;
         event_name_ref(slot->name);
         e = slot;

@@ -87,8 +87,8 @@ class Activation(drover.TestCase):
 
     def test_what_no_section_has_is_named_and_not_used(self):
         d = self.pass_on([self.unix("other"), self.unix("s")], names="one:two")
-        self.assertIn("(one) is not used", d.log())
-        self.assertNotIn("(two) is not used", d.log())
+        self.assertIn("socket one, passed to the daemon, is not used", d.log())
+        self.assertNotIn("socket two,", d.log())
 
     def test_jobs_get_none_of_it(self):
         d = self.pass_on([self.unix()])
