@@ -34,7 +34,7 @@ struct entry {
         loop_signal_fn signal;
     } fn;
     void *arg;
-    TAILQ_ENTRY(entry) ready_link;
+    STAILQ_ENTRY(entry) ready_link;
     uint8_t kind;
     uint8_t priority;
     uint8_t what;  /* asked for */
@@ -44,7 +44,7 @@ struct entry {
 _Static_assert(sizeof(struct entry) <= LOOP_EVENT_SIZE, "LOOP_EVENT_SIZE is too small");
 _Static_assert(_Alignof(struct loop_event) >= _Alignof(struct entry), "struct loop_event is not aligned");
 
-TAILQ_HEAD(entry_queue, entry);
+STAILQ_HEAD(entry_queue, entry);
 
 struct work_queue {
     struct loop_work *first;
@@ -107,7 +107,7 @@ int loop_new(struct loop **ret)
         return -ENOMEM;
     }
     for (int i = 0; i < LOOP_PRIORITIES; i++)
-        TAILQ_INIT(&l->ready[i]);
+        STAILQ_INIT(&l->ready[i]);
     work_queue_init(&l->work);
     work_queue_init(&l->running);
     *ret = l;
@@ -132,14 +132,14 @@ static struct entry *entry_of(struct loop_event *e)
 static void entry_unqueue(struct entry *e)
 {
     if (e->ready != 0)
-        TAILQ_REMOVE(&e->loop->ready[e->priority], e, ready_link);
+        STAILQ_REMOVE(&e->loop->ready[e->priority], e, entry, ready_link); /* rare, and the queue is short */
     e->ready = 0;
 }
 
 static void entry_queue(struct entry *e, unsigned ready)
 {
     if (e->ready == 0)
-        TAILQ_INSERT_TAIL(&e->loop->ready[e->priority], e, ready_link);
+        STAILQ_INSERT_TAIL(&e->loop->ready[e->priority], e, ready_link);
     e->ready |= (uint8_t)ready;
 }
 
@@ -338,7 +338,7 @@ static void turn_run(struct loop *l)
     l->turns++;
     for (int i = 0; i < LOOP_PRIORITIES; i++) {
         struct entry *e;
-        while ((e = TAILQ_FIRST(&l->ready[i])) != NULL)
+        while ((e = STAILQ_FIRST(&l->ready[i])) != NULL)
             entry_run(e);
     }
     work_run(l);

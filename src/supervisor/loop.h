@@ -16,7 +16,7 @@ struct loop;
 
 /* 128 bytes are libevent's, the rest our function, its argument and a place in
  * the queue of what is ready. */
-#define LOOP_EVENT_SIZE 176
+#define LOOP_EVENT_SIZE 168
 struct loop_event {
     _Alignas(8) unsigned char opaque[LOOP_EVENT_SIZE];
 };
