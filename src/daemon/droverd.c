@@ -1,5 +1,6 @@
 /* droverd.c - main: what is asked for, and whether the configuration allows it. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,7 @@ int main(int argc, char **argv)
 {
     struct options o;
     _cleanup_free_ char *path = NULL;
+    mallopt(M_MMAP_THRESHOLD, 64 << 10); /* large answers give their memory back; the default learns not to */
     if (options_parse(&o, argc, argv) < 0)
         return 2;
     switch (o.mode) {

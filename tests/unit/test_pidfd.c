@@ -45,6 +45,7 @@ static void exits(int status)
 static void waits(int unused)
 {
     (void)unused;
+    alarm(60);
     for (;;)
         pause();
 }
@@ -127,9 +128,11 @@ static void test_usage(void **state)
 
 static void has_a_child(int tell)
 {
-    if (fork() == 0)
+    if (fork() == 0) {
+        alarm(60); /* whatever becomes of the test */
         for (;;)
             pause();
+    }
     if (write(tell, "x", 1) != 1)
         _exit(1);
     for (;;)
@@ -147,6 +150,8 @@ static void test_group(void **state)
     assert_int_equal(read(ends[0], &byte, 1), 1);
     assert_int_equal(pidfd_signal_group(h.pid, SIGTERM), 0);
     assert_int_equal(WTERMSIG(status_of(h)), SIGTERM);
+    struct pollfd p = { .fd = ends[0], .events = POLLIN };
+    assert_int_equal(poll(&p, 1, 20000), 1);
     assert_int_equal(read(ends[0], &byte, 1), 0); /* the grandchild, which held the pipe, is gone, too */
     close(ends[0]);
     close(h.fd);
