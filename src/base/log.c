@@ -25,6 +25,8 @@
 #define LOG_MESSAGE_MAX 16384
 #define LOG_LINE_MAX (4 * LOG_MESSAGE_MAX + 256) /* every byte escaped, and what surrounds it */
 
+#define HELD_MAX (32 * 1024)
+
 static const struct {
     const char *name; /* in configurations and on command lines */
     const char *mark; /* in lines */
@@ -50,7 +52,9 @@ static struct {
     unsigned backups;
     unsigned lost; /* lines since the last one that was written */
     struct buf line;
-} sink = { .fd = -1, .level = LOG_LEVEL_INFO, .line = { .max = LOG_LINE_MAX } };
+    bool holding;
+    struct buf held; /* lines that go out together */
+} sink = { .fd = -1, .level = LOG_LEVEL_INFO, .line = { .max = LOG_LINE_MAX }, .held = { .max = HELD_MAX } };
 
 int log_level_from_name(const char *name)
 {
@@ -113,6 +117,7 @@ static void file_use(int fd)
 
 int log_reopen(void)
 {
+    log_flush();
     if (sink.path == NULL)
         return 0;
     int fd = file_open(sink.path, 0);
@@ -168,6 +173,7 @@ static void syslog_use(bool on, const char *ident)
 
 int log_open(const struct log_options *o)
 {
+    log_flush();
     bool to_syslog = o->path != NULL && strcmp(o->path, "syslog") == 0;
     _cleanup_free_ char *path = NULL;
     int fd = -1;
@@ -193,6 +199,7 @@ int log_open(const struct log_options *o)
 
 void log_close(void)
 {
+    log_flush();
     file_use(-1);
     syslog_use(false, NULL);
     free(sink.path);
@@ -282,10 +289,89 @@ static bool compose(enum log_level level, const char *message)
     return b->error == 0;
 }
 
+/* -- several lines in one write ------------------------------------------------ */
+
+/* As many whole lines as go into one write: all of them, or what a pipe takes. */
+static size_t piece_of(const char *data, size_t len, bool regular)
+{
+    if (regular || len <= PIPE_BUF)
+        return len;
+    const char *last = memrchr(data, '\n', PIPE_BUF);
+    return last != NULL ? (size_t)(last - data) + 1 : PIPE_BUF;
+}
+
+static unsigned count_lines(const char *data, size_t len)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < len; i++)
+        n += data[i] == '\n';
+    return n;
+}
+
+/* The number of lines that could not be written. */
+static unsigned write_block(int fd, bool regular, const char *data, size_t len)
+{
+    while (len > 0) {
+        struct pollfd p = { .fd = fd, .events = POLLOUT };
+        if (!regular && (poll(&p, 1, 0) <= 0 || (p.revents & POLLOUT) == 0))
+            break;
+        ssize_t n = write(fd, data, piece_of(data, len, regular));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        data += n;
+        len -= (size_t)n;
+    }
+    return count_lines(data, len);
+}
+
+void log_flush(void)
+{
+    if (sink.held.len == 0)
+        return;
+    int saved = errno;
+    if (sink.fd >= 0) {
+        sink.lost += write_block(sink.fd, sink.regular, sink.held.data, sink.held.len);
+        sink.size += sink.held.len;
+        if (sink.regular && sink.max_bytes > 0 && sink.size >= sink.max_bytes)
+            rotate();
+    }
+    if (sink.echo)
+        write_block(STDOUT_FILENO, false, sink.held.data, sink.held.len);
+    if (sink.held.capacity > 4096)
+        buf_done(&sink.held);
+    else
+        buf_reset(&sink.held);
+    errno = saved;
+}
+
+void log_hold(bool on)
+{
+    sink.holding = on;
+    if (!on)
+        log_flush();
+}
+
+/* An error goes out at once, with all that came before it: what follows may be
+ * the end. */
+static bool hold(enum log_level level, const char *line, size_t len)
+{
+    if (sink.holding && level > LOG_LEVEL_ERROR && !sink.syslog && buf_add(&sink.held, line, len) == 0)
+        return true;
+    sink.held.error = 0;
+    log_flush();
+    return false;
+}
+
 static void write_sinks(enum log_level level)
 {
     char *line = sink.line.data;
     size_t len = sink.line.len;
+    if (hold(level, line, len)) {
+        sink.lost = 0; /* the line says how many there were */
+        return;
+    }
     if (sink.fd >= 0) {
         sink.lost = write_line(sink.fd, sink.regular, line, len) ? 0 : sink.lost + 1;
         sink.size += len;

@@ -36,6 +36,11 @@ int log_open(const struct log_options *o);
 int log_reopen(void);
 void log_close(void);
 
+/* While held, lines below an error wait for log_flush() and go out in one write:
+ * a loop flushes at the end of each turn. */
+void log_hold(bool on);
+void log_flush(void);
+
 /* The file's path or NULL; for `maintail`. */
 const char *log_path(void);
 enum log_level log_get_level(void);

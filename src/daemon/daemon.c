@@ -420,6 +420,12 @@ static int build(struct droverd *dd)
     return r;
 }
 
+static void flush_log(void *arg)
+{
+    (void)arg;
+    log_flush();
+}
+
 static int serve(struct droverd *dd)
 {
     const struct config_daemon *d = &dd->config->daemon;
@@ -437,7 +443,11 @@ static int serve(struct droverd *dd)
         log_critical("cannot load the configuration: %s", strerror(-r));
         return r;
     }
-    return loop_run(dd->loop);
+    loop_on_turn_end(dd->loop, flush_log, NULL);
+    log_hold(true);
+    r = loop_run(dd->loop);
+    log_hold(false);
+    return r;
 }
 
 static void finish(struct droverd *dd)

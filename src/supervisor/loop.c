@@ -60,6 +60,8 @@ struct loop {
     usec_t lag_max;
     uint64_t turns;
     bool stopped;
+    loop_fn turn_end;
+    void *turn_end_arg;
 };
 
 static usec_t clock_now(void)
@@ -342,6 +344,8 @@ static void turn_run(struct loop *l)
             entry_run(e);
     }
     work_run(l);
+    if (l->turn_end != NULL)
+        l->turn_end(l->turn_end_arg);
     usec_t took = usec_sub(clock_now(), start);
     if (took > l->lag_max)
         l->lag_max = took;
@@ -361,6 +365,12 @@ int loop_run(struct loop *l)
     }
     l->stopped = false;
     return 0;
+}
+
+void loop_on_turn_end(struct loop *l, loop_fn fn, void *arg)
+{
+    l->turn_end = fn;
+    l->turn_end_arg = arg;
 }
 
 void loop_stop(struct loop *l)

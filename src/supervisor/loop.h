@@ -38,6 +38,9 @@ void loop_free(struct loop *l);
 int loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 
+/* Called at the end of every turn, before the next wait; NULL: nothing. */
+void loop_on_turn_end(struct loop *l, loop_fn fn, void *arg);
+
 /* CLOCK_MONOTONIC, read once a turn (outside of loop_run() at each call). */
 usec_t loop_now(struct loop *l);
 

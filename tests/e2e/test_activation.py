@@ -96,6 +96,10 @@ class Activation(drover.TestCase):
         self.assertEqual(sorted(procs.descriptors(pid)), [0, 1, 2])
         self.assertEqual([k for k in procs.environment(pid) if k.startswith("LISTEN_")], [])
 
+    def test_a_socket_that_is_meant_for_somebody_else(self):
+        d = self.pass_on([self.unix("other")], pid="1")
+        self.assertNotIn("passed to the daemon", d.log())
+
     def test_what_is_meant_for_others_or_makes_no_sense(self):
         for options in ({"pid": "1"}, {"pid": ""}, {"number": "99999999999999999999"}, {"number": "-1"},
                         {"number": "1x"}, {"number": "0"}, {"number": "64", "names": ":::::"}):

@@ -45,7 +45,8 @@ class Hostile(drover.TestCase):
         return d
 
     def resident(self):
-        return self.d.get("/v1/daemon").json["memory"]
+        """Bytes; under a sanitizer, which keeps what is freed, nothing can be said."""
+        return 0 if drover.SAN else self.d.get("/v1/daemon").json["memory"]
 
     def connect(self, data=b""):
         s = socket.socket(socket.AF_UNIX)
@@ -93,7 +94,7 @@ class Hostile(drover.TestCase):
         def look():
             info = self.d.get("/v1/daemon").json
             return (info["connections"] == self.connections and info["descriptors"] <= self.descriptors + 1 and
-                    info["memory"] - self.memory < MIB)
+                    self.resident() - self.memory < MIB)
         try:
             procs.wait_until(look, "all to be given back", 30)
         except AssertionError as error:
@@ -320,11 +321,11 @@ class Deaf(Hostile):
             startsecs=0
             restart_interval=0
         """, native=True)
-        self.storm(8000)  # what the daemon remembers of events is full: it is no growth
+        self.storm(4500)  # what the daemon remembers of events is full: it is no growth
         self.memory = self.resident()
         many = [self.connect(GET % b"/v1/events?since=0&follow=1") for _ in range(20)]
         procs.wait_until(lambda: d.get("/v1/daemon").json["connections"] >= 20 + self.connections, "all to be taken in")
-        self.storm(8000)
+        self.storm(4500)  # more than 256 KiB and what the socket holds
         self.check_others(grown=21 * 256 * KIB + MIB)
         for s in many:
             self.assertIn(b'"event":"gap"', self.answer(s)[-200:])  # the last that it is told

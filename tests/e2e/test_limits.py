@@ -67,10 +67,11 @@ class Descriptors(drover.TestCase):
         turned = d.get("/v1/daemon").json["loop_turns"] - turns
         seconds = time.monotonic() - began
         waiting = 40 - self.counts(d)["RUNNING"]
-        self.assertLess(turned / seconds, 4 * waiting + 20)  # a start is tried again a few times a second at most
+        self.assertLess(turned / seconds, 12 * waiting + 50)  # each start is tried again ten times a second at most
         self.assertLessEqual(d.round_trip(), 5 * idle)
         self.assertEqual(d.get("/v1/processes").status, 200)
-        self.assertLess(d.get("/v1/daemon").json["memory"] - before["memory"], 1024 * 1024)
+        if not drover.SAN:  # a sanitizer keeps what is freed
+            self.assertLess(d.get("/v1/daemon").json["memory"] - before["memory"], 1024 * 1024)
         self.assertGreaterEqual(d.mark(), mark)
 
     def test_who_cannot_be_taken_in_is_told_and_nothing_spins(self):
@@ -119,7 +120,8 @@ class Signals(drover.TestCase):
         self.assertLess(d.log().count("SIGHUP"), 2 * seconds / 0.25 + 6)
         self.assertEqual(d.pid_of("a"), pid)
         self.assertLessEqual(d.round_trip(), 5 * idle)
-        self.assertLess(d.get("/v1/daemon").json["memory"] - memory, 1024 * 1024)
+        if not drover.SAN:
+            self.assertLess(d.get("/v1/daemon").json["memory"] - memory, 1024 * 1024)
 
     def test_a_hundred_thousand_usr2_are_a_few_reopenings(self):
         d = self.daemon(self.CONFIG)
