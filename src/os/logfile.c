@@ -6,6 +6,11 @@
  * from outside is noticed at the first write more than a second later, and
  * made again under its name.
  *
+ * A name may be a symbolic link: what it leads to is written, and rotated beside
+ * itself, so that the link goes on to lead to the newest file.  Two names of one
+ * file (links of either sort) have one writer, known by device and inode, since
+ * two would each rotate what the other writes; the name that came first leads.
+ *
  * The daemon's own stdout may be a pipe whose reader has stopped.  It must not
  * be made non-blocking, since its open file description is shared with whoever
  * started us; it is opened again through /proc/self/fd instead, and where that
@@ -31,7 +36,8 @@
 #define PIECE 4096 /* PIPE_BUF: what poll's POLLOUT promises on a pipe (pipe(7)) */
 
 struct logfile {
-    struct logfile *next; /* in its bucket */
+    struct logfile *next;      /* in its bucket by name */
+    struct logfile *next_file; /* by inode, while is_regular */
     struct logfile_table *table;
     int fd;
     unsigned refs;
@@ -41,11 +47,13 @@ struct logfile {
     dev_t dev;
     ino_t ino;
     time_t looked; /* CLOCK_MONOTONIC_COARSE seconds of the last look at the name */
+    char *real;    /* where a link leads; NULL: the path itself */
     char path[];
 };
 
 struct logfile_table {
     struct logfile *buckets[BUCKETS];
+    struct logfile *files[BUCKETS];
 };
 
 int logfile_table_new(struct logfile_table **ret)
@@ -112,6 +120,47 @@ static int open_own(struct logfile *f, int own)
     return f->fd < 0 ? -errno : 0;
 }
 
+/* -- by inode --------------------------------------------------------------- */
+
+static struct logfile **files_at(const struct logfile *f)
+{
+    return &f->table->files[(unsigned)f->ino % BUCKETS];
+}
+
+static void file_forget(struct logfile *f)
+{
+    struct logfile **at = files_at(f);
+    while (*at != NULL && *at != f)
+        at = &(*at)->next_file;
+    if (*at == f)
+        *at = f->next_file;
+}
+
+static void file_remember(struct logfile *f)
+{
+    struct logfile **at = files_at(f);
+    f->next_file = *at;
+    *at = f;
+}
+
+static struct logfile *same_file(const struct logfile *f)
+{
+    struct logfile *other = f->is_file ? *files_at(f) : NULL;
+    while (other != NULL && (other == f || !other->is_file || other->ino != f->ino || other->dev != f->dev))
+        other = other->next_file;
+    return other;
+}
+
+/* Where rotation happens.  Without memory, or for a name that is gone again, the
+ * path as it was given has to do. */
+static void find_real(struct logfile *f)
+{
+    struct stat st;
+    free(TAKE_PTR(f->real));
+    if (f->is_file && lstat(f->path, &st) == 0 && S_ISLNK(st.st_mode))
+        f->real = realpath(f->path, NULL);
+}
+
 /* O_NONBLOCK so that a FIFO without a reader fails instead of holding us up. */
 static int open_file(struct logfile *f)
 {
@@ -124,6 +173,8 @@ static int open_file(struct logfile *f)
         close(fd);
         return -error;
     }
+    if (f->is_file)
+        file_forget(f);
     cleanup_close(&f->fd);
     f->fd = spawn_raise_fd(fd);
     f->is_file = f->is_regular = S_ISREG(st.st_mode);
@@ -131,13 +182,27 @@ static int open_file(struct logfile *f)
     f->dev = st.st_dev;
     f->ino = st.st_ino;
     f->looked = seconds_now();
+    if (f->is_file)
+        file_remember(f);
+    find_real(f);
     return 0;
 }
 
 static void logfile_free(struct logfile *f)
 {
+    if (f->is_file)
+        file_forget(f);
     cleanup_close(&f->fd);
+    free(f->real);
     free(f);
+}
+
+static struct logfile *share(struct logfile *f, uint64_t max_bytes, unsigned backups)
+{
+    f->refs++;
+    f->max_bytes = max_bytes; /* the newest definition rules */
+    f->backups = backups;
+    return f;
 }
 
 int logfile_open(struct logfile_table *t, const char *path, uint64_t max_bytes, unsigned backups, struct logfile **ret)
@@ -145,10 +210,7 @@ int logfile_open(struct logfile_table *t, const char *path, uint64_t max_bytes, 
     unsigned bucket = bucket_of(path);
     for (struct logfile *f = t->buckets[bucket]; f != NULL; f = f->next) {
         if (strcmp(f->path, path) == 0) {
-            f->refs++;
-            f->max_bytes = max_bytes; /* the newest definition rules */
-            f->backups = backups;
-            *ret = f;
+            *ret = share(f, max_bytes, backups);
             return 0;
         }
     }
@@ -162,6 +224,12 @@ int logfile_open(struct logfile_table *t, const char *path, uint64_t max_bytes, 
     if (r < 0) {
         logfile_free(f);
         return r;
+    }
+    struct logfile *other = same_file(f);
+    if (other != NULL) {
+        logfile_free(f);
+        *ret = share(other, max_bytes, backups);
+        return 0;
     }
     f->next = t->buckets[bucket];
     t->buckets[bucket] = f;
@@ -182,21 +250,39 @@ void logfile_unref(struct logfile *f)
 
 /* -- writing ---------------------------------------------------------------- */
 
+static const char *real_path(const struct logfile *f)
+{
+    return f->real != NULL ? f->real : f->path;
+}
+
+/* "x.log.3"; "x.log" for 0.  NULL without memory. */
+static char *backup_name(const struct logfile *f, unsigned i)
+{
+    char *name;
+    int n = i > 0 ? asprintf(&name, "%s.%u", real_path(f), i) : asprintf(&name, "%s", real_path(f));
+    return n < 0 ? NULL : name;
+}
+
+/* The first number that no file has, or the last that one may have: only what is
+ * below it has to move, so a rotation that was cut short between two renames
+ * leaves no gap that would cost an old log. */
+static unsigned first_gap(const struct logfile *f)
+{
+    for (unsigned i = 1; i < f->backups; i++) {
+        _cleanup_free_ char *name = backup_name(f, i);
+        if (name == NULL || access(name, F_OK) < 0)
+            return i;
+    }
+    return f->backups;
+}
+
 /* Moves the file and its elders on by one name each; false when the file itself
  * could not be moved. */
 static bool shift_names(const struct logfile *f)
 {
-    for (unsigned i = f->backups; i > 0; i--) {
-        _cleanup_free_ char *from = NULL, *to = NULL;
-        if ((i > 1 ? asprintf(&from, "%s.%u", f->path, i - 1) : asprintf(&from, "%s", f->path)) < 0) {
-            from = NULL;
-            return false;
-        }
-        if (asprintf(&to, "%s.%u", f->path, i) < 0) {
-            to = NULL;
-            return false;
-        }
-        if (rename(from, to) < 0 && i == 1)
+    for (unsigned i = first_gap(f); i > 0; i--) {
+        _cleanup_free_ char *from = backup_name(f, i - 1), *to = backup_name(f, i);
+        if (from == NULL || to == NULL || (rename(from, to) < 0 && i == 1))
             return false;
     }
     return true;
@@ -215,7 +301,7 @@ static bool rotate(struct logfile *f)
     }
     /* Without a file of that name an earlier attempt got half way: trying again
      * must not push the oldest logs out. */
-    if (access(f->path, F_OK) == 0 && !shift_names(f))
+    if (access(real_path(f), F_OK) == 0 && !shift_names(f))
         return false;
     if (open_file(f) < 0)
         return false;
