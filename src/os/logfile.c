@@ -42,6 +42,7 @@ struct logfile {
     int fd;
     unsigned refs;
     bool is_file, is_regular, is_socket, in_pieces; /* is_file: and by a name of its own */
+    bool named;                                     /* by a name of its own, whatever it is */
     unsigned backups, rotations;
     uint64_t max_bytes, size;
     dev_t dev;
@@ -177,6 +178,7 @@ static int open_file(struct logfile *f)
         file_forget(f);
     cleanup_close(&f->fd);
     f->fd = spawn_raise_fd(fd);
+    f->named = true;
     f->is_file = f->is_regular = S_ISREG(st.st_mode);
     f->size = f->is_file ? (uint64_t)st.st_size : 0;
     f->dev = st.st_dev;
@@ -313,12 +315,12 @@ static bool rotate(struct logfile *f)
 static void follow_name(struct logfile *f)
 {
     time_t now = seconds_now();
-    if (!f->is_file || now == f->looked)
+    if (!f->named || now == f->looked)
         return;
     f->looked = now;
     struct stat st;
     if (stat(f->path, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->ino) {
-        f->size = (uint64_t)st.st_size; /* may have been truncated */
+        f->size = f->is_file ? (uint64_t)st.st_size : 0; /* may have been truncated */
         return;
     }
     open_file(f); /* when it fails the old file, nameless, goes on to take the bytes */
@@ -411,7 +413,7 @@ int logfile_reopen_all(struct logfile_table *t)
     int failed = 0;
     for (unsigned i = 0; i < BUCKETS; i++)
         for (struct logfile *f = t->buckets[i]; f != NULL; f = f->next)
-            if (f->is_file && open_file(f) < 0)
+            if (f->named && open_file(f) < 0)
                 failed++;
     return failed;
 }

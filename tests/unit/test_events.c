@@ -181,11 +181,20 @@ static void test_json(void **state)
     assert_json(
         ev,
         &(struct event){
-            .type = EVENT_ERROR, .name = n, .stage = SPAWN_STAGE_EXEC, .value = ENOENT, .text = strdup("no \"x\"\n") },
-        "{\"event\":\"error\",\"process\":\"g:p\",\"pid\":0,\"stage\":\"exec\",\"code\":\"ENOENT\",\"message\":\"no "
-        "\\\"x\\\"\\n\"}");
+            .type = EVENT_ERROR, .name = n, .stage = SPAWN_STAGE_EXEC, .value = ENOENT, .text = event_error_text("/x", "no \"x\"\n") },
+        "{\"event\":\"error\",\"process\":\"g:p\",\"pid\":0,\"stage\":\"exec\",\"code\":\"ENOENT\",\"path\":\"/x\","
+        "\"message\":\"no \\\"x\\\"\\n\"}");
     assert_json(ev, &(struct event){ .type = EVENT_LOG, .name = n, .pid = 7, .stream = 2, .text = strdup("rotated") },
                 "{\"event\":\"log\",\"process\":\"g:p\",\"pid\":7,\"stream\":\"stderr\",\"reason\":\"rotated\"}");
+    assert_json(ev,
+                &(struct event){ .type = EVENT_LOG,
+                                 .name = n,
+                                 .stream = 1,
+                                 .value = ENOSPC,
+                                 .bytes = UINT64_C(1) << 40,
+                                 .text = strdup("dropped") },
+                "{\"event\":\"log\",\"process\":\"g:p\",\"pid\":0,\"stream\":\"stdout\",\"reason\":\"dropped\","
+                "\"code\":\"ENOSPC\",\"bytes\":1099511627776}");
     assert_json(ev, &(struct event){ .type = EVENT_DAEMON, .text = strdup("running") },
                 "{\"event\":\"daemon\",\"what\":\"running\"}");
     assert_json(ev, &(struct event){ .type = EVENT_CONFIG, .text = strdup("\"added\":[\"a\"],\"removed\":[]") },
