@@ -109,6 +109,12 @@ $(B)/tests/%: $(B)/obj/tests/tools/%.o
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
 
+# What is killed by tests/fault: rooms of the daemon without the rest of it.
+$(B)/tests/log-copier: $(B)/obj/tests/fault/log-copier.o $(LIFE_LIB) $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -ljansson -linih
+
 # The limits are programs without a start-up of their own: static, and the job even without a libc.
 $(B)/bench/%: ALL_LDFLAGS = -static $(LDFLAGS)
 $(B)/bench/job: ALL_LDFLAGS = -static -nostdlib $(LDFLAGS)
@@ -149,8 +155,8 @@ uninstall:
 	done
 
 # What the tests run besides the programs.
-TEST_BIN = $(UNIT_BIN) $(FUZZ_BIN) $(TOOL_BIN)
-SUITES = layers docs install systemd unit fuzz corpus cli transcript e2e
+TEST_BIN = $(UNIT_BIN) $(FUZZ_BIN) $(TOOL_BIN) $(B)/tests/log-copier
+SUITES = layers docs install systemd unit fuzz corpus cli transcript e2e fault
 RUN_CHECK = BUILD=$(B) $(if $(CORPUS),CORPUS=$(CORPUS)) tests/check
 
 demo:

@@ -30,6 +30,7 @@
 
 #include "base/cleanup.h"
 #include "core/rotation.h"
+#include "os/logmove.h"
 #include "os/spawn.h"
 
 #define BUCKETS 256
@@ -43,6 +44,7 @@ struct logfile {
     unsigned refs;
     bool is_file, is_regular, is_socket, in_pieces; /* is_file: and by a name of its own */
     bool named;                                     /* by a name of its own, whatever it is */
+    bool no_splice;                                 /* its file system does not have it */
     unsigned backups, rotations;
     uint64_t max_bytes, size;
     dev_t dev;
@@ -55,6 +57,7 @@ struct logfile {
 struct logfile_table {
     struct logfile *buckets[BUCKETS];
     struct logfile *files[BUCKETS];
+    struct move *move;
 };
 
 int logfile_table_new(struct logfile_table **ret)
@@ -252,6 +255,19 @@ void logfile_unref(struct logfile *f)
 
 /* -- writing ---------------------------------------------------------------- */
 
+/* Says where the next bytes go, or (to NULL) that none are on their way. */
+static void tell_move(struct logfile *f, bool on)
+{
+    struct move *v = f->table->move;
+    struct stat st;
+    if (v == NULL || (on && (!f->is_file || fstat(f->fd, &st) < 0)))
+        return;
+    if (on)
+        move_note(v, st.st_dev, st.st_ino, (uint64_t)st.st_size);
+    else
+        move_note(v, 0, 0, 0);
+}
+
 static const char *real_path(const struct logfile *f)
 {
     return f->real != NULL ? f->real : f->path;
@@ -294,6 +310,7 @@ static bool shift_names(const struct logfile *f)
  * than a lost one. */
 static bool rotate(struct logfile *f)
 {
+    tell_move(f, false);
     if (f->backups == 0) { /* supervisord starts the file over, too */
         if (ftruncate(f->fd, 0) < 0)
             return false;
@@ -346,13 +363,18 @@ static int write_fully(struct logfile *f, const char *data, size_t len, size_t *
 {
     size_t done = 0;
     while (done < len) {
+        tell_move(f, true);
         ssize_t n = write_some(f, data + done, len - done);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
+            int error = n < 0 ? -errno : -EIO;
             *written += done;
-            return n < 0 ? -errno : -EIO;
+            tell_move(f, false); /* others may write here before this goes on */
+            return error;
         }
+        if (f->table->move != NULL)
+            move_wrote(f->table->move, (uint64_t)n);
         done += (size_t)n;
         f->size += (size_t)n;
     }
@@ -379,6 +401,37 @@ int logfile_write(struct logfile *f, const void *data, size_t len, size_t *writt
             cuts = rotate(f); /* what cannot be cut takes the rest, or we would go round for ever */
     }
     return 0;
+}
+
+/* Below this a copy costs less than moving pages. */
+#define SPLICE_MIN (16 * 1024)
+
+/* splice(2) does not append; for its time the file is an ordinary one with us as
+ * its only writer.  A kill finds every byte in the pipe or in the file. */
+size_t logfile_splice(struct logfile *f, int pipe, size_t waiting)
+{
+    struct stat st;
+    if (!f->is_file || f->no_splice || waiting < SPLICE_MIN)
+        return 0;
+    follow_name(f);
+    if (!f->is_file || fstat(f->fd, &st) < 0)
+        return 0;
+    loff_t at = st.st_size;
+    f->size = (uint64_t)at;
+    if (f->max_bytes != 0 && f->size + waiting >= f->max_bytes)
+        return 0;
+    if (fcntl(f->fd, F_SETFL, O_NONBLOCK) < 0)
+        return 0;
+    ssize_t n = splice(pipe, NULL, f->fd, &at, waiting, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    f->no_splice = n < 0 && errno == EINVAL;
+    fcntl(f->fd, F_SETFL, O_NONBLOCK | O_APPEND);
+    f->size += n > 0 ? (size_t)n : 0;
+    return n > 0 ? (size_t)n : 0;
+}
+
+void logfile_set_move(struct logfile *f, struct move *v)
+{
+    f->table->move = v;
 }
 
 size_t logfile_room(struct logfile *f)

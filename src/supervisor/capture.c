@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "os/logmove.h"
 #include "supervisor/capture_drop.h"
 #include "wire/logline.h"
 
@@ -31,6 +32,7 @@ struct stream_stash {
     struct loop_event timer;
     int error;
     usec_t since;
+    struct move *move; /* that they are the rest of, or NULL */
     size_t ready, len, done;
     char data[];
 };
@@ -70,10 +72,17 @@ static void note_rotations(struct stream *s)
 
 /* -- what a log does not take ------------------------------------------------- */
 
+static void end_move(struct stream *s, struct move *v)
+{
+    if (v != NULL)
+        mover_end(s->mover, v);
+}
+
 static void stash_free(struct stream *s)
 {
     if (s->stash == NULL)
         return;
+    end_move(s, s->stash->move);
     loop_timer_clear(&s->stash->timer);
     free(TAKE_PTR(s->stash));
 }
@@ -102,6 +111,7 @@ static void stash_put(struct stream *s, const char *data, size_t len, const char
         return;
     }
     s->stash->since = loop_now(s->loop);
+    s->stash->move = TAKE_PTR(s->move);
     s->stash->ready = len;
     s->stash->len = len + rest_len;
     memcpy(s->stash->data, data, len);
@@ -115,7 +125,9 @@ static void stash_put(struct stream *s, const char *data, size_t len, const char
  * what is written and nothing else. */
 static int write_and_tell(struct stream *s, const char *data, size_t len, size_t *written)
 {
+    logfile_set_move(s->log, s->move);
     int r = logfile_write(s->log, data, len, written);
+    logfile_set_move(s->log, NULL);
     if (*written > 0)
         s->owner->logged(s, data, *written, s->arg);
     return r;
@@ -174,7 +186,9 @@ static void on_retry(void *arg)
     struct stream *s = arg;
     struct stream_stash *stash = s->stash;
     size_t written = 0;
+    s->move = stash->move;
     int r = write_and_tell(s, stash->data + stash->done, stash->ready - stash->done, &written);
+    s->move = NULL;
     stash->done += written;
     note_rotations(s);
     if (r < 0) {
@@ -183,6 +197,7 @@ static void on_retry(void *arg)
     }
     _cleanup_free_ struct stream_stash *old = TAKE_PTR(s->stash);
     loop_timer_clear(&old->timer);
+    end_move(s, old->move);
     if (!take(s, old->data + old->ready, old->len - old->ready))
         return;
     if (s->told_full)
@@ -221,18 +236,52 @@ static size_t read_size(const struct stream *s)
     return room == 0 ? 1 : room < CHUNK ? room : CHUNK;
 }
 
+/* Whether the log gets exactly what the job prints, and nobody else wants it. */
+static bool is_plain(const struct stream *s)
+{
+    return s->log != NULL && s->lines == NULL && s->drops == NULL && !s->strip_ansi;
+}
+
+/* Much at once, that nobody looks at, goes straight from the pipe to the file. */
+static ssize_t move_unseen(struct stream *s)
+{
+    int waiting = 0;
+    if (!is_plain(s) || s->owner->watched(s, s->arg) || ioctl(s->fd, FIONREAD, &waiting) < 0)
+        return 0;
+    return (ssize_t)logfile_splice(s->log, s->fd, (size_t)waiting);
+}
+
+/* Takes what there is, through a mover where that can be, and passes it on.  The
+ * number of bytes, 0 at end of file, or a negative errno. */
+static ssize_t take_chunk(struct stream *s)
+{
+    ssize_t n = -ENOBUFS;
+    if (s->mover != NULL && is_plain(s) && logfile_is_file(s->log))
+        n = mover_take(s->mover, s->fd, chunk, CHUNK, &s->move);
+    if (n == -ENOBUFS || n == -EINVAL || n == -EMFILE || n == -ENFILE) {
+        n = read(s->fd, chunk, read_size(s));
+        n = n < 0 ? -errno : n;
+    }
+    if (n > 0)
+        deliver(s, chunk, (size_t)n);
+    end_move(s, TAKE_PTR(s->move));
+    return n;
+}
+
 /* One read and its write: the number of bytes, 0 when there is nothing to do
  * now, -1 at end of file. */
 static ssize_t move_once(struct stream *s)
 {
     if (s->stash != NULL)
         return 0;
-    ssize_t n = read(s->fd, chunk, read_size(s));
-    if (n > 0)
-        deliver(s, chunk, (size_t)n);
-    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+    ssize_t n = move_unseen(s);
+    if (n == 0)
+        n = take_chunk(s);
+    if (n == -EAGAIN || n == -EINTR)
+        return 0;
+    if (n <= 0)
         return end_lines(s) ? -1 : 0;
-    return n > 0 ? n : 0;
+    return n;
 }
 
 static void on_readable(int fd, unsigned what, void *arg)
@@ -300,6 +349,7 @@ int stream_new(struct loop *loop, int fd, int number, struct logfile *log, const
     s->log = log;
     s->strip_ansi = o->strip_ansi;
     s->dropped = o->dropped;
+    s->mover = o->mover;
     s->owner = owner;
     s->arg = arg;
     s->rotations = log != NULL ? logfile_rotations(log) : 0;

@@ -25,6 +25,8 @@ struct stream_report {
 };
 
 struct stream_owner {
+    /* whether anybody needs to see the bytes: if not, they may go to the log directly */
+    bool (*watched)(struct stream *s, void *arg);
     /* bytes as the job printed them */
     void (*output)(struct stream *s, const char *data, size_t len, void *arg);
     /* bytes as they go to the log; the same unless log_format rewrites them */
@@ -40,6 +42,7 @@ struct stream_options {
     enum log_overflow overflow;
     const char *process; /* for lines of JSON; outlives the stream */
     uint64_t *dropped;   /* counts the bytes that are lost; outlives it too */
+    struct mover *mover; /* NULL: bytes pass through memory of ours, and die with us */
 };
 
 struct stream_stash; /* block: bytes that a slow or full log has not taken yet */
@@ -57,6 +60,8 @@ struct stream {
     struct stream_drops *drops; /* NULL: the job waits for its log */
     struct logline *lines;      /* NULL: raw */
     uint64_t *dropped;
+    struct mover *mover;
+    struct move *move; /* the one that is under way */
     int fd;
     pid_t run; /* of the process that got the other end */
     uint8_t number; /* 1 stdout, 2 stderr */

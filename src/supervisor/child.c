@@ -163,6 +163,13 @@ static void tell_followers(struct child *c, bool raw, int number, const char *da
     }
 }
 
+static bool on_watched(struct stream *s, void *arg)
+{
+    const struct child *c = arg;
+    const struct log_settings *l = log_settings(c, s->number);
+    return c->followers != NULL || l->syslog || l->target == LOG_TARGET_SYSLOG || log_get_level() >= LOG_LEVEL_DEBUG;
+}
+
 static void on_output(struct stream *s, const char *data, size_t len, void *arg)
 {
     struct child *c = arg;
@@ -227,7 +234,7 @@ static void on_report(struct stream *s, const struct stream_report *r, void *arg
 }
 
 static const struct stream_owner stream_owner = {
-    .output = on_output, .logged = on_logged, .closed = on_closed, .report = on_report
+    .watched = on_watched, .output = on_output, .logged = on_logged, .closed = on_closed, .report = on_report
 };
 
 static bool look_for_trouble(const struct stream *s, struct child_log_trouble *ret)
