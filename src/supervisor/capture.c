@@ -23,6 +23,7 @@
 
 #define CHUNK (64 * 1024)
 #define DRAIN_MAX (1024 * 1024 + CHUNK) /* what a pipe of the largest usual size holds */
+#define DIRECT_MAX (4 * CHUNK) /* a job may have made its pipe large; others want their turn */
 #define RETRY_FULL (250 * USEC_PER_MSEC)
 #define RETRY_SLOW (20 * USEC_PER_MSEC)
 
@@ -248,7 +249,7 @@ static ssize_t move_unseen(struct stream *s)
     int waiting = 0;
     if (!is_plain(s) || s->owner->watched(s, s->arg) || ioctl(s->fd, FIONREAD, &waiting) < 0)
         return 0;
-    return (ssize_t)logfile_splice(s->log, s->fd, (size_t)waiting);
+    return (ssize_t)logfile_splice(s->log, s->fd, waiting < DIRECT_MAX ? (size_t)waiting : DIRECT_MAX);
 }
 
 /* Takes what there is, through a mover where that can be, and passes it on.  The
