@@ -117,18 +117,21 @@ class Full(Base):
         self.assertNotIn("log full", self.ctl(d, "status", "a"))
 
     def test_rewritten_lines_wait_as_well(self):
-        self.link("/dev/full")
+        self.write("data", b"".join(b"line %d\n" % i for i in range(20000)) + b"unended")
         d = self.daemon("""
             [program:a]
-            command=sh -c "i=0; while test $i -lt 20000; do echo line $i; i=$((i+1)); done; printf unended"
+            command=sh -c "read go; exec cat %(here)s/data"
             startsecs=0
             log_format=json
             stdout_logfile=%(here)s/a.log
         """)
-        d.wait_event("log", "a", reason="full")
-        self.link("there-is-room")
+        d.wait_state("a", "RUNNING")
+        resource.prlimit(d.pid, resource.RLIMIT_FSIZE, (100000, resource.RLIM_INFINITY))  # amid what one read makes
+        self.say(d, b"go\n")
+        self.assertEqual(d.wait_event("log", "a", reason="full")["code"], "EFBIG")
+        resource.prlimit(d.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         d.wait_event("close", "a")
-        lines = [json.loads(line)["message"] for line in procs.read(self.path("there-is-room")).splitlines()]
+        lines = [json.loads(line)["message"] for line in procs.read(self.path("a.log")).splitlines()]
         self.assertEqual(lines, ["line %d" % i for i in range(20000)] + ["unended"])
         self.assertEqual(len(d.history("a", "log")), 2)
 
@@ -173,12 +176,19 @@ class Drop(Base):
     def test_lines_are_dropped_whole(self):
         before = b"." * ((1 << 20) - 15) + b"\n"
         self.write("a.log", before)
-        d = self.daemon(ECHO + "    log_overflow=drop\n")
+        d = self.daemon("""
+            [program:a]
+            command=cat
+            startsecs=0
+            log_overflow=drop
+            stdout_logfile=%(here)s/a.log
+        """)
         d.wait_state("a", "RUNNING")
         resource.prlimit(d.pid, resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
-        self.say(d, b"1234567\nabcdefg hijklmn\n")  # 14 bytes go in
-        procs.wait_until(lambda: d.info("a")["log_dropped"] == 10, "the rest to be dropped")
+        self.say(d, b"1234567\nabcdefghijkl")  # 14 bytes go in
+        procs.wait_until(lambda: d.info("a")["log_dropped"] == 6, "the rest to be dropped")
         resource.prlimit(d.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        self.say(d, b"mno\n")  # of a line that has been dropped
 
         def look():  # recovered only when nothing was dropped for a second
             self.say(d, b"next\n")
@@ -186,6 +196,7 @@ class Drop(Base):
         procs.wait_until(look, "recovery")
         e = look()[0]
         self.assertEqual(e["bytes"], 10)
+        self.assertEqual(d.info("a")["log_dropped"], 10)
         text = procs.read(self.path("a.log"))[len(before):]
         self.assertTrue(re.fullmatch(rb"1234567\nabcdef\n(next\n)+", text), text)
 
@@ -233,6 +244,8 @@ class Reopen(Base):
         names = [n for n in os.listdir(self.directory) if n.startswith("a.log")]
         self.assertFalse([n for n in os.listdir(self.directory) if n.startswith("link.log.")])
         self.assertGreater(len(names), 10)
+        for name in set(names) - {"a.log"}:  # two writers would each count only what they wrote themselves
+            self.assertLess(os.stat(self.path(name)).st_size, 5 * 1024 + 20, name)
         lines = b"".join(procs.read(self.path(n)) for n in names).decode().split()
         self.assertEqual(sorted(lines), sorted("%d%s%d" % (n, c, i) for n in range(3) for i in range(2000) for c in "+-"))
 
