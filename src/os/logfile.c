@@ -45,6 +45,7 @@ struct logfile {
     bool is_file, is_regular, is_socket, in_pieces; /* is_file: and by a name of its own */
     bool named;                                     /* by a name of its own, whatever it is */
     bool no_splice;                                 /* its file system does not have it */
+    bool not_appending;                             /* O_APPEND is off, for splice */
     unsigned backups, rotations;
     uint64_t max_bytes, size;
     dev_t dev;
@@ -181,6 +182,7 @@ static int open_file(struct logfile *f)
         file_forget(f);
     cleanup_close(&f->fd);
     f->fd = spawn_raise_fd(fd);
+    f->not_appending = false;
     f->named = true;
     f->is_file = f->is_regular = S_ISREG(st.st_mode);
     f->size = f->is_file ? (uint64_t)st.st_size : 0;
@@ -343,6 +345,17 @@ static void follow_name(struct logfile *f)
     open_file(f); /* when it fails the old file, nameless, goes on to take the bytes */
 }
 
+/* splice(2) does not append, so O_APPEND goes for as long as there is nothing else. */
+static bool set_appending(struct logfile *f, bool on)
+{
+    if (f->not_appending == !on)
+        return true;
+    if (fcntl(f->fd, F_SETFL, on ? O_NONBLOCK | O_APPEND : O_NONBLOCK) < 0)
+        return false;
+    f->not_appending = !on;
+    return true;
+}
+
 static ssize_t write_some(struct logfile *f, const char *data, size_t len)
 {
     if (f->is_socket)
@@ -356,6 +369,8 @@ static ssize_t write_some(struct logfile *f, const char *data, size_t len)
         if (len > PIECE)
             len = PIECE;
     }
+    if (!set_appending(f, true)) /* or the bytes would land on others */
+        return -1;
     return write(f->fd, data, len);
 }
 
@@ -406,8 +421,8 @@ int logfile_write(struct logfile *f, const void *data, size_t len, size_t *writt
 /* Below this a copy costs less than moving pages. */
 #define SPLICE_MIN (16 * 1024)
 
-/* splice(2) does not append; for its time the file is an ordinary one with us as
- * its only writer.  A kill finds every byte in the pipe or in the file. */
+/* We are the only writer, and so the file's size is where the bytes go.  A kill
+ * finds every byte in the pipe or in the file. */
 size_t logfile_splice(struct logfile *f, int pipe, size_t waiting)
 {
     struct stat st;
@@ -420,11 +435,10 @@ size_t logfile_splice(struct logfile *f, int pipe, size_t waiting)
     f->size = (uint64_t)at;
     if (f->max_bytes != 0 && f->size + waiting >= f->max_bytes)
         return 0;
-    if (fcntl(f->fd, F_SETFL, O_NONBLOCK) < 0)
+    if (!set_appending(f, false))
         return 0;
     ssize_t n = splice(pipe, NULL, f->fd, &at, waiting, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
     f->no_splice = n < 0 && errno == EINVAL;
-    fcntl(f->fd, F_SETFL, O_NONBLOCK | O_APPEND);
     f->size += n > 0 ? (size_t)n : 0;
     return n > 0 ? (size_t)n : 0;
 }

@@ -23,7 +23,7 @@
 
 #define CHUNK (64 * 1024)
 #define DRAIN_MAX (1024 * 1024 + CHUNK) /* what a pipe of the largest usual size holds */
-#define DIRECT_MAX (4 * CHUNK) /* a job may have made its pipe large; others want their turn */
+#define DIRECT_MAX (4 * CHUNK)          /* a job may have made its pipe large; others want their turn */
 #define RETRY_FULL (250 * USEC_PER_MSEC)
 #define RETRY_SLOW (20 * USEC_PER_MSEC)
 

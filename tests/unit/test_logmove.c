@@ -181,8 +181,9 @@ static void on_report(struct stream *s, const struct stream_report *r, void *arg
         loop_stop(loop);
 }
 
-static const struct stream_owner owner = { .watched = on_watched, .output = on_bytes, .logged = on_bytes,
-                                           .report = on_report };
+static const struct stream_owner owner = {
+    .watched = on_watched, .output = on_bytes, .logged = on_bytes, .report = on_report
+};
 
 /* In a process of its own: 6 bytes go into the log, the disk is full, and there is
  * room again, or the process dies. */
@@ -268,7 +269,7 @@ static void test_direct(void **state)
     struct stat st;
     assert_int_equal(stat("direct.log", &st), 0);
     assert_int_equal(st.st_size, n + 2);
-    assert_int_equal(logfile_splice(f, ends[0], MUCH), 0); /* the file would have to be cut within it */
+    assert_int_equal(logfile_splice(f, ends[0], MUCH), 0);     /* the file would have to be cut within it */
     assert_int_equal(logfile_write(f, "b\n", 2, &written), 0); /* and it is appended to as before */
     _cleanup_free_ char *content = content_of("direct.log");
     assert_memory_equal(content, "a\nmmm", 5);
