@@ -95,6 +95,7 @@ $(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(LIFE_LIB) $(CORE_LIB)
 # Rooms above the library, for the tests that are about them.
 $(B)/tests/test_events: $(call obj,src/supervisor/events.c)
 $(B)/tests/test_loop: $(call obj,src/supervisor/loop.c)
+$(B)/tests/test_logmove: $(call obj,$(addprefix src/supervisor/,loop.c capture.c capture_drop.c))
 $(B)/tests/test_http: $(call obj,src/supervisor/loop.c $(wildcard src/control/http*.c))
 
 # The same target runs under libFuzzer (make fuzz) and, linked with a small main,
@@ -108,6 +109,12 @@ $(B)/tests/%: $(B)/obj/tests/tools/%.o
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+
+# What is killed by tests/fault: rooms of the daemon without the rest of it.
+$(B)/tests/log-copier: $(B)/obj/tests/fault/log-copier.o $(LIFE_LIB) $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -ljansson -linih
 
 # The limits are programs without a start-up of their own: static, and the job even without a libc.
 $(B)/bench/%: ALL_LDFLAGS = -static $(LDFLAGS)
@@ -149,8 +156,8 @@ uninstall:
 	done
 
 # What the tests run besides the programs.
-TEST_BIN = $(UNIT_BIN) $(FUZZ_BIN) $(TOOL_BIN)
-SUITES = layers docs install systemd unit fuzz corpus cli transcript e2e
+TEST_BIN = $(UNIT_BIN) $(FUZZ_BIN) $(TOOL_BIN) $(B)/tests/log-copier
+SUITES = layers docs install systemd unit fuzz corpus cli transcript e2e fault
 RUN_CHECK = BUILD=$(B) $(if $(CORPUS),CORPUS=$(CORPUS)) tests/check
 
 demo:

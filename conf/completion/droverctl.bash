@@ -42,8 +42,8 @@ __droverctl_verb() {
 }
 
 _droverctl() {
-    local verbs="add avail clear events exit fg help logs maintail open pid quit reload remove reread restart show
-        shutdown signal start status stop tail update version why"
+    local verbs="add avail clear events exit fg help logs maintail open pid quit reload remove reopen reread restart
+        show shutdown signal start status stop tail update version why"
     local flags="-c -s -u -p -r -i -h --configuration --serverurl --username --password --history-file
         --interactive --help --version --json --quiet --wait --no-wait"
     local anywhere="--json --quiet --wait --no-wait"

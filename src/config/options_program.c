@@ -71,6 +71,10 @@ static const struct option program_rows[] = {
       "up this long, failures are forgotten; default: startsecs" },
     { "restart_interval", &kind_duration, P(restart_interval), OURS, "100ms", NULL, 0, 0,
       "least time between two starts of one process; 0: none" },
+    { "log_format", &kind_log_format, P(log_format), OURS, "raw", NULL, 0, 0,
+      "what its logs hold: its bytes, a time before each line, or a JSON object a line" },
+    { "log_overflow", &kind_log_overflow, P(log_overflow), OURS, "block", NULL, 0, 0,
+      "a log that is full or slow: the program waits, or its lines are dropped and counted" },
     { "description", &kind_text, P(description), OURS, NULL, NULL, 0, 0,
       "text shown by status" },
 

@@ -20,11 +20,13 @@
 static void log_process(struct control_call *call);
 static void log_daemon(struct control_call *call);
 static void log_daemon_clear(struct control_call *call);
+static void logs_reopen(struct control_call *call);
 
 const struct command commands_log[] = {
     { "GET", "/v1/processes/{}/log", ROLE_READ, log_process },
     { "GET", "/v1/daemon/log", ROLE_READ, log_daemon },
     { "POST", "/v1/daemon/log/clear", ROLE_ADMIN, log_daemon_clear },
+    { "POST", "/v1/logs/reopen", ROLE_ADMIN, logs_reopen },
     { 0 },
 };
 
@@ -134,6 +136,7 @@ static void on_hangup(void *arg)
     follower_end(arg);
 }
 
+/* raw=1: as the process prints it, for those who talk to it; else as the log has it. */
 static void follow_child(struct control_call *call, struct child *c, int number, const char *data, size_t len)
 {
     struct follower *f = calloc(1, sizeof(*f));
@@ -144,6 +147,7 @@ static void follow_child(struct control_call *call, struct child *c, int number,
     f->request = call->request;
     f->number = number;
     f->follow = (struct child_follower){ .output = on_output, .gone = on_child_gone, .arg = f };
+    f->follow.raw = control_number(call->request, "raw", 0) != 0;
     child_follow(c, &f->follow);
     http_request_on_close(call->request, on_hangup, f);
     stream_begin(call->request, data, len);
@@ -274,4 +278,22 @@ static void log_daemon_clear(struct control_call *call)
         control_fail(call->request, FAULT_FAILED, NULL, strerror(errno));
     else
         control_ok(call->request);
+}
+
+/* -- all of them -------------------------------------------------------------- */
+
+/* What SIGUSR2 does, with an answer. */
+static void logs_reopen(struct control_call *call)
+{
+    int own = log_reopen();
+    int failed = supervisor_reopen_logs(call->control->supervisor) + (own < 0);
+    char text[128];
+    log_info("log reopen request: %d failed", failed);
+    if (failed == 0) {
+        control_ok(call->request);
+        return;
+    }
+    snprintf(text, sizeof(text), "%d log%s could not be opened again under %s name", failed, failed == 1 ? "" : "s",
+             failed == 1 ? "its" : "their");
+    control_fail(call->request, FAULT_FAILED, NULL, text);
 }

@@ -236,6 +236,17 @@ static void because_timer(struct jsonw *j, const struct child *c)
     jsonw_string(j, NULL, text);
 }
 
+static void because_log(struct jsonw *j, const struct child *c)
+{
+    struct child_log_trouble t;
+    char words[256], text[1024];
+    if (!present_log_trouble(c, &t, words, sizeof(words)))
+        return;
+    const char *path = child_log_path(c, t.number);
+    snprintf(text, sizeof(text), "%s (%s)", words, path != NULL ? path : "its log");
+    jsonw_string(j, NULL, text);
+}
+
 static void json_stderr_tail(struct jsonw *j, const struct child *c)
 {
     char tail[STDERR_TAIL];
@@ -264,6 +275,7 @@ static void process_why(struct control_call *call)
     because_ended(&j, c);
     because_policy(&j, c);
     because_timer(&j, c);
+    because_log(&j, c);
     jsonw_array_end(&j);
     json_stderr_tail(&j, c);
     jsonw_object_end(&j);

@@ -73,6 +73,22 @@ void present_description(const struct child *c, usec_t wall, char *buf, size_t s
     }
 }
 
+/* A reader that is behind for a moment is no trouble. */
+#define SLOW_AFTER USEC_PER_SEC
+
+bool present_log_trouble(const struct child *c, struct child_log_trouble *t, char *buf, size_t size)
+{
+    if (!child_log_trouble(c, t))
+        return false;
+    bool slow = t->error == -EAGAIN, full = t->error == -ENOSPC || t->error == -EDQUOT || t->error == -EFBIG;
+    if (slow && usec_sub(loop_now(c->supervisor->loop), t->since) < SLOW_AFTER)
+        return false;
+    snprintf(buf, size, "log %s, %s %s: %s", slow ? "slow" : full ? "full" : "failing",
+             t->number == 1 ? "stdout" : "stderr", t->dropping ? "is dropped" : "waits",
+             slow ? "its reader is behind" : strerror(-t->error));
+    return true;
+}
+
 /* -- fields ----------------------------------------------------------------- */
 
 struct view {
@@ -237,6 +253,30 @@ static void put_syslog_lost(const struct view *v, const char *f)
     jsonw_int(v->j, f, v->c->syslog_lost);
 }
 
+static void put_log_dropped(const struct view *v, const char *f)
+{
+    jsonw_int(v->j, f, (int64_t)v->c->log_dropped);
+}
+
+static void put_log_trouble(const struct view *v, const char *f)
+{
+    struct child_log_trouble t;
+    char words[256];
+    if (!present_log_trouble(v->c, &t, words, sizeof(words))) {
+        jsonw_null(v->j, f);
+        return;
+    }
+    usec_t age = usec_sub(loop_now(v->c->supervisor->loop), t.since);
+    jsonw_object(v->j, f);
+    jsonw_string(v->j, "stream", t.number == 1 ? "stdout" : "stderr");
+    jsonw_string(v->j, "code", strerrorname_np(-t.error) ?: "EIO");
+    jsonw_string(v->j, "path", child_log_path(v->c, t.number));
+    jsonw_string(v->j, "message", words);
+    jsonw_bool(v->j, "dropping", t.dropping);
+    jsonw_seconds(v->j, "since", usec_sub(v->wall, age));
+    jsonw_object_end(v->j);
+}
+
 static void put_wanted(const struct view *v, const char *f)
 {
     jsonw_bool(v->j, f, v->p->wanted);
@@ -267,6 +307,8 @@ static const struct {
     { "stdout_logfile", put_stdout_logfile },
     { "stderr_logfile", put_stderr_logfile },
     { "syslog_lost", put_syslog_lost },
+    { "log_dropped", put_log_dropped },
+    { "log_trouble", put_log_trouble },
     { "program", put_program },
     { "comment", put_comment },
 };

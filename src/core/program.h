@@ -42,6 +42,19 @@ struct log_settings {
     bool syslog;
 };
 
+/* what is written into a log for each line */
+enum log_format {
+    LOG_FORMAT_RAW,       /* the job's bytes as they are */
+    LOG_FORMAT_TIMESTAMP, /* a time before each line */
+    LOG_FORMAT_JSON,      /* an object a line */
+};
+
+/* what becomes of output that its log does not take */
+enum log_overflow {
+    LOG_OVERFLOW_BLOCK, /* it waits, and the job with it */
+    LOG_OVERFLOW_DROP,  /* it is thrown away and counted */
+};
+
 #define STOP_LADDER_MAX 8
 #define STARTRETRIES_INFINITY UINT32_MAX
 
@@ -119,6 +132,8 @@ struct program {
     double restart_jitter; /* 0.1: up to a tenth more */
     usec_t restart_reset;
     usec_t restart_interval;
+    enum log_format log_format;
+    enum log_overflow log_overflow;
     const char *description; /* NULL or text for `status` */
 };
 

@@ -1,4 +1,4 @@
-/* cmd_daemon.c - `reload`, `shutdown`, `version`, `open`: the daemon itself.
+/* cmd_daemon.c - `reload`, `reopen`, `shutdown`, `version`, `open`: the daemon itself.
  *
  * In the shell the first two ask before they act; on the command line they were
  * typed by somebody who meant them. */
@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 
 static void reload_run(struct ctl *c, const struct ctl_words *words);
+static void reopen_run(struct ctl *c, const struct ctl_words *words);
 static void shutdown_run(struct ctl *c, const struct ctl_words *words);
 static void version_run(struct ctl *c, const struct ctl_words *words);
 static void open_run(struct ctl *c, const struct ctl_words *words);
@@ -20,6 +21,14 @@ const struct ctl_command ctl_cmd_reload = {
     .summary = "restarts the daemon: all processes stop, the configuration is read, all start",
     .flags = CTL_NO_ARGS,
     .fn = reload_run,
+};
+
+const struct ctl_command ctl_cmd_reopen = {
+    .name = "reopen",
+    .args = "",
+    .summary = "opens all log files again under their names, for those who have renamed them",
+    .flags = CTL_NO_ARGS | CTL_UPCHECK,
+    .fn = reopen_run,
 };
 
 const struct ctl_command ctl_cmd_shutdown = {
@@ -70,6 +79,20 @@ static void reload_run(struct ctl *c, const struct ctl_words *words)
     (void)words;
     if (ctl_confirm(c, "Really restart the remote supervisord process y/N? ") && daemon_order(c, "/v1/daemon/reload"))
         ctl_say(c, "Restarted supervisord");
+}
+
+static void reopen_run(struct ctl *c, const struct ctl_words *words)
+{
+    (void)words;
+    _cleanup_answer_ struct answer a = { 0 };
+    if (ask(c, "POST", "/v1/logs/reopen", NULL, 0, &a) < 0)
+        return;
+    if (a.status != 200)
+        answer_complain(c, &a, "reopen");
+    else if (c->json)
+        ctl_print_json(c, a.json);
+    else
+        ctl_say(c, "Reopened the logs");
 }
 
 static void shutdown_run(struct ctl *c, const struct ctl_words *words)

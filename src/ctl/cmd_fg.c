@@ -89,8 +89,8 @@ static int fg_input(void *arg)
 
 static int fg_streams(struct fg *f)
 {
-    static const char *const suffixes[] = { "/log?stream=stdout&offset=-1024&length=0&follow=1",
-                                            "/log?stream=stderr&offset=-1024&length=0&follow=1" };
+    static const char *const suffixes[] = { "/log?stream=stdout&offset=-1024&length=0&follow=1&raw=1",
+                                            "/log?stream=stderr&offset=-1024&length=0&follow=1&raw=1" };
     _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
     int e = 0;
     for (size_t i = 0; i < 2 && e == 0; i++) {

@@ -24,7 +24,7 @@ const struct ctl_command ctl_cmd_status = {
     .fn = status_run,
 };
 
-#define STATUS_FIELDS "name,group,statename,state,description,comment"
+#define STATUS_FIELDS "name,group,statename,state,description,comment,log_trouble"
 #define STATUS_NAME_MIN 30
 
 static bool status_is_down(const json_t *process)
@@ -63,6 +63,9 @@ static void status_line(struct buf *out, const json_t *process, int width)
     const char *comment = ask_string(process, "comment", NULL);
     buf_printf(out, "%-*s%-10s%s", width + (int)(strlen(spec) - render_width(spec)), spec,
                ask_string(process, "statename", "UNKNOWN"), ask_string(process, "description", ""));
+    const char *trouble = ask_string(json_object_get(process, "log_trouble"), "message", NULL);
+    if (trouble != NULL)
+        buf_printf(out, "  (%s)", trouble);
     if (comment != NULL)
         buf_printf(out, "  (%s)", comment);
     buf_putc(out, '\n');

@@ -6,6 +6,11 @@
  * from outside is noticed at the first write more than a second later, and
  * made again under its name.
  *
+ * A name may be a symbolic link: what it leads to is written, and rotated beside
+ * itself, so that the link goes on to lead to the newest file.  Two names of one
+ * file (links of either sort) have one writer, known by device and inode, since
+ * two would each rotate what the other writes; the name that came first leads.
+ *
  * The daemon's own stdout may be a pipe whose reader has stopped.  It must not
  * be made non-blocking, since its open file description is shared with whoever
  * started us; it is opened again through /proc/self/fd instead, and where that
@@ -25,27 +30,35 @@
 
 #include "base/cleanup.h"
 #include "core/rotation.h"
+#include "os/logmove.h"
 #include "os/spawn.h"
 
 #define BUCKETS 256
 #define PIECE 4096 /* PIPE_BUF: what poll's POLLOUT promises on a pipe (pipe(7)) */
 
 struct logfile {
-    struct logfile *next; /* in its bucket */
+    struct logfile *next;      /* in its bucket by name */
+    struct logfile *next_file; /* by inode, while is_regular */
     struct logfile_table *table;
     int fd;
     unsigned refs;
     bool is_file, is_regular, is_socket, in_pieces; /* is_file: and by a name of its own */
+    bool named;                                     /* by a name of its own, whatever it is */
+    bool no_splice;                                 /* its file system does not have it */
+    bool not_appending;                             /* O_APPEND is off, for splice */
     unsigned backups, rotations;
     uint64_t max_bytes, size;
     dev_t dev;
     ino_t ino;
     time_t looked; /* CLOCK_MONOTONIC_COARSE seconds of the last look at the name */
+    char *real;    /* where a link leads; NULL: the path itself */
     char path[];
 };
 
 struct logfile_table {
     struct logfile *buckets[BUCKETS];
+    struct logfile *files[BUCKETS];
+    struct move *move;
 };
 
 int logfile_table_new(struct logfile_table **ret)
@@ -112,6 +125,47 @@ static int open_own(struct logfile *f, int own)
     return f->fd < 0 ? -errno : 0;
 }
 
+/* -- by inode --------------------------------------------------------------- */
+
+static struct logfile **files_at(const struct logfile *f)
+{
+    return &f->table->files[(unsigned)f->ino % BUCKETS];
+}
+
+static void file_forget(struct logfile *f)
+{
+    struct logfile **at = files_at(f);
+    while (*at != NULL && *at != f)
+        at = &(*at)->next_file;
+    if (*at == f)
+        *at = f->next_file;
+}
+
+static void file_remember(struct logfile *f)
+{
+    struct logfile **at = files_at(f);
+    f->next_file = *at;
+    *at = f;
+}
+
+static struct logfile *same_file(const struct logfile *f)
+{
+    struct logfile *other = f->is_file ? *files_at(f) : NULL;
+    while (other != NULL && (other == f || !other->is_file || other->ino != f->ino || other->dev != f->dev))
+        other = other->next_file;
+    return other;
+}
+
+/* Where rotation happens.  Without memory, or for a name that is gone again, the
+ * path as it was given has to do. */
+static void find_real(struct logfile *f)
+{
+    struct stat st;
+    free(TAKE_PTR(f->real));
+    if (f->is_file && lstat(f->path, &st) == 0 && S_ISLNK(st.st_mode))
+        f->real = realpath(f->path, NULL);
+}
+
 /* O_NONBLOCK so that a FIFO without a reader fails instead of holding us up. */
 static int open_file(struct logfile *f)
 {
@@ -124,20 +178,38 @@ static int open_file(struct logfile *f)
         close(fd);
         return -error;
     }
+    if (f->is_file)
+        file_forget(f);
     cleanup_close(&f->fd);
     f->fd = spawn_raise_fd(fd);
+    f->not_appending = false;
+    f->named = true;
     f->is_file = f->is_regular = S_ISREG(st.st_mode);
     f->size = f->is_file ? (uint64_t)st.st_size : 0;
     f->dev = st.st_dev;
     f->ino = st.st_ino;
     f->looked = seconds_now();
+    if (f->is_file)
+        file_remember(f);
+    find_real(f);
     return 0;
 }
 
 static void logfile_free(struct logfile *f)
 {
+    if (f->is_file)
+        file_forget(f);
     cleanup_close(&f->fd);
+    free(f->real);
     free(f);
+}
+
+static struct logfile *share(struct logfile *f, uint64_t max_bytes, unsigned backups)
+{
+    f->refs++;
+    f->max_bytes = max_bytes; /* the newest definition rules */
+    f->backups = backups;
+    return f;
 }
 
 int logfile_open(struct logfile_table *t, const char *path, uint64_t max_bytes, unsigned backups, struct logfile **ret)
@@ -145,10 +217,7 @@ int logfile_open(struct logfile_table *t, const char *path, uint64_t max_bytes, 
     unsigned bucket = bucket_of(path);
     for (struct logfile *f = t->buckets[bucket]; f != NULL; f = f->next) {
         if (strcmp(f->path, path) == 0) {
-            f->refs++;
-            f->max_bytes = max_bytes; /* the newest definition rules */
-            f->backups = backups;
-            *ret = f;
+            *ret = share(f, max_bytes, backups);
             return 0;
         }
     }
@@ -162,6 +231,12 @@ int logfile_open(struct logfile_table *t, const char *path, uint64_t max_bytes, 
     if (r < 0) {
         logfile_free(f);
         return r;
+    }
+    struct logfile *other = same_file(f);
+    if (other != NULL) {
+        logfile_free(f);
+        *ret = share(other, max_bytes, backups);
+        return 0;
     }
     f->next = t->buckets[bucket];
     t->buckets[bucket] = f;
@@ -182,21 +257,52 @@ void logfile_unref(struct logfile *f)
 
 /* -- writing ---------------------------------------------------------------- */
 
+/* Says where the next bytes go, or (to NULL) that none are on their way. */
+static void tell_move(struct logfile *f, bool on)
+{
+    struct move *v = f->table->move;
+    struct stat st;
+    if (v == NULL || (on && (!f->is_file || fstat(f->fd, &st) < 0)))
+        return;
+    if (on)
+        move_note(v, st.st_dev, st.st_ino, (uint64_t)st.st_size);
+    else
+        move_note(v, 0, 0, 0);
+}
+
+static const char *real_path(const struct logfile *f)
+{
+    return f->real != NULL ? f->real : f->path;
+}
+
+/* "x.log.3"; "x.log" for 0.  NULL without memory. */
+static char *backup_name(const struct logfile *f, unsigned i)
+{
+    char *name;
+    int n = i > 0 ? asprintf(&name, "%s.%u", real_path(f), i) : asprintf(&name, "%s", real_path(f));
+    return n < 0 ? NULL : name;
+}
+
+/* The first number that no file has, or the last that one may have: only what is
+ * below it has to move, so a rotation that was cut short between two renames
+ * leaves no gap that would cost an old log. */
+static unsigned first_gap(const struct logfile *f)
+{
+    for (unsigned i = 1; i < f->backups; i++) {
+        _cleanup_free_ char *name = backup_name(f, i);
+        if (name == NULL || access(name, F_OK) < 0)
+            return i;
+    }
+    return f->backups;
+}
+
 /* Moves the file and its elders on by one name each; false when the file itself
  * could not be moved. */
 static bool shift_names(const struct logfile *f)
 {
-    for (unsigned i = f->backups; i > 0; i--) {
-        _cleanup_free_ char *from = NULL, *to = NULL;
-        if ((i > 1 ? asprintf(&from, "%s.%u", f->path, i - 1) : asprintf(&from, "%s", f->path)) < 0) {
-            from = NULL;
-            return false;
-        }
-        if (asprintf(&to, "%s.%u", f->path, i) < 0) {
-            to = NULL;
-            return false;
-        }
-        if (rename(from, to) < 0 && i == 1)
+    for (unsigned i = first_gap(f); i > 0; i--) {
+        _cleanup_free_ char *from = backup_name(f, i - 1), *to = backup_name(f, i);
+        if (from == NULL || to == NULL || (rename(from, to) < 0 && i == 1))
             return false;
     }
     return true;
@@ -206,6 +312,7 @@ static bool shift_names(const struct logfile *f)
  * than a lost one. */
 static bool rotate(struct logfile *f)
 {
+    tell_move(f, false);
     if (f->backups == 0) { /* supervisord starts the file over, too */
         if (ftruncate(f->fd, 0) < 0)
             return false;
@@ -215,7 +322,7 @@ static bool rotate(struct logfile *f)
     }
     /* Without a file of that name an earlier attempt got half way: trying again
      * must not push the oldest logs out. */
-    if (access(f->path, F_OK) == 0 && !shift_names(f))
+    if (access(real_path(f), F_OK) == 0 && !shift_names(f))
         return false;
     if (open_file(f) < 0)
         return false;
@@ -227,15 +334,26 @@ static bool rotate(struct logfile *f)
 static void follow_name(struct logfile *f)
 {
     time_t now = seconds_now();
-    if (!f->is_file || now == f->looked)
+    if (!f->named || now == f->looked)
         return;
     f->looked = now;
     struct stat st;
     if (stat(f->path, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->ino) {
-        f->size = (uint64_t)st.st_size; /* may have been truncated */
+        f->size = f->is_file ? (uint64_t)st.st_size : 0; /* may have been truncated */
         return;
     }
     open_file(f); /* when it fails the old file, nameless, goes on to take the bytes */
+}
+
+/* splice(2) does not append, so O_APPEND goes for as long as there is nothing else. */
+static bool set_appending(struct logfile *f, bool on)
+{
+    if (f->not_appending == !on)
+        return true;
+    if (fcntl(f->fd, F_SETFL, on ? O_NONBLOCK | O_APPEND : O_NONBLOCK) < 0)
+        return false;
+    f->not_appending = !on;
+    return true;
 }
 
 static ssize_t write_some(struct logfile *f, const char *data, size_t len)
@@ -251,6 +369,8 @@ static ssize_t write_some(struct logfile *f, const char *data, size_t len)
         if (len > PIECE)
             len = PIECE;
     }
+    if (!set_appending(f, true)) /* or the bytes would land on others */
+        return -1;
     return write(f->fd, data, len);
 }
 
@@ -258,13 +378,18 @@ static int write_fully(struct logfile *f, const char *data, size_t len, size_t *
 {
     size_t done = 0;
     while (done < len) {
+        tell_move(f, true);
         ssize_t n = write_some(f, data + done, len - done);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
+            int error = n < 0 ? -errno : -EIO;
             *written += done;
-            return n < 0 ? -errno : -EIO;
+            tell_move(f, false); /* others may write here before this goes on */
+            return error;
         }
+        if (f->table->move != NULL)
+            move_wrote(f->table->move, (uint64_t)n);
         done += (size_t)n;
         f->size += (size_t)n;
     }
@@ -291,6 +416,36 @@ int logfile_write(struct logfile *f, const void *data, size_t len, size_t *writt
             cuts = rotate(f); /* what cannot be cut takes the rest, or we would go round for ever */
     }
     return 0;
+}
+
+/* Below this a copy costs less than moving pages. */
+#define SPLICE_MIN (16 * 1024)
+
+/* We are the only writer, and so the file's size is where the bytes go.  A kill
+ * finds every byte in the pipe or in the file. */
+size_t logfile_splice(struct logfile *f, int pipe, size_t waiting)
+{
+    struct stat st;
+    if (!f->is_file || f->no_splice || waiting < SPLICE_MIN)
+        return 0;
+    follow_name(f);
+    if (!f->is_file || fstat(f->fd, &st) < 0)
+        return 0;
+    loff_t at = st.st_size;
+    f->size = (uint64_t)at;
+    if (f->max_bytes != 0 && f->size + waiting >= f->max_bytes)
+        return 0;
+    if (!set_appending(f, false))
+        return 0;
+    ssize_t n = splice(pipe, NULL, f->fd, &at, waiting, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    f->no_splice = n < 0 && errno == EINVAL;
+    f->size += n > 0 ? (size_t)n : 0;
+    return n > 0 ? (size_t)n : 0;
+}
+
+void logfile_set_move(struct logfile *f, struct move *v)
+{
+    f->table->move = v;
 }
 
 size_t logfile_room(struct logfile *f)
@@ -325,7 +480,7 @@ int logfile_reopen_all(struct logfile_table *t)
     int failed = 0;
     for (unsigned i = 0; i < BUCKETS; i++)
         for (struct logfile *f = t->buckets[i]; f != NULL; f = f->next)
-            if (f->is_file && open_file(f) < 0)
+            if (f->named && open_file(f) < 0)
                 failed++;
     return failed;
 }

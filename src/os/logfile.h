@@ -10,6 +10,7 @@
 
 struct logfile_table;
 struct logfile;
+struct move;
 
 int logfile_table_new(struct logfile_table **ret);
 void logfile_table_free(struct logfile_table *t); /* all files must have been let go */
@@ -23,6 +24,14 @@ void logfile_unref(struct logfile *f);
 /* Writes as much as goes at once.  0: all of it; -EAGAIN: the reader at the other
  * end is slow; -ENOSPC and its kin.  *written always says how much is done. */
 int logfile_write(struct logfile *f, const void *data, size_t len, size_t *written);
+/* The move that the next writes are part of (os/logmove.h), or NULL. */
+void logfile_set_move(struct logfile *f, struct move *v);
+
+/* Moves what waits in a pipe into the file, without a look at it and without a
+ * copy.  How much; 0 when it cannot be done so: there is too little (`waiting` is
+ * how much there is), or the file would have to be cut within it. */
+size_t logfile_splice(struct logfile *f, int pipe, size_t waiting);
+
 /* How much may be written now without a wait; SIZE_MAX for a regular file. */
 size_t logfile_room(struct logfile *f);
 

@@ -4,29 +4,43 @@
  * streams share and are written in the same turn; what a log would not take (a
  * full disk, a stuck terminal) is stashed, a buffer at most, and the stream is
  * not read again until the log has taken it: the rest waits in the pipe, the job
- * waits with it, and nobody else notices. */
+ * waits with it, and nobody else notices.  With log_overflow=drop the job does
+ * not wait: capture_drop.c.  Lines that log_format rewrites are made in a second
+ * shared buffer, a part of the first at a time. */
 #include "supervisor/capture.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "os/logmove.h"
+#include "supervisor/capture_drop.h"
+#include "wire/logline.h"
 
 #define CHUNK (64 * 1024)
 #define DRAIN_MAX (1024 * 1024 + CHUNK) /* what a pipe of the largest usual size holds */
+#define DIRECT_MAX (4 * CHUNK)          /* a job may have made its pipe large; others want their turn */
 #define RETRY_FULL (250 * USEC_PER_MSEC)
 #define RETRY_SLOW (20 * USEC_PER_MSEC)
 
+/* Bytes as the log has them, from `done`; behind `ready` such as have not been
+ * made into lines yet. */
 struct stream_stash {
     struct loop_event timer;
-    bool reported;
-    size_t len, done;
+    int error;
+    usec_t since;
+    struct move *move; /* that they are the rest of, or NULL */
+    size_t ready, len, done;
     char data[];
 };
 
-static char chunk[CHUNK]; /* one loop, one thread: used within a call only */
+/* One loop, one thread: both are used within a call only. */
+static char chunk[CHUNK];
+static struct buf formatted = BUF_INIT(LOGLINE_OUT);
 
 static void on_readable(int fd, unsigned what, void *arg);
 
@@ -38,16 +52,38 @@ static void watch(struct stream *s, bool on)
     loop_io_set(s->loop, &s->io, s->fd, on ? LOOP_READ : 0, LOOP_DATA, on_readable, s);
 }
 
-static void report(struct stream *s, const char *reason, int error)
+static void report(struct stream *s, const char *reason, int error, uint64_t bytes)
 {
-    if (s->owner->report != NULL)
-        s->owner->report(s, reason, error, s->arg);
+    s->owner->report(s, &(struct stream_report){ .reason = reason, .error = error, .bytes = bytes }, s->arg);
+}
+
+static void lose(struct stream *s, int error, uint64_t bytes)
+{
+    *s->dropped += bytes;
+    report(s, "dropped", error, bytes);
+}
+
+static void note_rotations(struct stream *s)
+{
+    unsigned n = logfile_rotations(s->log);
+    if (n != s->rotations)
+        report(s, "rotated", 0, 0);
+    s->rotations = n;
+}
+
+/* -- what a log does not take ------------------------------------------------- */
+
+static void end_move(struct stream *s, struct move *v)
+{
+    if (v != NULL)
+        mover_end(s->mover, v);
 }
 
 static void stash_free(struct stream *s)
 {
     if (s->stash == NULL)
         return;
+    end_move(s, s->stash->move);
     loop_timer_clear(&s->stash->timer);
     free(TAKE_PTR(s->stash));
 }
@@ -57,34 +93,93 @@ static void on_retry(void *arg);
 static void stash_arm(struct stream *s, int error)
 {
     bool slow = error == -EAGAIN;
-    if (!slow && !s->stash->reported) {
-        s->stash->reported = true;
-        report(s, "full", error);
+    s->stash->error = error;
+    if (!slow && !s->told_full) {
+        s->told_full = true;
+        report(s, "full", error, 0);
     }
     loop_timer_set(s->loop, &s->stash->timer, loop_now(s->loop) + (slow ? RETRY_SLOW : RETRY_FULL), on_retry, s);
 }
 
-/* Keeps the bytes that the log refused.  Without memory for that the stream
- * cannot keep its promise; the loss is reported, never silent. */
-static void stash_put(struct stream *s, const char *data, size_t len, int error)
+/* Keeps the bytes that the log refused, and those of the same read that come
+ * after them.  Without memory for that the stream cannot keep its promise; the
+ * loss is reported, never silent. */
+static void stash_put(struct stream *s, const char *data, size_t len, const char *rest, size_t rest_len, int error)
 {
-    s->stash = calloc(1, sizeof(*s->stash) + len);
+    s->stash = calloc(1, sizeof(*s->stash) + len + rest_len);
     if (s->stash == NULL) {
-        report(s, "dropped", -ENOMEM);
+        lose(s, -ENOMEM, len + rest_len);
         return;
     }
-    s->stash->len = len;
+    s->stash->since = loop_now(s->loop);
+    s->stash->move = TAKE_PTR(s->move);
+    s->stash->ready = len;
+    s->stash->len = len + rest_len;
     memcpy(s->stash->data, data, len);
+    if (rest_len > 0)
+        memcpy(s->stash->data + len, rest, rest_len);
     watch(s, false);
     stash_arm(s, error);
 }
 
-static void note_rotations(struct stream *s)
+/* Followers read the file first and hear of what comes after, so they are told
+ * what is written and nothing else. */
+static int write_and_tell(struct stream *s, const char *data, size_t len, size_t *written)
 {
-    unsigned n = logfile_rotations(s->log);
-    if (n != s->rotations)
-        report(s, "rotated", 0);
-    s->rotations = n;
+    logfile_set_move(s->log, s->move);
+    int r = logfile_write(s->log, data, len, written);
+    logfile_set_move(s->log, NULL);
+    if (*written > 0)
+        s->owner->logged(s, data, *written, s->arg);
+    return r;
+}
+
+/* `rest`: what was read with these bytes and is to follow them.  False when it
+ * must wait with them. */
+static bool put(struct stream *s, const char *data, size_t len, const char *rest, size_t rest_len)
+{
+    if (len == 0)
+        return true;
+    if (s->log == NULL) {
+        s->owner->logged(s, data, len, s->arg);
+        return true;
+    }
+    size_t written = 0;
+    int r = 0;
+    if (s->drops != NULL)
+        stream_put_or_drop(s, data, len);
+    else
+        r = write_and_tell(s, data, len, &written);
+    note_rotations(s);
+    if (r < 0)
+        stash_put(s, data + written, len - written, rest, rest_len, r);
+    return r == 0;
+}
+
+static usec_t wall_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
+}
+
+/* False when something waits. */
+static bool take(struct stream *s, const char *data, size_t len)
+{
+    if (s->lines == NULL)
+        return put(s, data, len, NULL, 0);
+    bool through = true;
+    usec_t wall = wall_now();
+    while (len > 0 && through) {
+        buf_reset(&formatted);
+        size_t used = logline_format(s->lines, wall, data, len, &formatted);
+        if (formatted.error != 0)
+            lose(s, formatted.error, used);
+        data += used;
+        len -= used;
+        through = put(s, formatted.data, formatted.len, data, len);
+    }
+    return through;
 }
 
 static void on_retry(void *arg)
@@ -92,18 +187,27 @@ static void on_retry(void *arg)
     struct stream *s = arg;
     struct stream_stash *stash = s->stash;
     size_t written = 0;
-    int r = logfile_write(s->log, stash->data + stash->done, stash->len - stash->done, &written);
+    s->move = stash->move;
+    int r = write_and_tell(s, stash->data + stash->done, stash->ready - stash->done, &written);
+    s->move = NULL;
     stash->done += written;
+    note_rotations(s);
     if (r < 0) {
         stash_arm(s, r);
         return;
     }
-    if (stash->reported)
-        report(s, "recovered", 0);
-    note_rotations(s);
-    stash_free(s);
+    _cleanup_free_ struct stream_stash *old = TAKE_PTR(s->stash);
+    loop_timer_clear(&old->timer);
+    end_move(s, old->move);
+    if (!take(s, old->data + old->ready, old->len - old->ready))
+        return;
+    if (s->told_full)
+        report(s, "recovered", 0, 0);
+    s->told_full = false;
     watch(s, true);
 }
+
+/* -- reading ---------------------------------------------------------------- */
 
 static void deliver(struct stream *s, char *data, size_t len)
 {
@@ -112,13 +216,57 @@ static void deliver(struct stream *s, char *data, size_t len)
     if (len == 0)
         return;
     s->owner->output(s, data, len, s->arg);
-    if (s->log == NULL)
-        return;
-    size_t written = 0;
-    int r = logfile_write(s->log, data, len, &written);
-    note_rotations(s);
-    if (r < 0)
-        stash_put(s, data + written, len - written, r);
+    take(s, data, len);
+}
+
+/* The end has come in the middle of a line.  False when the log has no room for
+ * that: then the end comes when it has. */
+static bool end_lines(struct stream *s)
+{
+    if (s->lines == NULL)
+        return true;
+    buf_reset(&formatted);
+    logline_flush(s->lines, &formatted);
+    return put(s, formatted.data, formatted.len, NULL, 0);
+}
+
+/* A log without room is found out with one byte, and the rest stays in the pipe. */
+static size_t read_size(const struct stream *s)
+{
+    size_t room = s->log != NULL && s->drops == NULL ? logfile_room(s->log) : SIZE_MAX;
+    return room == 0 ? 1 : room < CHUNK ? room : CHUNK;
+}
+
+/* Whether the log gets exactly what the job prints, and nobody else wants it. */
+static bool is_plain(const struct stream *s)
+{
+    return s->log != NULL && s->lines == NULL && s->drops == NULL && !s->strip_ansi;
+}
+
+/* Much at once, that nobody looks at, goes straight from the pipe to the file. */
+static ssize_t move_unseen(struct stream *s)
+{
+    int waiting = 0;
+    if (!is_plain(s) || s->owner->watched(s, s->arg) || ioctl(s->fd, FIONREAD, &waiting) < 0)
+        return 0;
+    return (ssize_t)logfile_splice(s->log, s->fd, waiting < DIRECT_MAX ? (size_t)waiting : DIRECT_MAX);
+}
+
+/* Takes what there is, through a mover where that can be, and passes it on.  The
+ * number of bytes, 0 at end of file, or a negative errno. */
+static ssize_t take_chunk(struct stream *s)
+{
+    ssize_t n = -ENOBUFS;
+    if (s->mover != NULL && is_plain(s) && logfile_is_file(s->log))
+        n = mover_take(s->mover, s->fd, chunk, CHUNK, &s->move);
+    if (n == -ENOBUFS || n == -EINVAL || n == -EMFILE || n == -ENFILE) {
+        n = read(s->fd, chunk, read_size(s));
+        n = n < 0 ? -errno : n;
+    }
+    if (n > 0)
+        deliver(s, chunk, (size_t)n);
+    end_move(s, TAKE_PTR(s->move));
+    return n;
 }
 
 /* One read and its write: the number of bytes, 0 when there is nothing to do
@@ -127,13 +275,14 @@ static ssize_t move_once(struct stream *s)
 {
     if (s->stash != NULL)
         return 0;
-    size_t room = s->log != NULL ? logfile_room(s->log) : SIZE_MAX;
-    ssize_t n = read(s->fd, chunk, room == 0 ? 1 : room < CHUNK ? room : CHUNK);
-    if (n > 0)
-        deliver(s, chunk, (size_t)n);
-    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-        return -1;
-    return n > 0 ? n : 0;
+    ssize_t n = move_unseen(s);
+    if (n == 0)
+        n = take_chunk(s);
+    if (n == -EAGAIN || n == -EINTR)
+        return 0;
+    if (n <= 0)
+        return end_lines(s) ? -1 : 0;
+    return n;
 }
 
 static void on_readable(int fd, unsigned what, void *arg)
@@ -157,7 +306,39 @@ bool stream_drain(struct stream *s)
     return false;
 }
 
-int stream_new(struct loop *loop, int fd, int number, struct logfile *log, bool strip_ansi,
+int stream_trouble(const struct stream *s, usec_t *since)
+{
+    if (s->drops != NULL)
+        return stream_drops_error(s->drops, since);
+    if (s->stash == NULL)
+        return 0;
+    *since = s->stash->since;
+    return s->stash->error;
+}
+
+/* -- birth and end ------------------------------------------------------------ */
+
+static int make_parts(struct stream *s, const struct stream_options *o)
+{
+    if (o->format != LOG_FORMAT_RAW) {
+        s->lines = malloc(sizeof(*s->lines));
+        if (s->lines == NULL)
+            return -ENOMEM;
+        logline_init(s->lines, o->format, o->process, s->number == 1 ? "stdout" : "stderr");
+    }
+    return o->overflow == LOG_OVERFLOW_DROP ? stream_drops_new(&s->drops) : 0;
+}
+
+static void free_parts(struct stream *s)
+{
+    if (s->lines != NULL)
+        logline_done(s->lines);
+    free(s->lines);
+    free(s->drops);
+    free(s);
+}
+
+int stream_new(struct loop *loop, int fd, int number, struct logfile *log, const struct stream_options *o,
                const struct stream_owner *owner, void *arg, struct stream **ret)
 {
     struct stream *s = calloc(1, sizeof(*s));
@@ -167,27 +348,52 @@ int stream_new(struct loop *loop, int fd, int number, struct logfile *log, bool 
     s->fd = fd;
     s->number = (uint8_t)number;
     s->log = log;
-    s->strip_ansi = strip_ansi;
+    s->strip_ansi = o->strip_ansi;
+    s->dropped = o->dropped;
+    s->mover = o->mover;
     s->owner = owner;
     s->arg = arg;
     s->rotations = log != NULL ? logfile_rotations(log) : 0;
     s->watched = true;
-    int r = loop_io_set(loop, &s->io, fd, LOOP_READ, LOOP_DATA, on_readable, s);
+    int r = make_parts(s, o);
+    if (r == 0)
+        r = loop_io_set(loop, &s->io, fd, LOOP_READ, LOOP_DATA, on_readable, s);
     if (r < 0) {
-        free(s);
+        free_parts(s);
         return r;
     }
     *ret = s;
     return 0;
 }
 
+/* One more try, since nothing is tried after it. */
+static void give_up_stash(struct stream *s)
+{
+    struct stream_stash *stash = s->stash;
+    size_t written = 0;
+    int waiting = 0;
+    int r = logfile_write(s->log, stash->data + stash->done, stash->ready - stash->done, &written);
+    ioctl(s->fd, FIONREAD, &waiting);
+    uint64_t lost = stash->len - stash->done - written + (uint64_t)waiting;
+    stash_free(s);
+    if (lost > 0)
+        lose(s, r, lost);
+}
+
 void stream_free(struct stream *s)
 {
     if (s == NULL)
         return;
-    stash_free(s);
+    if (s->stash != NULL)
+        give_up_stash(s);
+    else
+        end_lines(s);
+    if (s->stash != NULL) /* not even the begun line went in */
+        give_up_stash(s);
+    if (s->drops != NULL)
+        stream_drops_end(s);
     loop_io_clear(&s->io);
     cleanup_close(&s->fd);
     logfile_unref(s->log);
-    free(s);
+    free_parts(s);
 }

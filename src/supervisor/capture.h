@@ -10,21 +10,44 @@
 #include <sys/types.h>
 
 #include "core/ansi.h"
+#include "core/program.h"
 #include "os/logfile.h"
 #include "supervisor/loop.h"
 
 struct stream;
 
-struct stream_owner {
-    /* bytes as they go to the log; for followers and the debug log */
-    void (*output)(struct stream *s, const char *data, size_t len, void *arg);
-    /* end of file: the stream is to be let go by its owner */
-    void (*closed)(struct stream *s, void *arg);
-    /* reason: "full" (bytes wait, the job will block), "recovered", "rotated" */
-    void (*report)(struct stream *s, const char *reason, int error, void *arg);
+/* What became of a log: "full" (bytes wait, the job will block), "dropped" (they
+ * are thrown away instead), "recovered" from either, "rotated". */
+struct stream_report {
+    const char *reason;
+    int error;      /* negative errno, or 0 */
+    uint64_t bytes; /* that were dropped: so far, or on the whole when recovered */
 };
 
-struct stream_stash; /* bytes that a slow or full log has not taken yet */
+struct stream_owner {
+    /* whether anybody needs to see the bytes: if not, they may go to the log directly */
+    bool (*watched)(struct stream *s, void *arg);
+    /* bytes as the job printed them */
+    void (*output)(struct stream *s, const char *data, size_t len, void *arg);
+    /* bytes as they go to the log; the same unless log_format rewrites them */
+    void (*logged)(struct stream *s, const char *data, size_t len, void *arg);
+    /* end of file: the stream is to be let go by its owner */
+    void (*closed)(struct stream *s, void *arg);
+    void (*report)(struct stream *s, const struct stream_report *r, void *arg);
+};
+
+struct stream_options {
+    bool strip_ansi;
+    enum log_format format;
+    enum log_overflow overflow;
+    const char *process; /* for lines of JSON; outlives the stream */
+    uint64_t *dropped;   /* counts the bytes that are lost; outlives it too */
+    struct mover *mover; /* NULL: bytes pass through memory of ours, and die with us */
+};
+
+struct stream_stash; /* block: bytes that a slow or full log has not taken yet */
+struct stream_drops; /* drop: how it stands with what is thrown away */
+struct logline;
 
 struct stream {
     struct loop_event io;
@@ -34,18 +57,24 @@ struct stream {
     void *arg;
     struct logfile *log; /* NULL: read and thrown away */
     struct stream_stash *stash;
+    struct stream_drops *drops; /* NULL: the job waits for its log */
+    struct logline *lines;      /* NULL: raw */
+    uint64_t *dropped;
+    struct mover *mover;
+    struct move *move; /* the one that is under way */
     int fd;
     pid_t run; /* of the process that got the other end */
     uint8_t number; /* 1 stdout, 2 stderr */
     bool strip_ansi;
     bool lingering; /* its process is gone */
     bool watched;
+    bool told_full;
     enum ansi_state ansi;
     unsigned rotations;
 };
 
 /* Takes over `fd` (the read end, non-blocking) and one reference to `log`. */
-int stream_new(struct loop *loop, int fd, int number, struct logfile *log, bool strip_ansi,
+int stream_new(struct loop *loop, int fd, int number, struct logfile *log, const struct stream_options *o,
                const struct stream_owner *owner, void *arg, struct stream **ret);
 
 /* Reads what the pipe holds now, so that the last line before a death is in the
@@ -53,4 +82,9 @@ int stream_new(struct loop *loop, int fd, int number, struct logfile *log, bool 
  * that writes on keep us here.  True at end of file. */
 bool stream_drain(struct stream *s);
 
+/* What is wrong with its log now: a negative errno and since when (monotonic), or
+ * 0.  -EAGAIN: whoever reads the log is slow. */
+int stream_trouble(const struct stream *s, usec_t *since);
+
+/* What a log has still not taken is lost with the stream, and told as dropped. */
 void stream_free(struct stream *s);

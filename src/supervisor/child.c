@@ -153,18 +153,36 @@ static void feed_syslog(struct child *c, int number, const char *data, size_t le
                                          c->process.program->name, data, len);
 }
 
+static void tell_followers(struct child *c, bool raw, int number, const char *data, size_t len)
+{
+    struct child_follower *next;
+    for (struct child_follower *f = c->followers; f != NULL; f = next) {
+        next = f->next;
+        if (f->raw == raw)
+            f->output(number, data, len, f->arg);
+    }
+}
+
+static bool on_watched(struct stream *s, void *arg)
+{
+    const struct child *c = arg;
+    const struct log_settings *l = log_settings(c, s->number);
+    return c->followers != NULL || l->syslog || l->target == LOG_TARGET_SYSLOG || log_get_level() >= LOG_LEVEL_DEBUG;
+}
+
 static void on_output(struct stream *s, const char *data, size_t len, void *arg)
 {
     struct child *c = arg;
     feed_syslog(c, s->number, data, len);
-    struct child_follower *next;
-    for (struct child_follower *f = c->followers; f != NULL; f = next) {
-        next = f->next;
-        f->output(s->number, data, len, f->arg);
-    }
+    tell_followers(c, true, s->number, data, len);
     if (log_get_level() >= LOG_LEVEL_DEBUG)
         log_debug("'%s' %s output: %.*s", c->process.program->name, s->number == 1 ? "stdout" : "stderr",
                   len > 4096 ? 4096 : (int)len, data);
+}
+
+static void on_logged(struct stream *s, const char *data, size_t len, void *arg)
+{
+    tell_followers(arg, false, s->number, data, len);
 }
 
 /* `close` of a run: it has ended, and nobody writes to its pipes any more. */
@@ -195,19 +213,51 @@ static void on_closed(struct stream *s, void *arg)
     tell_closed_if_last(c, run);
 }
 
-static void on_report(struct stream *s, const char *reason, int error, void *arg)
+static void on_report(struct stream *s, const struct stream_report *r, void *arg)
 {
     struct child *c = arg;
-    if (error != 0)
-        log_error("%s: %s: log %s: %s", c->process.program->name, s->number == 1 ? "stdout" : "stderr", reason,
-                  strerror(-error));
+    char bytes[64] = "";
+    if (r->bytes > 0)
+        snprintf(bytes, sizeof(bytes), " (%llu bytes were dropped)", (unsigned long long)r->bytes);
+    if (r->error != 0)
+        log_error("%s: %s: log %s: %s%s", c->process.program->name, s->number == 1 ? "stdout" : "stderr", r->reason,
+                  strerror(-r->error), bytes);
     else
-        log_info("%s: %s: log %s", c->process.program->name, s->number == 1 ? "stdout" : "stderr", reason);
-    struct event e = { .type = EVENT_LOG, .name = c->name, .text = strdup(reason), .stream = s->number };
+        log_info("%s: %s: log %s%s", c->process.program->name, s->number == 1 ? "stdout" : "stderr", r->reason, bytes);
+    struct event e = { .type = EVENT_LOG,
+                       .name = c->name,
+                       .text = strdup(r->reason),
+                       .stream = s->number,
+                       .value = -r->error,
+                       .bytes = r->bytes };
     events_add(c->supervisor->events, &e);
 }
 
-static const struct stream_owner stream_owner = { .output = on_output, .closed = on_closed, .report = on_report };
+static const struct stream_owner stream_owner = {
+    .watched = on_watched, .output = on_output, .logged = on_logged, .closed = on_closed, .report = on_report
+};
+
+static bool look_for_trouble(const struct stream *s, struct child_log_trouble *ret)
+{
+    int error = s != NULL ? stream_trouble(s, &ret->since) : 0;
+    if (error == 0)
+        return false;
+    ret->error = error;
+    ret->number = s->number;
+    ret->dropping = s->drops != NULL;
+    return true;
+}
+
+bool child_log_trouble(const struct child *c, struct child_log_trouble *ret)
+{
+    for (int i = 0; i < 2; i++)
+        if (look_for_trouble(c->streams[i], ret))
+            return true;
+    for (const struct stream *s = c->lingering; s != NULL; s = s->next)
+        if (look_for_trouble(s, ret))
+            return true;
+    return false;
+}
 
 /* After an exit: what the pipes hold goes to the log; a pipe that somebody else
  * still writes to is kept, without holding up the process's next start. */
@@ -503,7 +553,11 @@ static void on_starting(int fd, unsigned what, void *arg)
 static int adopt(struct child *c, struct spawn_parts *p, struct spawned *spawned)
 {
     struct loop *loop = c->supervisor->loop;
-    bool strip = c->supervisor->config->daemon.strip_ansi;
+    struct stream_options o = { .strip_ansi = c->supervisor->config->daemon.strip_ansi,
+                                .format = c->process.program->log_format,
+                                .overflow = c->process.program->log_overflow,
+                                .process = event_name_text(c->name),
+                                .dropped = &c->log_dropped };
     c->pidfd = spawned->pidfd;
     c->stdin_fd = TAKE_FD(p->ours[0]);
     c->stdin_broken = false;
@@ -511,7 +565,7 @@ static int adopt(struct child *c, struct spawn_parts *p, struct spawned *spawned
     for (int i = 0; r == 0 && i < 2; i++) {
         if (p->ours[i + 1] < 0)
             continue;
-        r = stream_new(loop, p->ours[i + 1], i + 1, p->logs[i], strip, &stream_owner, c, &c->streams[i]);
+        r = stream_new(loop, p->ours[i + 1], i + 1, p->logs[i], &o, &stream_owner, c, &c->streams[i]);
         if (r == 0) {
             c->streams[i]->run = spawned->pid;
             p->ours[i + 1] = -1;

@@ -24,10 +24,11 @@ struct child_watch {
     void *arg;
 };
 
-/* Given every byte that it prints (number: 1 stdout, 2 stderr); gone: the child
- * is about to be freed. */
+/* Given every byte as it goes to the log, or as it was printed (number: 1 stdout,
+ * 2 stderr); gone: the child is about to be freed. */
 struct child_follower {
     struct child_follower *next, **at;
+    bool raw; /* as it was printed, whatever log_format is */
     void (*output)(int number, const char *data, size_t len, void *arg);
     void (*gone)(void *arg);
     void *arg;
@@ -57,6 +58,7 @@ struct child {
     char *auto_log[2]; /* names made for AUTO */
     struct syslogger_lines *syslog[2]; /* begun lines; only where it is asked for */
     uint32_t syslog_lost;              /* lines that the system's log did not take */
+    uint64_t log_dropped;              /* bytes that its logs did not take */
     char *detail; /* why the last start failed, for people; NULL */
     char *path;   /* and what it failed at; NULL */
     uint32_t cpu_user_ms, cpu_system_ms, maxrss_kib; /* of the last ended run */
@@ -82,6 +84,15 @@ void child_close_stdin(struct child *c);
 const char *child_log_path(const struct child *c, int number);
 /* The log that a stream goes to, with redirect_stderr seen through; NULL: none. */
 int child_log_open(struct child *c, int number, struct logfile **ret);
+
+/* What is wrong with a log of it now; false: nothing. */
+struct child_log_trouble {
+    int error;    /* a negative errno */
+    int number;   /* 1 stdout, 2 stderr */
+    usec_t since; /* monotonic */
+    bool dropping;
+};
+bool child_log_trouble(const struct child *c, struct child_log_trouble *ret);
 
 void child_watch(struct child *c, struct child_watch *w);
 void child_unwatch(struct child_watch *w);

@@ -214,6 +214,10 @@ static void json_log(struct jsonw *j, const struct event *e)
 {
     jsonw_string(j, "stream", e->stream == 2 ? "stderr" : "stdout");
     jsonw_string(j, "reason", e->text);
+    if (e->value != 0)
+        jsonw_string(j, "code", strerrorname_np(e->value) ?: "EIO");
+    if (e->bytes != 0)
+        jsonw_int(j, "bytes", (int64_t)e->bytes);
 }
 
 static void json_config(struct jsonw *j, const struct event *e)

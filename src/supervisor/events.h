@@ -30,8 +30,14 @@ struct event {
     struct event_name *name; /* NULL: of the daemon */
     char *text;              /* error: see event_error_text(); config: JSON members; log: reason; daemon: what */
     int32_t pid;
-    int32_t value; /* exit: status or signal; error: errno */
-    uint32_t cpu_user_ms, cpu_system_ms, maxrss_kib;
+    int32_t value; /* exit: status or signal; error, log: errno */
+    union {
+        struct {
+            uint32_t cpu_user_ms, cpu_system_ms; /* exit */
+        };
+        uint64_t bytes; /* log: that were dropped */
+    };
+    uint32_t maxrss_kib;
     uint16_t from, to; /* state */
     uint16_t tries;
     uint8_t type;

@@ -9,7 +9,7 @@ setup() {
     printf '[supervisorctl]\nserverurl=unix://%s/ctl.sock\n' "$DIR" >"$CONF"
 }
 
-VERBS='status|start up|stop up|restart up|signal HUP up|pid|pid up|tail up|maintail|clear up|fg up|reread|update|add up|remove up|avail|reload|version|show|show up|why up|events|logs up'
+VERBS='status|start up|stop up|restart up|signal HUP up|pid|pid up|tail up|maintail|clear up|fg up|reread|update|add up|remove up|avail|reopen|reload|version|show|show up|why up|events|logs up'
 
 each_verb() { # STATUS TEXT
     local IFS='|' verb

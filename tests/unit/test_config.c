@@ -96,7 +96,8 @@ static void own_keys(void **state)
 {
     struct loaded l = load("[droverd]\n[program:a]\ncommand=x\nautorestart=on-signal\nexitcodes=0,SIGTERM, hup\n"
                            "startretries=infinity\nstopsignal=TERM:2, INT\nstopwaitsecs=5\nstartsecs=1500ms\n"
-                           "restart_delay=10ms\nrestart_factor=1.5\nrestart_jitter=0\ndescription=the one\n");
+                           "restart_delay=10ms\nrestart_factor=1.5\nrestart_jitter=0\ndescription=the one\n"
+                           "log_format=JSON\nlog_overflow=drop\n");
     (void)state;
     assert_int_equal(l.result, 0);
     const struct program *p = &l.c->groups[0].programs[0];
@@ -112,6 +113,7 @@ static void own_keys(void **state)
     assert_true(p->restart_factor == 1.5 && p->restart_jitter == 0);
     assert_true(p->restart_interval == 100000 && p->restart_delay_max == 60 * USEC_PER_SEC);
     assert_string_equal(p->description, "the one");
+    assert_true(p->log_format == LOG_FORMAT_JSON && p->log_overflow == LOG_OVERFLOW_DROP);
     done(&l);
 }
 

@@ -189,6 +189,15 @@ static void test_json(void **state)
                 "\\\"x\\\"\\n\"}");
     assert_json(ev, &(struct event){ .type = EVENT_LOG, .name = n, .pid = 7, .stream = 2, .text = strdup("rotated") },
                 "{\"event\":\"log\",\"process\":\"g:p\",\"pid\":7,\"stream\":\"stderr\",\"reason\":\"rotated\"}");
+    assert_json(ev,
+                &(struct event){ .type = EVENT_LOG,
+                                 .name = n,
+                                 .stream = 1,
+                                 .value = ENOSPC,
+                                 .bytes = UINT64_C(1) << 40,
+                                 .text = strdup("dropped") },
+                "{\"event\":\"log\",\"process\":\"g:p\",\"pid\":0,\"stream\":\"stdout\",\"reason\":\"dropped\","
+                "\"code\":\"ENOSPC\",\"bytes\":1099511627776}");
     assert_json(ev, &(struct event){ .type = EVENT_DAEMON, .text = strdup("running") },
                 "{\"event\":\"daemon\",\"what\":\"running\"}");
     assert_json(ev, &(struct event){ .type = EVENT_CONFIG, .text = strdup("\"added\":[\"a\"],\"removed\":[]") },

@@ -221,6 +221,76 @@ static void test_sharing(void **state)
     logfile_unref(same);
 }
 
+/* Two names of one file, by either sort of link, have one writer. */
+static void test_links(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir("real", 0755), 0);
+    assert_int_equal(symlink("real/file.log", "link.log"), 0); /* leads nowhere yet */
+    struct logfile *f = opened("link.log", 6, 2);
+    put(f, "aaaaa\nb\n");
+    assert_content("real/file.log.1", "aaaaa\n"); /* rotated where it is */
+    assert_content("real/file.log", "b\n");
+    assert_content("link.log", "b\n");
+    assert_null(content_of("link.log.1"));
+    struct logfile *same = opened("real/file.log", 6, 2);
+    assert_ptr_equal(same, f);
+    assert_int_equal(link("real/file.log", "hard.log"), 0);
+    int fds = count_fds();
+    struct logfile *hard = opened("hard.log", 6, 2);
+    assert_ptr_equal(hard, f);
+    assert_int_equal(count_fds(), fds);
+    put(hard, "c\n");
+    assert_content("real/file.log", "b\nc\n");
+    logfile_unref(hard);
+    logfile_unref(same);
+    put(f, "dd\n");
+    assert_content("real/file.log.1", "b\nc\ndd\n");
+    logfile_unref(f);
+}
+
+static void test_replaced_by_a_link(void **state)
+{
+    (void)state;
+    struct logfile *f = opened("plain.log", 4, 2);
+    put(f, "a\n");
+    make_file("elsewhere.log", "", 0644);
+    assert_int_equal(unlink("plain.log"), 0);
+    assert_int_equal(symlink("elsewhere.log", "plain.log"), 0);
+    next_second();
+    put(f, "bbbb\nc\n");
+    assert_content("elsewhere.log.1", "bbbb\n");
+    assert_content("elsewhere.log", "c\n");
+    assert_content("plain.log", "c\n");
+    assert_int_equal(unlink("plain.log"), 0); /* now a device, and back */
+    assert_int_equal(symlink("/dev/full", "plain.log"), 0);
+    assert_int_equal(logfile_reopen_all(table), 0);
+    size_t written;
+    assert_int_equal(logfile_write(f, "d\n", 2, &written), -ENOSPC);
+    assert_int_equal(unlink("plain.log"), 0);
+    next_second();
+    put(f, "e\n");
+    assert_content("plain.log", "e\n");
+    logfile_unref(f);
+}
+
+/* A shift that was cut short leaves a gap; the next one fills it, and costs none
+ * of the older logs. */
+static void test_a_gap_is_filled(void **state)
+{
+    (void)state;
+    make_file("gap.log.1", "one\n", 0644);
+    make_file("gap.log.3", "three\n", 0644);
+    struct logfile *f = opened("gap.log", 5, 3);
+    put(f, "zero\n");
+    assert_content("gap.log.1", "zero\n");
+    assert_content("gap.log.2", "one\n");
+    assert_content("gap.log.3", "three\n");
+    put(f, "next\n");
+    assert_content("gap.log.3", "one\n");
+    logfile_unref(f);
+}
+
 static void test_names_that_move(void **state)
 {
     (void)state;
@@ -362,6 +432,9 @@ int main(void)
         cmocka_unit_test(test_directory_is_not_ours),
         cmocka_unit_test(test_old_logs_survive_a_failed_rotation),
         cmocka_unit_test(test_sharing),
+        cmocka_unit_test(test_links),
+        cmocka_unit_test(test_replaced_by_a_link),
+        cmocka_unit_test(test_a_gap_is_filled),
         cmocka_unit_test(test_names_that_move),
         cmocka_unit_test(test_truncated_from_outside),
         cmocka_unit_test(test_reopen),

@@ -1,0 +1,296 @@
+/* test_logmove.c - moves that are left half done, and by whom they are finished.
+ * That it holds at any instant is tests/fault/logs' matter. */
+#include "cmocka_all.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "os/logfinish.h"
+#include "scratch.h"
+#include "supervisor/capture.h"
+
+static struct logfile_table *table;
+static struct mover *mover;
+static int ends[2];
+
+static int begin(void **state)
+{
+    (void)state;
+    return pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0 || logfile_table_new(&table) < 0 || mover_new(-1, &mover) < 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    cleanup_close(&ends[0]);
+    cleanup_close(&ends[1]);
+    mover_free(mover);
+    logfile_table_free(table);
+    return 0;
+}
+
+static void say(const char *text)
+{
+    assert_int_equal(write(ends[1], text, strlen(text)), strlen(text));
+}
+
+static int waiting(int fd)
+{
+    int n = -1;
+    assert_int_equal(ioctl(fd, FIONREAD, &n), 0);
+    return n;
+}
+
+/* Somebody else with the same memory and pipes. */
+static struct mover *successor(void)
+{
+    struct mover *m = NULL;
+    int fds[2];
+    mover_scratch(mover, 0, fds);
+    assert_int_equal(mover_new(dup(mover_memory(mover)), &m), 0);
+    mover_adopt(m, 0, (int[2]){ dup(fds[0]), dup(fds[1]) });
+    return m;
+}
+
+static void test_bytes_stay_until_the_end(void **state)
+{
+    (void)state;
+    char data[100];
+    struct move *v = NULL;
+    int fds[2];
+    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), &v), -EAGAIN);
+    say("hello\n");
+    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), &v), 6);
+    assert_memory_equal(data, "hello\n", 6);
+    mover_scratch(mover, 0, fds);
+    assert_int_equal(waiting(ends[0]), 0);
+    assert_int_equal(waiting(fds[0]), 6);
+    mover_end(mover, v);
+    assert_int_equal(waiting(fds[0]), 0);
+    cleanup_close(&ends[1]);
+    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), &v), 0);
+}
+
+static void test_slots_run_out(void **state)
+{
+    (void)state;
+    char data[100];
+    struct move *moves[MOVER_SLOTS], *none = NULL;
+    for (int i = 0; i < MOVER_SLOTS; i++) {
+        say("x");
+        assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), &moves[i]), 1);
+    }
+    say("y");
+    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), &none), -ENOBUFS);
+    assert_int_equal(waiting(ends[0]), 1); /* untouched */
+    mover_end(mover, moves[7]);
+    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), &none), 1);
+    assert_ptr_equal(none, moves[7]);
+}
+
+/* Left behind `done` bytes of it: the rest, and only that, is written. */
+static void finished_after(size_t done, bool rotated)
+{
+    char data[100];
+    struct move *v = NULL;
+    struct move_state left;
+    struct logfile *f = NULL;
+    size_t written;
+    say("one\ntwo\nthree\n");
+    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), &v), 14);
+    assert_int_equal(logfile_open(table, "left.log", rotated ? 4 : 0, 9, &f), 0);
+    logfile_set_move(f, v);
+    assert_int_equal(logfile_write(f, data, done, &written), 0);
+    logfile_set_move(f, NULL);
+    logfile_unref(f); /* and now it dies */
+    struct mover *m = successor();
+    assert_true(mover_left(m, 0, &left));
+    assert_int_equal(logfile_open(table, "left.log", 0, 9, &f), 0);
+    assert_int_equal(log_finish(m, 0, &left, f), 0);
+    assert_false(mover_left(m, 1, &left));
+    logfile_unref(f);
+    mover_free(m);
+}
+
+static void test_finished_by_a_successor(void **state)
+{
+    (void)state;
+    finished_after(0, false);
+    assert_content("left.log", "one\ntwo\nthree\n");
+    assert_int_equal(unlink("left.log"), 0);
+}
+
+static void test_what_is_written_is_not_written_again(void **state)
+{
+    (void)state;
+    make_file("left.log", "before\n", 0644);
+    finished_after(6, false);
+    assert_content("left.log", "before\none\ntwo\nthree\n");
+    assert_int_equal(unlink("left.log"), 0);
+}
+
+static void test_nor_what_was_rotated(void **state)
+{
+    (void)state;
+    finished_after(10, true);
+    assert_content("left.log.2", "one\n");
+    assert_content("left.log.1", "two\n");
+    assert_content("left.log", "three\n");
+}
+
+static void test_all_was_written(void **state)
+{
+    (void)state;
+    finished_after(14, false);
+    assert_content("left.log", "three\none\ntwo\nthree\n"); /* of the test before */
+}
+
+/* -- a stream whose log is full ------------------------------------------------- */
+
+static struct loop *loop;
+static uint64_t dropped;
+static bool dies;
+
+static bool on_watched(struct stream *s, void *arg)
+{
+    (void)s;
+    (void)arg;
+    return true;
+}
+
+static void on_bytes(struct stream *s, const char *data, size_t len, void *arg)
+{
+    (void)s;
+    (void)data;
+    (void)len;
+    (void)arg;
+}
+
+static void on_report(struct stream *s, const struct stream_report *r, void *arg)
+{
+    (void)s;
+    (void)arg;
+    if (strcmp(r->reason, "full") == 0 && dies)
+        _exit(0);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){ RLIM_INFINITY, RLIM_INFINITY });
+    if (strcmp(r->reason, "recovered") == 0)
+        loop_stop(loop);
+}
+
+static const struct stream_owner owner = {
+    .watched = on_watched, .output = on_bytes, .logged = on_bytes, .report = on_report
+};
+
+/* In a process of its own: 6 bytes go into the log, the disk is full, and there is
+ * room again, or the process dies. */
+static void full(const char *path)
+{
+    struct stream *s = NULL;
+    struct logfile *f = NULL;
+    const struct stream_options o = { .dropped = &dropped, .mover = mover };
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 6, RLIM_INFINITY });
+    if (loop_new(&loop) < 0 || logfile_open(table, path, 0, 0, &f) < 0 ||
+        stream_new(loop, ends[0], 1, f, &o, &owner, NULL, &s) < 0)
+        _exit(2);
+    loop_run(loop);
+    _exit(s->stash == NULL && dropped == 0 ? 0 : 3);
+}
+
+static void run_full(const char *path)
+{
+    char data[100];
+    struct move *v = NULL;
+    int status = -1;
+    say("x"); /* makes the scratch pipe, so that it is there when the process has gone */
+    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), &v), 1);
+    mover_end(mover, v);
+    say("12345\n6789\n");
+    pid_t pid = fork();
+    if (pid == 0)
+        full(path);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void test_full_and_room_again(void **state)
+{
+    (void)state;
+    struct move_state left;
+    dies = false;
+    run_full("full.log");
+    assert_content("full.log", "12345\n6789\n");
+    struct mover *m = successor();
+    assert_false(mover_left(m, 0, &left));
+    mover_free(m);
+}
+
+static void test_full_and_dead(void **state)
+{
+    (void)state;
+    struct move_state left;
+    struct logfile *f = NULL;
+    dies = true;
+    run_full("dead.log");
+    assert_content("dead.log", "12345\n");
+    struct mover *m = successor();
+    assert_true(mover_left(m, 0, &left));
+    assert_int_equal(left.done, 6);
+    assert_int_equal(left.ino, 0); /* others may write to the file meanwhile */
+    make_file("dead.log", "12345\nof another\n", 0644);
+    assert_int_equal(logfile_open(table, "dead.log", 0, 0, &f), 0);
+    assert_int_equal(log_finish(m, 0, &left, f), 0);
+    assert_content("dead.log", "12345\nof another\n6789\n");
+    logfile_unref(f);
+    mover_free(m);
+}
+
+/* -- the direct way ------------------------------------------------------------- */
+
+static void test_direct(void **state)
+{
+    (void)state;
+    enum { MUCH = 40000 };
+    static char much[MUCH];
+    struct logfile *f = NULL;
+    size_t written;
+    memset(much, 'm', MUCH);
+    assert_int_equal(logfile_open(table, "direct.log", MUCH + 100, 1, &f), 0);
+    assert_int_equal(logfile_write(f, "a\n", 2, &written), 0);
+    assert_int_equal(write(ends[1], much, MUCH), MUCH);
+    assert_int_equal(logfile_splice(f, ends[0], 100), 0); /* not worth it */
+    size_t n = logfile_splice(f, ends[0], MUCH);
+    assert_int_equal(n + (size_t)waiting(ends[0]), MUCH);
+    assert_true(n > 0);
+    struct stat st;
+    assert_int_equal(stat("direct.log", &st), 0);
+    assert_int_equal(st.st_size, n + 2);
+    assert_int_equal(logfile_splice(f, ends[0], MUCH), 0);     /* the file would have to be cut within it */
+    assert_int_equal(logfile_write(f, "b\n", 2, &written), 0); /* and it is appended to as before */
+    _cleanup_free_ char *content = content_of("direct.log");
+    assert_memory_equal(content, "a\nmmm", 5);
+    assert_string_equal(content + n + 1, "mb\n");
+    logfile_unref(f);
+}
+
+#define MOVE_TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        MOVE_TEST(test_bytes_stay_until_the_end),
+        MOVE_TEST(test_slots_run_out),
+        MOVE_TEST(test_finished_by_a_successor),
+        MOVE_TEST(test_what_is_written_is_not_written_again),
+        MOVE_TEST(test_nor_what_was_rotated),
+        MOVE_TEST(test_all_was_written),
+        MOVE_TEST(test_full_and_room_again),
+        MOVE_TEST(test_full_and_dead),
+        MOVE_TEST(test_direct),
+    };
+    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
+}
