@@ -60,9 +60,8 @@ struct kernel_action {
     unsigned long words[4];
 };
 
-static void test_signals(void **state)
+static void with_all_ignored(bool learned)
 {
-    (void)state;
     struct kernel_action before[65], ignore = { { (unsigned long)(uintptr_t)SIG_IGN } };
     unsigned long all = ~0UL, mask;
     struct spawn_plan plan = plan_inherits();
@@ -70,6 +69,8 @@ static void test_signals(void **state)
         syscall(SYS_rt_sigaction, s, &ignore, &before[s], 8);
     signal(SIGCHLD, SIG_DFL); /* or nothing could be reaped */
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &mask, 8);
+    if (learned)
+        spawn_learn_signals();
     const char *text = run_inherits(&plan);
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, 8);
     for (int s = 1; s <= 64; s++)
@@ -77,6 +78,13 @@ static void test_signals(void **state)
     assert_lines(text, "SigIgn", "SigIgn 0000000000000000\n");
     assert_lines(text, "SigBlk", "SigBlk 0000000000000000\n");
     assert_lines(text, "SigPnd", "SigPnd 0000000000000000\n");
+}
+
+static void test_signals(void **state)
+{
+    (void)state;
+    with_all_ignored(false);
+    with_all_ignored(true);
 }
 
 static void test_own_mask_comes_back(void **state)
