@@ -22,14 +22,20 @@ enum spawn_stage {
     SPAWN_STAGE_USER,    /* the user cannot be resolved, or we may not become it */
     SPAWN_STAGE_STDIO,   /* pipes and log files */
     SPAWN_STAGE_FORK,
-    SPAWN_STAGE_LIMITS,
     SPAWN_STAGE_PROCESS_GROUP,
+    SPAWN_STAGE_LIMITS,
+    SPAWN_STAGE_OOM,
+    SPAWN_STAGE_NICE,
+    SPAWN_STAGE_IONICE,
+    SPAWN_STAGE_AFFINITY,
     SPAWN_STAGE_DESCRIPTORS,
     SPAWN_STAGE_GROUPS,
     SPAWN_STAGE_GID,
     SPAWN_STAGE_UID,
+    SPAWN_STAGE_CAPABILITIES,
     SPAWN_STAGE_VERIFY, /* privileges could be regained */
     SPAWN_STAGE_DIRECTORY,
+    SPAWN_STAGE_NO_NEW_PRIVILEGES,
     SPAWN_STAGE_EXEC,
 };
 

@@ -12,15 +12,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/argv.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "os/exec_lookup.h"
 #include "os/pidfd.h"
 #include "os/spawn.h"
 #include "os/syslogger.h"
+#include "supervisor/child_plan.h"
 #include "supervisor/child_stdin.h"
-#include "supervisor/identities.h"
 #include "supervisor/supervisor.h"
 
 /* A daemonising program leaves a grandchild with our pipe at each of its starts;
@@ -243,169 +242,22 @@ static void drain_and_detach(struct child *c)
 
 /* -- spawning --------------------------------------------------------------- */
 
-struct spawn_parts { /* all that one start makes before there is a child */
-    char **argv, **envp;
-    size_t argc;
-    char *file;
-    struct buf strings; /* the SUPERVISOR_ variables */
-    const char *extra[5];
-    struct logfile *logs[2];
-    char culprit[512];     /* the log that could not be opened */
-    int ends[3];  /* the child's: stdin read, stdout write, stderr write */
-    int ours[3];
-};
-
-static void spawn_parts_done(struct spawn_parts *p)
-{
-    free(p->argv);
-    free(p->envp);
-    free(p->file);
-    buf_done(&p->strings);
-    logfile_unref(p->logs[0]);
-    logfile_unref(p->logs[1]);
-    for (int i = 0; i < 3; i++) {
-        cleanup_close(&p->ends[i]);
-        cleanup_close(&p->ours[i]);
-    }
-}
-
-/* SUPERVISOR_ENABLED and its kin, as supervisord documents them for subprocesses. */
-static int make_variables(const struct child *c, struct spawn_parts *p)
-{
-    const struct program *program = c->process.program;
-    const char *url = program->serverurl != NULL ? program->serverurl : c->supervisor->config->daemon.serverurl;
-    size_t at[4];
-    size_t n = 0;
-    buf_printf(&p->strings, "SUPERVISOR_ENABLED=1%c", 0);
-    at[n++] = 0;
-    if (url != NULL) {
-        at[n++] = p->strings.len;
-        buf_printf(&p->strings, "SUPERVISOR_SERVER_URL=%s%c", url, 0);
-    }
-    at[n++] = p->strings.len;
-    buf_printf(&p->strings, "SUPERVISOR_PROCESS_NAME=%s%c", program->name, 0);
-    at[n++] = p->strings.len;
-    buf_printf(&p->strings, "SUPERVISOR_GROUP_NAME=%s%c", c->group->group->name, 0);
-    if (p->strings.error != 0)
-        return p->strings.error;
-    for (size_t i = 0; i < n; i++)
-        p->extra[i] = p->strings.data + at[i];
-    p->extra[n] = NULL;
-    p->envp = spawn_environment(c->supervisor->options.environ, program->environment, p->extra);
-    return p->envp == NULL ? -ENOMEM : 0;
-}
-
-static int split_command(const struct program *program, struct spawn_parts *p, struct exit_cause *cause)
-{
-    const char *why;
-    int r = argv_split(program->command, &p->argv, &p->argc, &why);
-    if (r == 0 && p->argc > 0)
-        return 0;
-    *cause = exit_cause_from_spawn(SPAWN_STAGE_COMMAND, r == 0 ? ENODATA : -r);
-    return -EINVAL;
-}
-
-/* supervisord looks along the daemon's PATH, a native file means the job's. */
-static int find_program(const struct child *c, struct spawn_parts *p, struct exit_cause *cause)
-{
-    const struct program *program = c->process.program;
-    char *const *where = c->group->config->kind == CONFIG_NATIVE ? p->envp
-                                                                  : (char *const *)c->supervisor->options.environ;
-    int r = exec_lookup(p->argv[0], spawn_getenv(where, "PATH"), program->directory, &p->file);
-    if (r == 0)
-        return 0;
-    *cause = exit_cause_from_spawn(SPAWN_STAGE_LOOKUP, -r);
-    return -EINVAL;
-}
-
-int child_check_command(struct child *c, struct exit_cause *cause)
-{
-    _cleanup_(spawn_parts_done) struct spawn_parts p = { .strings = BUF_INIT(1 << 20), .ends = { -1, -1, -1 }, .ours = { -1, -1, -1 } };
-    if (make_variables(c, &p) < 0)
-        return 0; /* short of memory: the start itself will say so */
-    int r = split_command(c->process.program, &p, cause);
-    return r < 0 ? r : find_program(c, &p, cause);
-}
-
-static int make_pipe(struct spawn_parts *p, int i)
-{
-    int fds[2];
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return -errno;
-    p->ends[i] = fds[i == 0 ? 0 : 1];
-    p->ours[i] = spawn_raise_fd(fds[i == 0 ? 1 : 0]);
-    return fcntl(p->ours[i], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
-}
-
-static int make_stdio(struct child *c, struct spawn_parts *p, struct spawn_plan *plan)
-{
-    bool redirect = c->process.program->redirect_stderr;
-    int r = 0;
-    for (int i = 0; r == 0 && i < (redirect ? 1 : 2); i++) {
-        r = child_log_open(c, i + 1, &p->logs[i]);
-        if (r < 0) {
-            const char *path = child_log_path(c, i + 1);
-            snprintf(p->culprit, sizeof(p->culprit), "the log %s",
-                     path != NULL ? path : c->supervisor->config->daemon.childlogdir);
-        }
-    }
-    for (int i = 0; r == 0 && i < (redirect ? 2 : 3); i++)
-        r = make_pipe(p, i);
-    if (r < 0)
-        return r;
-    plan->fds[0] = p->ends[0];
-    plan->fds[1] = p->ends[1];
-    plan->fds[2] = redirect ? p->ends[1] : p->ends[2];
-    plan->n_fds = 3;
-    return 0;
-}
-
-/* Stages that need no child.  -EINVAL and *cause, or 0. */
-static int prepare(struct child *c, struct spawn_parts *p, struct spawn_plan *plan, struct exit_cause *cause)
-{
-    const struct program *program = c->process.program;
-    enum spawn_stage stage = SPAWN_STAGE_FORK;
-    int r = make_variables(c, p);
-    if (r == 0) {
-        r = split_command(program, p, cause);
-        if (r == 0)
-            r = find_program(c, p, cause);
-        if (r < 0)
-            return r;
-        stage = SPAWN_STAGE_USER;
-        r = identities_get(c->supervisor->identities, program, &plan->identity);
-    }
-    if (r == 0) {
-        stage = SPAWN_STAGE_STDIO;
-        r = make_stdio(c, p, plan);
-    }
-    if (r < 0) {
-        *cause = exit_cause_from_spawn(stage, -r);
-        return -EINVAL;
-    }
-    plan->file = p->file;
-    plan->argv = p->argv;
-    plan->envp = p->envp;
-    plan->directory = program->directory;
-    plan->umask = program->umask;
-    plan->restore_nofile = c->supervisor->options.restore_nofile;
-    plan->nofile_soft = c->supervisor->options.nofile.rlim_cur;
-    plan->nofile_hard = c->supervisor->options.nofile.rlim_max;
-    return 0;
-}
-
 static void explain(struct child *c, const struct exit_cause *cause, const char *culprit)
 {
     const struct program *program = c->process.program;
-    _cleanup_(spawn_parts_done) struct spawn_parts p = { .strings = BUF_INIT(1 << 20), .ends = { -1, -1, -1 }, .ours = { -1, -1, -1 } };
+    _cleanup_(child_plan_done) struct child_plan p;
     struct exit_cause ignored;
+    child_plan_init(&p);
     const char *file = program->command;
     if (culprit != NULL && *culprit != '\0')
         file = culprit;
-    else if (make_variables(c, &p) == 0 && split_command(program, &p, &ignored) == 0)
-        file = find_program(c, &p, &ignored) == 0 ? p.file : p.argv[0];
+    else if (child_plan_program(c, &p, &ignored) == 0)
+        file = p.file;
+    else if (p.word != NULL)
+        file = p.word;
     char text[1024];
-    exec_explain(cause->stage, cause->value, file, program->directory, program->user, text, sizeof(text));
+    const char *user = program->account != NULL ? program->account : program->uid_text;
+    exec_explain(cause->stage, cause->value, file, program->directory, user, text, sizeof(text));
     free(c->detail);
     c->detail = strdup(text);
     free(c->path);
@@ -500,7 +352,7 @@ static void on_starting(int fd, unsigned what, void *arg)
 
 /* Hands everything of the start over to the child; what cannot be watched for
  * lack of memory ends the start, and the process is killed and reaped as usual. */
-static int adopt(struct child *c, struct spawn_parts *p, struct spawned *spawned)
+static int adopt(struct child *c, struct child_plan *p, struct spawned *spawned)
 {
     struct loop *loop = c->supervisor->loop;
     bool strip = c->supervisor->config->daemon.strip_ansi;
@@ -535,16 +387,16 @@ static int adopt(struct child *c, struct spawn_parts *p, struct spawned *spawned
 int child_spawn(struct child *c)
 {
     struct exit_cause cause;
-    struct spawn_plan plan = { .umask = -1 };
-    _cleanup_(spawn_parts_done) struct spawn_parts p = { .strings = BUF_INIT(1 << 20), .ends = { -1, -1, -1 }, .ours = { -1, -1, -1 } };
+    _cleanup_(child_plan_done) struct child_plan p;
+    child_plan_init(&p);
     free(TAKE_PTR(c->detail));
     free(TAKE_PTR(c->path));
-    if (prepare(c, &p, &plan, &cause) < 0) {
+    if (child_plan_make(c, &p, &cause) < 0) {
         spawn_failed(c, cause, p.culprit);
         return 0;
     }
     struct spawned spawned;
-    int r = spawn(&plan, &spawned);
+    int r = spawn(&p.plan, &spawned);
     if (r < 0) {
         spawn_failed(c, exit_cause_from_spawn(SPAWN_STAGE_FORK, -r), NULL);
         return 0;

@@ -104,12 +104,25 @@ static void put_options(struct jsonw *j, const struct option_table *t, const voi
             put_option(j, t, &t->options[i], base);
 }
 
-static void put_argv(struct jsonw *j, const char *command)
+static void put_shell(struct jsonw *j, const struct program *p)
+{
+    jsonw_array(j, "argv");
+    jsonw_string(j, NULL, p->shell);
+    jsonw_string(j, NULL, "-c");
+    jsonw_string(j, NULL, p->command);
+    jsonw_array_end(j);
+}
+
+static void put_argv(struct jsonw *j, const struct program *p)
 {
     _cleanup_free_ char **argv = NULL;
     size_t n = 0;
     const char *why = "out of memory";
-    if (argv_split(command, &argv, &n, &why) < 0) {
+    if (p->shell != NULL) {
+        put_shell(j, p);
+        return;
+    }
+    if (argv_split(p->command, &argv, &n, &why) < 0) {
         jsonw_string(j, "argv_error", why);
         return;
     }
@@ -144,7 +157,7 @@ void config_json_program(struct jsonw *j, const char *name, const struct config 
     jsonw_object(j, name);
     jsonw_string(j, "name", p->name);
     jsonw_string(j, "program", p->section);
-    put_argv(j, p->command);
+    put_argv(j, p);
     put_options(j, &options_program, p);
     put_ladder(j, p);
     jsonw_bool(j, "shadowed", p->shadowed);
