@@ -7,7 +7,7 @@
 extern const struct option_kind kind_text, kind_int, kind_count, kind_bool, kind_size, kind_duration, kind_factor,
     kind_octal, kind_retries, kind_big;
 /* of programs: kind_program.c, kind_stop.c */
-extern const struct option_kind kind_autorestart, kind_exitcodes, kind_stopsignal, kind_user, kind_logfile,
+extern const struct option_kind kind_autorestart, kind_exitcodes, kind_stopsignal, kind_signal, kind_user, kind_logfile,
     kind_environment, kind_serverurl, kind_killasgroup, kind_restart_reset, kind_process_name;
 /* of programs, Drover's own: kind_identity.c, kind_start.c, kind_confine.c */
 extern const struct option_kind kind_uid, kind_gid, kind_groups;

@@ -229,6 +229,9 @@ static void because_timer(struct jsonw *j, const struct child *c)
         return;
     if (p->state == PROCESS_STOPPING)
         snprintf(text, sizeof(text), "the next signal of its stop ladder follows in %.1f s", left);
+    else if (p->state == PROCESS_RUNNING)
+        snprintf(text, sizeof(text), p->timed_out ? "its timeout has come; the next signal follows in %.1f s"
+                                                  : "reaches its timeout in %.1f s", left);
     else if (p->state == PROCESS_STARTING)
         snprintf(text, sizeof(text), "counts as running in %.1f s (startsecs)", left);
     else

@@ -111,6 +111,8 @@ struct program {
     unsigned n_ladder;
     bool stopasgroup;
     bool killasgroup;
+    usec_t timeout;     /* longest run; 0 or USEC_INFINITY: none */
+    int timeout_signal; /* what it gets then, before the ladder */
 
     bool redirect_stderr;
     struct log_settings out;

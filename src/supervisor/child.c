@@ -277,6 +277,7 @@ static void tell_exit(struct child *c, const struct exit_cause *cause)
         e.type = EVENT_EXIT;
         e.kind = (uint8_t)cause->kind;
         e.core = cause->core;
+        e.timed_out = cause->timed_out;
         e.expected = exit_cause_expected(cause, c->process.program);
         e.cpu_user_ms = c->cpu_user_ms;
         e.cpu_system_ms = c->cpu_system_ms;
@@ -438,6 +439,7 @@ void child_reap(struct child *c)
     if (r == 0)
         return;
     struct exit_cause cause = r > 0 ? exit_cause_from_wait(status) : (struct exit_cause){ .kind = EXIT_UNKNOWN };
+    cause.timed_out = c->process.timed_out > 0;
     if (c->starting != NULL && !c->starting->failed) {
         starting_let_go(c->starting);
         starting_read(c);

@@ -100,6 +100,10 @@ static void values(void **state)
         { "shell", "false", "false" },
         { "inherit_environment", "PATH, HOME", "PATH,HOME" },
         { "inherit_environment", "off", "false" },
+        { "timeout", "90", "90" },
+        { "timeout", "1500ms", "1.5" },
+        { "timeout_signal", "sigint", "INT" },
+        { "timeout_signal", "9", "KILL" },
         { "argv0", "-sh", "-sh" },
         { "uid", "app", "app" },
         { "uid", "1000", "1000" },
@@ -123,6 +127,7 @@ static void refusals(void **state)
         "uid=4242",            "uid=-1",                  "uid=4294967295",         "gid=nobody-there",
         "gid=4294967295",      "groups=1",                "uid=app\ngroups=nope",   "user=app\nuid=0",
         "environment_file=/no", "environment_file=/env/bad", "environment_file=/env/a",
+        "timeout=soon",          "timeout_signal=BANG",
     };
     (void)state;
     for (size_t i = 0; i < ELEMENTS(rows); i++) {
