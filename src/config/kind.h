@@ -9,9 +9,9 @@ extern const struct option_kind kind_text, kind_int, kind_count, kind_bool, kind
 /* of programs: kind_program.c, kind_stop.c */
 extern const struct option_kind kind_autorestart, kind_exitcodes, kind_stopsignal, kind_signal, kind_user, kind_logfile,
     kind_environment, kind_serverurl, kind_killasgroup, kind_restart_reset, kind_process_name;
-/* of programs, Drover's own: kind_identity.c, kind_start.c, kind_confine.c */
+/* of programs, Drover's own: kind_identity.c, kind_stdio.c, kind_start.c, kind_confine.c */
 extern const struct option_kind kind_uid, kind_gid, kind_groups;
-extern const struct option_kind kind_shell, kind_inherit_environment, kind_environment_file;
+extern const struct option_kind kind_stdio, kind_shell, kind_inherit_environment, kind_environment_file;
 extern const struct option_kind kind_limit, kind_level, kind_ionice, kind_cpus, kind_no_new_privileges,
     kind_capabilities;
 /* of the daemon, its servers and groups: kind_daemon.c, kind_server.c */

@@ -104,6 +104,12 @@ static void finish_logs(struct loader *l, const struct ini_section *section, str
 {
     finish_log(l, section, &p->out, "stdout");
     finish_log(l, section, &p->err, "stderr");
+    if (p->out.path != NULL && stdio_entry(p->stdio, 1).kind != STDIO_PIPE)
+        report(l, DIAGNOSTIC_WARNING, &(struct where){ .section = section, .option = "stdout_logfile" }, NULL,
+               "is not written, since stdio sends standard output elsewhere");
+    if (p->err.path != NULL && stdio_entry(p->stdio, 2).kind != STDIO_PIPE)
+        report(l, DIAGNOSTIC_WARNING, &(struct where){ .section = section, .option = "stderr_logfile" }, NULL,
+               "is not written, since stdio sends standard error elsewhere");
     if (!p->redirect_stderr)
         return;
     if (p->err.path != NULL)
@@ -143,6 +149,12 @@ static bool load_process(struct loader *l, const struct ini_section *section, st
     if (!set_options(l, section, &options_program, d, &d->scope, OPTION_PROCESS, 0))
         return false;
     finish_logs(l, section, &d->p);
+    if (d->p.redirect_stderr && stdio_entry(d->p.stdio, 2).kind != STDIO_PIPE) {
+        w.option = "stdio";
+        report(l, DIAGNOSTIC_ERROR, &w, NULL, "says what descriptor 2 is, and redirect_stderr says that it is 1; take "
+                                              "one of the two away");
+        return false;
+    }
     if (d->p.command == NULL) {
         report(l, DIAGNOSTIC_ERROR, &w, scratchf(l, "program section %s does not specify a command", section->name),
                "is missing; say what to run");

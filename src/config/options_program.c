@@ -138,6 +138,8 @@ static const struct option program_rows[] = {
       "variables added to the daemon's" },
     { "environment_file", &kind_environment_file, P(environment_file), EACH | OPTION_DROVER, NULL, NULL, 0, 0,
       "files of more variables, NAME=VALUE a line" },
+    { "stdio", &kind_stdio, P(stdio), EACH | OPTION_DROVER, "pipe, pipe, pipe", NULL, 0, 0,
+      "what each of its descriptors is, from 0 on" },
     { "directory", &kind_text, P(directory), EACH, NULL, NULL, 0, 0,
       "run in this directory; default: the daemon's" },
     { "stdout_logfile", &kind_logfile, P(out), EACH | OPTION_TWICE, "AUTO", NULL, 0, 0,

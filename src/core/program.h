@@ -12,6 +12,7 @@
 
 #include "base/usec.h"
 #include "core/confinement.h"
+#include "core/stdio_list.h"
 
 enum program_type { PROGRAM_PLAIN, PROGRAM_EVENTLISTENER, PROGRAM_FCGI };
 
@@ -135,6 +136,7 @@ struct program {
     const char *environment_file;           /* as given */
     const char *const *file_variables;      /* what was in them, less what `environment` sets; NULL-terminated */
     const struct confinement *confinement;  /* NULL: none */
+    const struct stdio_list *stdio;         /* NULL: three pipes */
 };
 
 /* Programs that are started, stopped and addressed together. */

@@ -10,13 +10,21 @@
 
 #include "core/program.h"
 
-#define SPAWN_FDS_MAX 64
+#define SPAWN_FDS_MAX STDIO_MAX
 
 struct spawn_identity {
     uid_t uid;
     gid_t gid;
     const gid_t *groups; /* all supplementary groups, borrowed */
     size_t n_groups;
+};
+
+/* A descriptor that the child makes itself, as the new user and in its directory. */
+struct spawn_open {
+    int index;
+    int flags;        /* of open(2) */
+    const char *path; /* NULL: the same as descriptor .same_as */
+    int same_as;
 };
 
 struct spawn_plan {
@@ -31,6 +39,8 @@ struct spawn_plan {
     unsigned long nofile_soft, nofile_hard;
     int fds[SPAWN_FDS_MAX]; /* index: descriptor in the child; value: ours, or -1: closed there */
     unsigned n_fds;
+    const struct spawn_open *opens; /* each at an index where fds has -1, in ascending order */
+    unsigned n_opens;
 };
 
 /* What a job may never inherit: it would speak to systemd in the daemon's name,

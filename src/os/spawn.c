@@ -16,8 +16,9 @@
  * Order in the child: process group, limits, priorities and processors, descriptors,
  * the limit of open files (placing descriptors may need more of them), groups, gid,
  * uid, capabilities, proof that nothing can be regained, directory (as the new
- * user), umask, no new privileges, signal mask, exec.  Signals are blocked around the clone so that no handler
- * of the daemon can run in the child. */
+ * user), umask, signal mask, the files that it opens itself, no new privileges,
+ * exec.  Signals are blocked around the clone so that no handler of the daemon can
+ * run in the child. */
 #include "os/spawn.h"
 
 #include <errno.h>
@@ -55,7 +56,12 @@ int spawn_error_is_shortage(int error)
 
 _Noreturn void spawn_child_fail(int error_fd, enum spawn_stage stage, int error)
 {
-    struct spawn_report report = { .stage = stage, .error = error };
+    spawn_child_fail_at(error_fd, stage, error, -1);
+}
+
+_Noreturn void spawn_child_fail_at(int error_fd, enum spawn_stage stage, int error, int index)
+{
+    struct spawn_report report = { .stage = stage, .error = error, .index = index };
     ssize_t n = write(error_fd, &report, sizeof(report)); /* whole or not at all: below PIPE_BUF */
     (void)n;
     _exit(127);
@@ -246,6 +252,22 @@ static char **pack_list(char *const *list)
     return out;
 }
 
+static size_t opens_size(const struct spawn_plan *plan)
+{
+    size_t size = (plan->n_opens + 1) * sizeof(*plan->opens);
+    for (unsigned i = 0; i < plan->n_opens; i++)
+        size += plan->opens[i].path != NULL ? strlen(plan->opens[i].path) + 16 : 0;
+    return size;
+}
+
+static void pack_opens(struct spawn_plan *p)
+{
+    struct spawn_open *opens = pack_bytes(p->opens, p->n_opens * sizeof(*opens));
+    for (unsigned i = 0; i < p->n_opens; i++)
+        opens[i].path = pack_string(opens[i].path);
+    p->opens = opens;
+}
+
 static int by_number(const void *a, const void *b)
 {
     gid_t x = *(const gid_t *)a, y = *(const gid_t *)b;
@@ -259,6 +281,7 @@ static int pack_plan(const struct spawn_plan *plan, const struct spawn_plan **re
     size_t need = sizeof(*plan) + sizeof(struct spawn_identity) + 2 * groups + sizeof(struct confinement) + list_size(plan->argv) +
                   list_size(plan->envp) + strlen(plan->file) + 256;
     need += plan->directory != NULL ? strlen(plan->directory) : 0;
+    need += opens_size(plan);
     int r = pack_reserve(need);
     if (r < 0)
         return r;
@@ -277,6 +300,8 @@ static int pack_plan(const struct spawn_plan *plan, const struct spawn_plan **re
         pack_bytes(plan->identity->groups, groups); /* room to compare with, see spawn_child_become() */
         p->identity = id;
     }
+    if (plan->n_opens > 0)
+        pack_opens(p);
     if (plan->confinement != NULL)
         p->confinement = pack_bytes(plan->confinement, sizeof(*plan->confinement));
     *ret = p;
@@ -302,11 +327,12 @@ static _Noreturn void child_main(const struct spawn_plan *plan, bool handlers_cl
         spawn_child_fail(error_fd, SPAWN_STAGE_DIRECTORY, errno);
     if (plan->umask >= 0)
         umask((mode_t)plan->umask);
-    if (plan->confinement != NULL && plan->confinement->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        spawn_child_fail(error_fd, SPAWN_STAGE_NO_NEW_PRIVILEGES, errno);
-    sigset_t none;
+    sigset_t none; /* from here on it can be told to end: a FIFO may keep it waiting for ever */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    spawn_child_open(plan, error_fd);
+    if (plan->confinement != NULL && plan->confinement->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        spawn_child_fail(error_fd, SPAWN_STAGE_NO_NEW_PRIVILEGES, errno);
     execve(plan->file, plan->argv, plan->envp);
     spawn_child_fail(error_fd, SPAWN_STAGE_EXEC, errno);
 }

@@ -199,3 +199,27 @@ void spawn_child_become(const struct spawn_plan *plan, int error_fd)
     if (id != NULL && (!is_identity(id, root) || can_return(id, c)))
         spawn_child_fail(error_fd, SPAWN_STAGE_VERIFY, EPERM);
 }
+
+/* -- files ---------------------------------------------------------------------- */
+
+/* What was opened may be at its place already, or in a hole below it. */
+static int put_at(int fd, int index)
+{
+    if (fd == index)
+        return fcntl(fd, F_SETFD, 0) < 0 ? -errno : 0;
+    int r = dup2(fd, index) < 0 ? -errno : 0;
+    close(fd);
+    return r;
+}
+
+void spawn_child_open(const struct spawn_plan *plan, int error_fd)
+{
+    for (unsigned i = 0; i < plan->n_opens; i++) {
+        const struct spawn_open *o = &plan->opens[i];
+        int fd = o->path != NULL ? open(o->path, o->flags | O_CLOEXEC | O_NOCTTY, 0666)
+                                 : fcntl(o->same_as, F_DUPFD_CLOEXEC, 0);
+        int r = fd < 0 ? -errno : put_at(fd, o->index);
+        if (r < 0)
+            spawn_child_fail_at(error_fd, SPAWN_STAGE_STDIO, -r, o->index);
+    }
+}

@@ -19,7 +19,6 @@
 #include "os/spawn.h"
 #include "os/syslogger.h"
 #include "supervisor/child_plan.h"
-#include "supervisor/child_stdin.h"
 #include "supervisor/supervisor.h"
 
 /* A daemonising program leaves a grandchild with our pipe at each of its starts;
@@ -31,9 +30,10 @@
 struct starting {
     struct loop_event event;
     int fd;
-    int held[4];
     struct spawn_report report;
     bool failed;
+    unsigned n_held;
+    int held[];
 };
 
 static void on_exit_event(int fd, unsigned what, void *arg);
@@ -91,6 +91,8 @@ const char *child_log_path(const struct child *c, int number)
     const struct log_settings *l = log_settings(c, number);
     if (number == 2 && c->process.program->redirect_stderr)
         return NULL; /* supervisord has none then either */
+    if (stdio_entry(c->process.program->stdio, (unsigned)number).kind != STDIO_PIPE)
+        return NULL;
     if (l->target == LOG_TARGET_AUTO)
         return c->auto_log[number - 1];
     return l->target == LOG_TARGET_FILE ? l->path : NULL;
@@ -152,15 +154,21 @@ static void feed_syslog(struct child *c, int number, const char *data, size_t le
                                          c->process.program->name, data, len);
 }
 
+static void tell_followers(int number, const char *data, size_t len, void *arg)
+{
+    struct child *c = arg;
+    struct child_follower *next;
+    for (struct child_follower *f = c->followers; f != NULL; f = next) {
+        next = f->next;
+        f->output(number, data, len, f->arg);
+    }
+}
+
 static void on_output(struct stream *s, const char *data, size_t len, void *arg)
 {
     struct child *c = arg;
     feed_syslog(c, s->number, data, len);
-    struct child_follower *next;
-    for (struct child_follower *f = c->followers; f != NULL; f = next) {
-        next = f->next;
-        f->output(s->number, data, len, f->arg);
-    }
+    tell_followers(s->number, data, len, c);
     if (log_get_level() >= LOG_LEVEL_DEBUG)
         log_debug("'%s' %s output: %.*s", c->process.program->name, s->number == 1 ? "stdout" : "stderr",
                   len > 4096 ? 4096 : (int)len, data);
@@ -304,7 +312,7 @@ static void spawn_failed(struct child *c, struct exit_cause cause, const char *c
 
 static void starting_let_go(struct starting *st)
 {
-    for (size_t i = 0; i < ELEMENTS(st->held); i++)
+    for (unsigned i = 0; i < st->n_held; i++)
         cleanup_close(&st->held[i]);
 }
 
@@ -351,6 +359,18 @@ static void on_starting(int fd, unsigned what, void *arg)
     starting_read(arg);
 }
 
+static int adopt_duplex(struct child *c, struct child_plan *p, unsigned i)
+{
+    struct duplex *d;
+    int r = duplex_new(c->supervisor->loop, p->ours[i], (int)i, tell_followers, c, &d);
+    if (r < 0)
+        return r;
+    p->ours[i] = -1;
+    d->next = c->duplexes;
+    c->duplexes = d;
+    return 0;
+}
+
 /* Hands everything of the start over to the child; what cannot be watched for
  * lack of memory ends the start, and the process is killed and reaped as usual. */
 static int adopt(struct child *c, struct child_plan *p, struct spawned *spawned)
@@ -358,8 +378,8 @@ static int adopt(struct child *c, struct child_plan *p, struct spawned *spawned)
     struct loop *loop = c->supervisor->loop;
     bool strip = c->supervisor->config->daemon.strip_ansi;
     c->pidfd = spawned->pidfd;
-    c->stdin_fd = TAKE_FD(p->ours[0]);
-    c->stdin_broken = false;
+    c->in = (struct feed){ .loop = loop, .fd = TAKE_FD(p->ours[0]) };
+    duplex_free_all(TAKE_PTR(c->duplexes));
     int r = loop_io_set(loop, &c->exit_event, c->pidfd, LOOP_READ, LOOP_LIFE, on_exit_event, c);
     for (int i = 0; r == 0 && i < 2; i++) {
         if (p->ours[i + 1] < 0)
@@ -371,15 +391,19 @@ static int adopt(struct child *c, struct child_plan *p, struct spawned *spawned)
             p->logs[i] = NULL;
         }
     }
-    c->starting = calloc(1, sizeof(*c->starting));
+    for (unsigned i = 3; r == 0 && i < p->plan.n_fds; i++)
+        if (p->ours[i] >= 0)
+            r = adopt_duplex(c, p, i);
+    c->starting = calloc(1, sizeof(*c->starting) + (p->plan.n_fds + 1) * sizeof(int));
     if (c->starting == NULL) {
         close(spawned->error_fd);
         close(spawned->held_fd);
         return -ENOMEM;
     }
     c->starting->fd = spawned->error_fd;
+    c->starting->n_held = p->plan.n_fds + 1;
     c->starting->held[0] = spawned->held_fd;
-    for (int i = 0; i < 3; i++)
+    for (unsigned i = 0; i < p->plan.n_fds; i++)
         c->starting->held[i + 1] = TAKE_FD(p->ends[i]);
     int q = loop_io_set(loop, &c->starting->event, c->starting->fd, LOOP_READ, LOOP_LIFE, on_starting, c);
     return r < 0 ? r : q;
@@ -449,14 +473,20 @@ void child_reap(struct child *c)
             starting_done(c);
     }
     if (c->starting != NULL && c->starting->failed) {
-        cause = exit_cause_from_spawn(c->starting->report.stage, c->starting->report.error);
-        explain(c, &cause, NULL);
+        const struct spawn_report *report = &c->starting->report;
+        cause = exit_cause_from_spawn(report->stage, report->error);
+        const char *path = NULL;
+        if (report->stage == SPAWN_STAGE_STDIO)
+            path = stdio_entry(c->process.program->stdio, (unsigned)report->index).path;
+        explain(c, &cause, path);
     }
     starting_end(c);
     take_usage(c, &usage);
     loop_io_clear(&c->exit_event);
     cleanup_close(&c->pidfd);
-    child_stdin_end(c);
+    feed_end(&c->in);
+    for (struct duplex *d = c->duplexes; d != NULL; d = d->next)
+        duplex_drain(d);
     drain_and_detach(c);
     tell_exit(c, &cause);
     supervisor_handle(c, PROCESS_EXITED_EVENT, 0, cause);
@@ -469,6 +499,29 @@ int child_signal(struct child *c, int signal, bool as_group)
         return -ESRCH;
     /* the pid cannot have been given away: nobody but on_exit_event reaps it */
     return as_group ? pidfd_signal_group(c->process.pid, signal) : pidfd_signal(c->pidfd, signal);
+}
+
+/* -- what it is told through its descriptors -------------------------------------- */
+
+static struct feed *feed_of(struct child *c, int number)
+{
+    struct duplex *d = number != 0 ? duplex_find(c->duplexes, number) : NULL;
+    return number == 0 ? &c->in : d != NULL ? &d->feed : NULL;
+}
+
+int child_write(struct child *c, int number, const void *data, size_t len)
+{
+    struct feed *f = feed_of(c, number);
+    if (c->process.pid == 0)
+        return -ESRCH;
+    return f != NULL ? feed_write(f, data, len) : -EBADF;
+}
+
+void child_write_end(struct child *c, int number)
+{
+    struct feed *f = feed_of(c, number);
+    if (f != NULL)
+        feed_close(f);
 }
 
 /* -- birth and end of the record -------------------------------------------- */
@@ -487,7 +540,7 @@ int child_new(struct supervisor *s, struct member_group *g, const struct program
     c->supervisor = s;
     c->group = g;
     c->pidfd = -1;
-    c->stdin_fd = -1;
+    c->in.fd = -1;
     c->order = order;
     *ret = c;
     return 0;
@@ -511,7 +564,8 @@ void child_free(struct child *c)
     starting_end(c);
     loop_io_clear(&c->exit_event);
     cleanup_close(&c->pidfd);
-    child_stdin_end(c);
+    feed_end(&c->in);
+    duplex_free_all(c->duplexes);
     if (c->timer != NULL)
         loop_timer_clear(c->timer);
     free(c->timer);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/argv.h"
@@ -19,9 +20,9 @@
 
 void child_plan_init(struct child_plan *p)
 {
-    *p = (struct child_plan){
-        .plan = { .umask = -1 }, .strings = BUF_INIT(1 << 20), .ends = { -1, -1, -1 }, .ours = { -1, -1, -1 }
-    };
+    *p = (struct child_plan){ .plan = { .umask = -1 }, .strings = BUF_INIT(1 << 20) };
+    for (int i = 0; i < SPAWN_FDS_MAX; i++)
+        p->ends[i] = p->ours[i] = -1;
 }
 
 void child_plan_done(struct child_plan *p)
@@ -32,7 +33,7 @@ void child_plan_done(struct child_plan *p)
     buf_done(&p->strings);
     logfile_unref(p->logs[0]);
     logfile_unref(p->logs[1]);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < SPAWN_FDS_MAX; i++) {
         cleanup_close(&p->ends[i]);
         cleanup_close(&p->ours[i]);
     }
@@ -133,37 +134,95 @@ int child_check_command(struct child *c, struct exit_cause *cause)
 
 /* -- descriptors ---------------------------------------------------------------- */
 
-static int make_pipe(struct child_plan *p, int i)
+static int make_pipe(struct child_plan *p, unsigned i)
 {
     int fds[2];
-    if (pipe2(fds, O_CLOEXEC) < 0)
+    int r = i < 3 ? pipe2(fds, O_CLOEXEC) : socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds);
+    if (r < 0)
         return -errno;
     p->ends[i] = fds[i == 0 ? 0 : 1];
     p->ours[i] = spawn_raise_fd(fds[i == 0 ? 1 : 0]);
+    p->plan.fds[i] = p->ends[i];
     return fcntl(p->ours[i], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static int make_captured(struct child *c, struct child_plan *p, unsigned i)
+{
+    int r = child_log_open(c, (int)i, &p->logs[i - 1]);
+    if (r == 0)
+        return make_pipe(p, i);
+    const char *path = child_log_path(c, (int)i);
+    snprintf(p->culprit, sizeof(p->culprit), "the log %s",
+             path != NULL ? path : c->supervisor->config->daemon.childlogdir);
+    return r;
+}
+
+/* Only what whoever started the daemon gave it is passed on, never what it has opened
+ * since. */
+static int pass_on(const struct child *c, struct child_plan *p, unsigned i, int number)
+{
+    if ((c->supervisor->options.given_fds >> number & 1) == 0) {
+        snprintf(p->culprit, sizeof(p->culprit), "descriptor %d, which the daemon was not started with", number);
+        return -EBADF;
+    }
+    p->plan.fds[i] = number;
+    return 0;
+}
+
+static void add_open(struct child_plan *p, unsigned i, const char *path, int flags)
+{
+    p->opens[p->plan.n_opens++] = (struct spawn_open){ .index = (int)i, .flags = flags, .path = path };
+}
+
+static int make_descriptor(struct child *c, struct child_plan *p, unsigned i)
+{
+    struct stdio_entry e = stdio_entry(c->process.program->stdio, i);
+    switch (e.kind) {
+    case STDIO_PIPE:
+        return i == 1 || i == 2 ? make_captured(c, p, i) : make_pipe(p, i);
+    case STDIO_IGNORE:
+        if (i < 3)
+            add_open(p, i, "/dev/null", O_RDWR);
+        return 0;
+    case STDIO_INHERIT:
+        return pass_on(c, p, i, (int)i);
+    case STDIO_NUMBER:
+        return pass_on(c, p, i, e.number);
+    case STDIO_READ:
+        add_open(p, i, e.path, O_RDONLY);
+        return 0;
+    case STDIO_WRITE:
+        add_open(p, i, e.path, O_WRONLY | O_CREAT | O_TRUNC);
+        return 0;
+    case STDIO_APPEND:
+        add_open(p, i, e.path, O_WRONLY | O_CREAT | O_APPEND);
+        return 0;
+    }
+    return -EINVAL;
+}
+
+/* redirect_stderr: whatever 1 is. */
+static void copy_output(struct child_plan *p)
+{
+    p->plan.fds[2] = p->plan.fds[1];
+    if (p->plan.fds[1] < 0)
+        p->opens[p->plan.n_opens++] = (struct spawn_open){ .index = 2, .same_as = 1 };
 }
 
 static int make_stdio(struct child *c, struct child_plan *p)
 {
-    bool redirect = c->process.program->redirect_stderr;
+    const struct program *program = c->process.program;
     int r = 0;
-    for (int i = 0; r == 0 && i < (redirect ? 1 : 2); i++) {
-        r = child_log_open(c, i + 1, &p->logs[i]);
-        if (r < 0) {
-            const char *path = child_log_path(c, i + 1);
-            snprintf(p->culprit, sizeof(p->culprit), "the log %s",
-                     path != NULL ? path : c->supervisor->config->daemon.childlogdir);
-        }
+    p->plan.n_fds = stdio_length(program->stdio);
+    p->plan.opens = p->opens;
+    for (unsigned i = 0; r == 0 && i < p->plan.n_fds; i++) {
+        p->plan.fds[i] = -1;
+        if (i == 2 && program->redirect_stderr)
+            copy_output(p);
+        else
+            r = make_descriptor(c, p, i);
     }
-    for (int i = 0; r == 0 && i < (redirect ? 2 : 3); i++)
-        r = make_pipe(p, i);
-    if (r < 0)
-        return r;
-    p->plan.fds[0] = p->ends[0];
-    p->plan.fds[1] = p->ends[1];
-    p->plan.fds[2] = redirect ? p->ends[1] : p->ends[2];
-    p->plan.n_fds = 3;
-    return 0;
+    return r;
 }
 
 /* -- the whole ------------------------------------------------------------------ */

@@ -15,8 +15,9 @@ struct child_plan {
     const char *extra[5];
     struct logfile *logs[2];
     char culprit[512]; /* the log that could not be opened */
-    int ends[3];       /* the child's: stdin read, stdout write, stderr write */
-    int ours[3];
+    int ends[SPAWN_FDS_MAX]; /* the child's ends of pipes and sockets, -1: none */
+    int ours[SPAWN_FDS_MAX]; /* ours of them: 0 is written to, 1 and 2 are read, others are both */
+    struct spawn_open opens[SPAWN_FDS_MAX];
 };
 
 void child_plan_init(struct child_plan *p);

@@ -71,6 +71,19 @@ static void put_literal(struct jsonw *j, const struct option *o, const char *tex
         jsonw_raw(j, o->name, text, strlen(text));
 }
 
+static void put_list(struct jsonw *j, const char *name, char *text)
+{
+    jsonw_array(j, name);
+    while (text != NULL) {
+        char *next = strstr(text, ", ");
+        if (next != NULL)
+            *next = '\0';
+        jsonw_string(j, NULL, text);
+        text = next != NULL ? next + 2 : NULL;
+    }
+    jsonw_array_end(j);
+}
+
 static void put_option(struct jsonw *j, const struct option_table *t, const struct option *o, const void *base)
 {
     _cleanup_buf_ struct buf value = BUF_INIT(VALUE_MAX);
@@ -87,10 +100,13 @@ static void put_option(struct jsonw *j, const struct option_table *t, const stru
     case SHAPE_STRING:
     case SHAPE_LITERAL:
     case SHAPE_RETRIES:
+    case SHAPE_LIST:
         break;
     }
     if (o->flags & OPTION_SECRET || !option_print(t, o, base, &value))
         jsonw_null(j, o->name);
+    else if (o->kind->shape == SHAPE_LIST)
+        put_list(j, o->name, value.data);
     else if (o->kind->shape == SHAPE_STRING)
         jsonw_string(j, o->name, value.data != NULL ? value.data : "");
     else
