@@ -104,6 +104,11 @@ static void values(void **state)
         { "timeout", "1500ms", "1.5" },
         { "timeout_signal", "sigint", "INT" },
         { "timeout_signal", "9", "KILL" },
+        { "stdio", "ignore", "ignore, ignore, ignore" },
+        { "stdio", "inherit,2, null,null,63", "inherit, 2, pipe, ignore, 63" },
+        { "stdio", "< /in,>out , >>~/log", "</in, >out, >>/home/me/log" },
+        { "stdio", "pipe", "pipe, pipe, pipe" },
+        { "stdio", "null, null, null, pipe", "pipe, pipe, pipe, pipe" },
         { "argv0", "-sh", "-sh" },
         { "uid", "app", "app" },
         { "uid", "1000", "1000" },
@@ -127,6 +132,9 @@ static void refusals(void **state)
         "uid=4242",            "uid=-1",                  "uid=4294967295",         "gid=nobody-there",
         "gid=4294967295",      "groups=1",                "uid=app\ngroups=nope",   "user=app\nuid=0",
         "environment_file=/no", "environment_file=/env/bad", "environment_file=/env/a",
+        "stdio=",
+        "stdio=pipes",           "stdio=64",                "stdio=-1",               "stdio=<",
+        "stdio=pipe, ipc",       "stdio=socket:x",          "stdio=pipe,,pipe",       "stdio=pipe,pipe,1\nredirect_stderr=true",
         "timeout=soon",          "timeout_signal=BANG",
     };
     (void)state;

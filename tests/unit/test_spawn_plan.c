@@ -75,6 +75,21 @@ static void test_withheld(void **state)
     assert_string_equal(spawn_getenv(asked, "NOTIFY_SOCKET"), "/run/own");
 }
 
+static void test_inherit_and_files(void **state)
+{
+    (void)state;
+    const char *const base[] = { "PATH=/bin", "PATHS=x", "HOME=/root", "NOTIFY_SOCKET=@x", NULL };
+    const char *const names[] = { "PATH", "NOTIFY_SOCKET", "MISSING", NULL }, *const none[] = { NULL };
+    const char *const own[] = { "A=own", "B=own", NULL }, *const files[] = { "B=file", "C=file", NULL };
+    const char *const expected[] = { "PATH=/bin", "A=own", "B=file", "C=file", NULL };
+    struct spawn_variables v = { .base = base, .inherit = names, .own = own, .files = files };
+    _cleanup_free_ char **envp = spawn_environment(&v);
+    assert_list(envp, expected);
+    v = (struct spawn_variables){ .base = base, .inherit = none };
+    _cleanup_free_ char **empty = spawn_environment(&v);
+    assert_null(empty[0]);
+}
+
 static void test_empty(void **state)
 {
     (void)state;
@@ -89,6 +104,7 @@ int main(void)
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_names_are_whole),
         cmocka_unit_test(test_withheld),
+        cmocka_unit_test(test_inherit_and_files),
         cmocka_unit_test(test_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
