@@ -43,7 +43,7 @@ __droverctl_verb() {
 
 _droverctl() {
     local verbs="add avail clear events exit fg help logs maintail open pid quit reload remove reopen reread restart
-        show shutdown signal start status stop tail update version why"
+        show shutdown signal start status stop tail update version why write"
     local flags="-c -s -u -p -r -i -h --configuration --serverurl --username --password --history-file
         --interactive --help --version --json --quiet --wait --no-wait"
     local anywhere="--json --quiet --wait --no-wait"
@@ -75,7 +75,7 @@ _droverctl() {
     events) words="-f --since $anywhere $(__droverctl_names '')" ;;
     maintail) words="-f $anywhere" ;;
     tail) words="-f stdout stderr $anywhere $(__droverctl_names '')" ;;
-    clear | fg | pid | restart | show | start | status | stop | why)
+    clear | fg | pid | restart | show | start | status | stop | why | write)
         words="all $anywhere $(__droverctl_names '')"
         ;;
     signal)

@@ -7,9 +7,14 @@
 extern const struct option_kind kind_text, kind_int, kind_count, kind_bool, kind_size, kind_duration, kind_factor,
     kind_octal, kind_retries, kind_big;
 /* of programs: kind_program.c, kind_stop.c */
-extern const struct option_kind kind_autorestart, kind_exitcodes, kind_stopsignal, kind_user, kind_logfile,
+extern const struct option_kind kind_autorestart, kind_exitcodes, kind_stopsignal, kind_signal, kind_user, kind_logfile,
     kind_environment, kind_serverurl, kind_killasgroup, kind_restart_reset, kind_process_name;
 extern const struct option_kind kind_log_format, kind_log_overflow; /* kind_log.c */
+/* of programs, Drover's own: kind_identity.c, kind_stdio.c, kind_start.c, kind_confine.c */
+extern const struct option_kind kind_uid, kind_gid, kind_groups;
+extern const struct option_kind kind_stdio, kind_shell, kind_inherit_environment, kind_environment_file;
+extern const struct option_kind kind_limit, kind_level, kind_ionice, kind_cpus, kind_no_new_privileges,
+    kind_capabilities;
 /* of the daemon, its servers and groups: kind_daemon.c, kind_server.c */
 extern const struct option_kind kind_directory, kind_logpath, kind_loglevel, kind_daemon_environment, kind_exit_with;
 extern const struct option_kind kind_port, kind_socket_file, kind_chown, kind_chmod, kind_serverurl_client, kind_path,

@@ -118,8 +118,10 @@ static int set_user(struct setting *s, const char *text)
         return setting_refuse(s, "there is no user \"%s\" on this system; create it, or name another", text);
     }
     p->user = keep_string(s->l, user.name);
+    p->account = p->user;
     p->uid = user.uid;
     p->gid = user.gid;
+    p->has_identity = true;
     return 0;
 }
 

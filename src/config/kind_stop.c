@@ -103,3 +103,23 @@ static bool equal_stopsignal(const struct option *o, const void *a, const void *
 
 const struct option_kind kind_stopsignal = { "a signal, or a ladder TERM:10, INT:5, KILL", SHAPE_STRING, set_stopsignal,
                                              print_stopsignal, equal_stopsignal };
+
+static int set_signal(struct setting *s, const char *text)
+{
+    if (parse_signal(text, (int *)option_field(s->option, s->base)) == 0)
+        return 0;
+    return setting_refuse(s, "\"%s\" is no signal; write a name such as TERM, or a number", text);
+}
+
+static bool print_signal(const struct option *o, const void *base, struct buf *out)
+{
+    buf_puts(out, parse_signal_name(*(const int *)option_field(o, base)));
+    return true;
+}
+
+static bool equal_signal(const struct option *o, const void *a, const void *b)
+{
+    return *(const int *)option_field(o, a) == *(const int *)option_field(o, b);
+}
+
+const struct option_kind kind_signal = { "a signal", SHAPE_STRING, set_signal, print_signal, equal_signal };

@@ -56,6 +56,12 @@ static bool check_shared(struct loader *l, const struct ini_section *section, st
     }
     if (!d->restart_reset_set)
         d->p.restart_reset = d->p.startsecs;
+    w.option = "uid";
+    if (d->gid_missing) {
+        report(l, DIAGNOSTIC_ERROR, &w, NULL, "user %s is in no database, so its group is unknown; give gid too",
+               d->p.uid_text);
+        ok = false;
+    }
     return ok;
 }
 
@@ -98,6 +104,12 @@ static void finish_logs(struct loader *l, const struct ini_section *section, str
 {
     finish_log(l, section, &p->out, "stdout");
     finish_log(l, section, &p->err, "stderr");
+    if (p->out.path != NULL && stdio_entry(p->stdio, 1).kind != STDIO_PIPE)
+        report(l, DIAGNOSTIC_WARNING, &(struct where){ .section = section, .option = "stdout_logfile" }, NULL,
+               "is not written, since stdio sends standard output elsewhere");
+    if (p->err.path != NULL && stdio_entry(p->stdio, 2).kind != STDIO_PIPE)
+        report(l, DIAGNOSTIC_WARNING, &(struct where){ .section = section, .option = "stderr_logfile" }, NULL,
+               "is not written, since stdio sends standard error elsewhere");
     if (!p->redirect_stderr)
         return;
     if (p->err.path != NULL)
@@ -111,15 +123,38 @@ static void finish_logs(struct loader *l, const struct ini_section *section, str
     p->err.path = NULL;
 }
 
+/* The variables of environment_file, less those that the program's own environment has. */
+static const char *const *file_variables(struct loader *l, const struct draft *d)
+{
+    struct pair *left = NULL;
+    for (const struct pair *p = d->file_pairs; p != NULL && d->p.environment_file != NULL; p = p->next) {
+        const struct pair *own = d->pairs;
+        while (own != NULL && strcmp(own->name, p->name) != 0)
+            own = own->next;
+        struct pair *copy = own == NULL ? arena_new(&l->scratch, struct pair) : NULL;
+        if (copy == NULL)
+            continue;
+        *copy = (struct pair){ .next = left, .name = p->name, .value = p->value };
+        left = copy;
+    }
+    return left != NULL ? keep_environment(l, NULL, left) : NULL;
+}
+
 /* The process with the number in d->scope. */
 static bool load_process(struct loader *l, const struct ini_section *section, struct draft *d)
 {
     struct where w = { .section = section, .option = "command" };
-    d->p.command = d->p.directory = NULL;
+    d->p.command = d->p.directory = d->p.environment_file = NULL;
     d->pairs = NULL;
     if (!set_options(l, section, &options_program, d, &d->scope, OPTION_PROCESS, 0))
         return false;
     finish_logs(l, section, &d->p);
+    if (d->p.redirect_stderr && stdio_entry(d->p.stdio, 2).kind != STDIO_PIPE) {
+        w.option = "stdio";
+        report(l, DIAGNOSTIC_ERROR, &w, NULL, "says what descriptor 2 is, and redirect_stderr says that it is 1; take "
+                                              "one of the two away");
+        return false;
+    }
     if (d->p.command == NULL) {
         report(l, DIAGNOSTIC_ERROR, &w, scratchf(l, "program section %s does not specify a command", section->name),
                "is missing; say what to run");
@@ -133,6 +168,7 @@ static bool load_process(struct loader *l, const struct ini_section *section, st
     d->p.name = keep_string(l, name);
     d->p.number = (unsigned)d->scope.number;
     d->p.environment = keep_environment(l, l->c->daemon.environment, d->pairs);
+    d->p.file_variables = file_variables(l, d);
     return true;
 }
 

@@ -14,6 +14,10 @@ struct draft {
     struct pair *pairs; /* `environment` of this process */
     struct scope scope;
     bool killasgroup_set, restart_reset_set;
+    bool gid_missing; /* the uid is a number that no database knows */
+    struct confinement *confinement;
+    const char *file_text; /* the value of environment_file that file_pairs were read for */
+    struct pair *file_pairs;
 };
 
 struct daemon_draft {

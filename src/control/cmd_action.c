@@ -451,15 +451,21 @@ static void action_stdin(struct control_call *call)
     selection_done(&sel);
     size_t len;
     const char *body = http_request_body(call->request, &len);
-    int r = child_write_stdin(c, body, len);
+    long long fd = control_number(call->request, "fd", 0);
+    int number = fd >= 0 && fd < STDIO_MAX ? (int)fd : -1;
+    int r = child_write(c, number, body, len);
     if (r == 0 && control_number(call->request, "eof", 0) != 0)
-        child_close_stdin(c);
+        child_write_end(c, number);
     if (r == 0)
         control_ok(call->request);
     else
         control_fail(call->request,
                      r == -ESRCH   ? FAULT_NOT_RUNNING
                      : r == -EPIPE ? FAULT_NO_FILE
+                     : r == -EBADF ? FAULT_BAD_ARGUMENTS
                                    : FAULT_FAILED,
-                     call->name, r == -ENOBUFS ? "the process does not read its standard input; nothing was sent" : NULL);
+                     call->name,
+                     r == -ENOBUFS  ? "the process does not read there; nothing was sent"
+                     : r == -EBADF  ? "it has no pipe that can be written at that descriptor"
+                                    : NULL);
 }

@@ -153,13 +153,39 @@ static void follow_child(struct control_call *call, struct child *c, int number,
     stream_begin(call->request, data, len);
 }
 
+/* ?stream=stderr or ?fd=N: the descriptor that is meant, 1 when nothing is said; -1. */
+static int log_number(struct http_request *r)
+{
+    const char *stream = http_request_query(r, "stream", 0);
+    long long fd = control_number(r, "fd", 1);
+    if (stream != NULL)
+        return strcmp(stream, "stdout") == 0 ? 1 : strcmp(stream, "stderr") == 0 ? 2 : -1;
+    return fd > 0 && fd < STDIO_MAX ? (int)fd : -1;
+}
+
+/* A pipe of the process's own has no file: what came last is in memory. */
+static void log_duplex(struct control_call *call, struct child *c, int number)
+{
+    const struct duplex *d = duplex_find(c->duplexes, number);
+    if (stdio_entry(c->process.program->stdio, (unsigned)number).kind != STDIO_PIPE) {
+        control_fail(call->request, FAULT_NO_LOG_FILE, call->name, NULL);
+        return;
+    }
+    size_t kept = d != NULL ? d->kept.len : 0;
+    struct range range = make_range(call->request, (off_t)kept);
+    const char *data = kept > 0 ? d->kept.data + range.from : "";
+    if (control_number(call->request, "follow", 0) != 0)
+        follow_child(call, c, number, data, range.length);
+    else
+        http_reply(call->request, 200, bytes_type, data, range.length);
+}
+
 static void log_process(struct control_call *call)
 {
     struct selection sel;
-    const char *stream = http_request_query(call->request, "stream", 0);
-    int number = stream != NULL && strcmp(stream, "stderr") == 0 ? 2 : 1;
-    if (stream != NULL && number == 1 && strcmp(stream, "stdout") != 0) {
-        control_fail(call->request, FAULT_BAD_ARGUMENTS, call->name, "stream is stdout or stderr");
+    int number = log_number(call->request);
+    if (number < 0) {
+        control_fail(call->request, FAULT_BAD_ARGUMENTS, call->name, "stream is stdout or stderr, fd from 1 to 63");
         return;
     }
     enum fault f = select_processes(call->control->supervisor, call->name, SELECT_LEXICAL, &sel);
@@ -168,6 +194,10 @@ static void log_process(struct control_call *call)
         selection_done(&sel);
     if (c == NULL) {
         control_fail(call->request, f == FAULT_NONE ? FAULT_BAD_NAME : f, call->name, NULL);
+        return;
+    }
+    if (number > 2) {
+        log_duplex(call, c, number);
         return;
     }
     bool follow = control_number(call->request, "follow", 0) != 0;

@@ -117,18 +117,29 @@ static void json_settings(struct jsonw *j, const struct child *c)
     jsonw_array_end(j);
 }
 
+static void json_descriptor(struct jsonw *j, const struct child *c, unsigned fd)
+{
+    static const char *const kinds[] = { [STDIO_PIPE] = "pipe", [STDIO_IGNORE] = "ignore", [STDIO_INHERIT] = "inherit",
+                                         [STDIO_NUMBER] = "number", [STDIO_READ] = "read", [STDIO_WRITE] = "write",
+                                         [STDIO_APPEND] = "append" };
+    const struct program *p = c->process.program;
+    unsigned seen = fd == 2 && p->redirect_stderr ? 1 : fd;
+    struct stdio_entry e = stdio_entry(p->stdio, seen);
+    bool captured = e.kind == STDIO_PIPE && (seen == 1 || seen == 2);
+    jsonw_object(j, NULL);
+    jsonw_int(j, "fd", fd);
+    jsonw_string(j, "kind", kinds[e.kind]);
+    if (e.kind == STDIO_NUMBER)
+        jsonw_int(j, "number", e.number);
+    jsonw_string(j, "to", captured ? child_log_path(c, (int)seen) : e.kind == STDIO_PIPE ? "control" : e.path);
+    jsonw_object_end(j);
+}
+
 static void json_descriptors(struct jsonw *j, const struct child *c)
 {
-    static const char *const targets[] = { "control", NULL, NULL };
     jsonw_array(j, "descriptors");
-    for (int fd = 0; fd < 3; fd++) {
-        jsonw_object(j, NULL);
-        jsonw_int(j, "fd", fd);
-        jsonw_string(j, "kind", "pipe");
-        bool redirected = fd == 2 && c->process.program->redirect_stderr;
-        jsonw_string(j, "to", fd == 0 ? targets[0] : child_log_path(c, redirected ? 1 : fd));
-        jsonw_object_end(j);
-    }
+    for (unsigned fd = 0; fd < stdio_length(c->process.program->stdio); fd++)
+        json_descriptor(j, c, fd);
     jsonw_array_end(j);
 }
 
@@ -229,6 +240,9 @@ static void because_timer(struct jsonw *j, const struct child *c)
         return;
     if (p->state == PROCESS_STOPPING)
         snprintf(text, sizeof(text), "the next signal of its stop ladder follows in %.1f s", left);
+    else if (p->state == PROCESS_RUNNING)
+        snprintf(text, sizeof(text), p->timed_out ? "its timeout has come; the next signal follows in %.1f s"
+                                                  : "reaches its timeout in %.1f s", left);
     else if (p->state == PROCESS_STARTING)
         snprintf(text, sizeof(text), "counts as running in %.1f s (startsecs)", left);
     else

@@ -180,6 +180,7 @@ static void put_exit(const struct view *v, const char *f)
         jsonw_null(v->j, "status");
     jsonw_string(v->j, "signal", cause->kind == EXIT_SIGNAL ? exit_signal_name(cause->value, name) : NULL);
     jsonw_bool(v->j, "core", cause->core);
+    jsonw_bool(v->j, "timeout", cause->timed_out);
     jsonw_bool(v->j, "expected", exit_cause_expected(cause, v->p->program));
     jsonw_seconds(v->j, "at", v->p->stopped_wall);
     jsonw_object(v->j, "rusage");

@@ -18,6 +18,12 @@ static const char *const stage_names[] = {
     [SPAWN_STAGE_FORK] = "fork",
     [SPAWN_STAGE_LIMITS] = "limits",
     [SPAWN_STAGE_PROCESS_GROUP] = "setpgid",
+    [SPAWN_STAGE_OOM] = "oom_score_adj",
+    [SPAWN_STAGE_NICE] = "nice",
+    [SPAWN_STAGE_IONICE] = "ionice",
+    [SPAWN_STAGE_AFFINITY] = "cpu_affinity",
+    [SPAWN_STAGE_CAPABILITIES] = "capabilities",
+    [SPAWN_STAGE_NO_NEW_PRIVILEGES] = "no_new_privileges",
     [SPAWN_STAGE_DESCRIPTORS] = "descriptors",
     [SPAWN_STAGE_GROUPS] = "setgroups",
     [SPAWN_STAGE_GID] = "setgid",
@@ -48,7 +54,7 @@ struct exit_cause exit_cause_from_spawn(enum spawn_stage stage, int error)
 
 bool exit_cause_expected(const struct exit_cause *c, const struct program *p)
 {
-    if (c->kind != EXIT_STATUS && c->kind != EXIT_SIGNAL)
+    if (c->timed_out || (c->kind != EXIT_STATUS && c->kind != EXIT_SIGNAL))
         return false;
     for (size_t i = 0; i < p->n_exitcodes; i++)
         if (p->exitcodes[i].signal == (c->kind == EXIT_SIGNAL) && p->exitcodes[i].value == c->value)
@@ -69,15 +75,17 @@ const char *exit_signal_name(int signal, char buf[16])
 void exit_cause_words(const struct exit_cause *c, char *buf, size_t size)
 {
     char name[16];
+    const char *late = c->timed_out ? ", after its timeout" : "";
     switch (c->kind) {
     case EXIT_NONE:
         snprintf(buf, size, "has not ended");
         break;
     case EXIT_STATUS:
-        snprintf(buf, size, "exit status %d", c->value);
+        snprintf(buf, size, "exit status %d%s", c->value, late);
         break;
     case EXIT_SIGNAL:
-        snprintf(buf, size, "terminated by %s%s", exit_signal_name(c->value, name), c->core ? " (core dumped)" : "");
+        snprintf(buf, size, "terminated by %s%s%s", exit_signal_name(c->value, name), c->core ? " (core dumped)" : "",
+                 late);
         break;
     case EXIT_SPAWN:
         snprintf(buf, size, "spawn error: %s: %s", spawn_stage_name(c->stage), strerrorname_np(c->value) ?: "?");

@@ -22,14 +22,20 @@ enum spawn_stage {
     SPAWN_STAGE_USER,    /* the user cannot be resolved, or we may not become it */
     SPAWN_STAGE_STDIO,   /* pipes and log files */
     SPAWN_STAGE_FORK,
-    SPAWN_STAGE_LIMITS,
     SPAWN_STAGE_PROCESS_GROUP,
+    SPAWN_STAGE_LIMITS,
+    SPAWN_STAGE_OOM,
+    SPAWN_STAGE_NICE,
+    SPAWN_STAGE_IONICE,
+    SPAWN_STAGE_AFFINITY,
     SPAWN_STAGE_DESCRIPTORS,
     SPAWN_STAGE_GROUPS,
     SPAWN_STAGE_GID,
     SPAWN_STAGE_UID,
+    SPAWN_STAGE_CAPABILITIES,
     SPAWN_STAGE_VERIFY, /* privileges could be regained */
     SPAWN_STAGE_DIRECTORY,
+    SPAWN_STAGE_NO_NEW_PRIVILEGES,
     SPAWN_STAGE_EXEC,
 };
 
@@ -37,6 +43,7 @@ struct exit_cause {
     enum exit_kind kind;
     int value;
     bool core;              /* EXIT_SIGNAL: dumped core */
+    bool timed_out;         /* it had run for its `timeout`, and was told to end */
     enum spawn_stage stage; /* EXIT_SPAWN */
 };
 
@@ -45,10 +52,10 @@ struct exit_cause exit_cause_from_wait(int status);
 struct exit_cause exit_cause_from_spawn(enum spawn_stage stage, int error);
 
 /* Is it what `exitcodes` lists?  A death by signal or a failed spawn is not,
- * unless the signal is listed by name. */
+ * unless the signal is listed by name; an end after a timeout never is. */
 bool exit_cause_expected(const struct exit_cause *c, const struct program *p);
 
-/* "exit status 3", "terminated by SIGKILL (core dumped)", "spawn error: exec: ENOENT" */
+/* "exit status 3", "terminated by SIGTERM, after its timeout", "terminated by SIGKILL (core dumped)", "spawn error: exec: ENOENT" */
 void exit_cause_words(const struct exit_cause *c, char *buf, size_t size);
 
 const char *spawn_stage_name(enum spawn_stage stage); /* "exec" */

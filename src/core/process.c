@@ -60,7 +60,7 @@ static void enter_starting(struct process *p, const struct process_input *in, st
     p->started = in->now;
     p->started_wall = in->wall;
     p->execed = false;
-    p->step = 0;
+    p->step = p->timed_out = 0;
     set_state(p, PROCESS_STARTING, out);
     push(out, (struct effect){ .kind = EFFECT_SPAWN });
 }
@@ -90,12 +90,20 @@ static void spawned(struct process *p, const struct process_input *in, struct ef
     p->started_wall = in->wall;
 }
 
-static void enter_running(struct process *p, struct effects *out)
+static bool has_timeout(const struct process *p)
+{
+    return p->program->timeout > 0 && p->program->timeout != USEC_INFINITY;
+}
+
+static void enter_running(struct process *p, const struct process_input *in, struct effects *out)
 {
     disarm(p, out);
     if (p->program->restart_reset <= p->program->startsecs)
         p->tries = 0;
     set_state(p, PROCESS_RUNNING, out);
+    usec_t end = usec_add(p->started, p->program->timeout);
+    if (has_timeout(p))
+        arm(p, end > in->now ? end : in->now, out);
 }
 
 static void execed(struct process *p, const struct process_input *in, struct effects *out)
@@ -103,7 +111,7 @@ static void execed(struct process *p, const struct process_input *in, struct eff
     p->execed = true;
     usec_t since = usec_sub(in->now, p->started);
     if (since >= p->program->startsecs)
-        enter_running(p, out);
+        enter_running(p, in, out);
     else
         arm(p, usec_add(p->started, p->program->startsecs), out);
 }
@@ -115,12 +123,11 @@ static void starting_postponed(struct process *p, const struct process_input *in
 
 static void starting_timer(struct process *p, const struct process_input *in, struct effects *out)
 {
-    (void)in;
     p->deadline = 0;
     if (p->pid == 0)
         push(out, (struct effect){ .kind = EFFECT_SPAWN });
     else if (p->execed)
-        enter_running(p, out);
+        enter_running(p, in, out);
 }
 
 /* -- failing and trying again --------------------------------------------- */
@@ -173,10 +180,17 @@ static void restart(struct process *p, const struct process_input *in, struct ef
     enter_starting(p, in, out);
 }
 
-static void running_exited(struct process *p, const struct process_input *in, struct effects *out)
+/* How it ended, and whether that was because it had run for too long. */
+static void take_cause(struct process *p, const struct process_input *in)
 {
     p->pid = 0;
     p->cause = in->cause;
+    p->cause.timed_out = p->timed_out > 0;
+}
+
+static void running_exited(struct process *p, const struct process_input *in, struct effects *out)
+{
+    take_cause(p, in);
     p->stopped_wall = in->wall;
     if (usec_sub(in->now, p->started) >= p->program->restart_reset)
         p->tries = 0;
@@ -195,7 +209,7 @@ static void starting_exited(struct process *p, const struct process_input *in, s
         fail_start(p, in, out);
         return;
     }
-    enter_running(p, out);
+    enter_running(p, in, out);
     running_exited(p, in, out);
 }
 
@@ -229,6 +243,27 @@ static void stop_step(struct process *p, const struct process_input *in, struct 
     arm(p, usec_add(in->now, last ? KILL_AGAIN : s->wait), out);
 }
 
+/* Its timeout has come: its own signal, then the ladder.  It stays RUNNING, since
+ * nobody asked for a stop: autorestart decides what follows. */
+static void running_timer(struct process *p, const struct process_input *in, struct effects *out)
+{
+    const struct program *program = p->program;
+    if (!has_timeout(p))
+        return;
+    p->deadline = 0;
+    if (p->timed_out == 0) {
+        p->timed_out = 1;
+        push(out, (struct effect){
+                      .kind = EFFECT_SIGNAL, .signal = program->timeout_signal, .as_group = program->stopasgroup });
+        arm(p, usec_add(in->now, program->stopwaitsecs), out);
+        return;
+    }
+    if (p->timed_out == 2 && p->step + 1u < program->n_ladder)
+        p->step++;
+    p->timed_out = 2;
+    stop_step(p, in, out);
+}
+
 static void running_stop(struct process *p, const struct process_input *in, struct effects *out)
 {
     p->wanted = false;
@@ -259,8 +294,7 @@ static void stopping_stop(struct process *p, const struct process_input *in, str
 
 static void stopping_exited(struct process *p, const struct process_input *in, struct effects *out)
 {
-    p->pid = 0;
-    p->cause = in->cause;
+    take_cause(p, in);
     p->stopped_wall = in->wall;
     disarm(p, out);
     set_state(p, PROCESS_STOPPED, out);
@@ -294,7 +328,7 @@ static const transition_fn table[ROWS][PROCESS_EVENTS] = {
     /*                 START             STOP           SPAWNED     EXECED      SPAWN_FAILED POSTPONED           EXITED           TIMER           SIGNAL_FAILED */
     [ROW_STOPPED]  = { start,            ignore,        impossible, impossible, impossible,  impossible,         impossible,      impossible,     ignore },
     [ROW_STARTING] = { ignore,           running_stop,  spawned,    execed,     fail_start,  starting_postponed, starting_exited, starting_timer, lose_hold },
-    [ROW_RUNNING]  = { ignore,           running_stop,  impossible, impossible, impossible,  impossible,         running_exited,  impossible,     lose_hold },
+    [ROW_RUNNING]  = { ignore,           running_stop,  impossible, impossible, impossible,  impossible,         running_exited,  running_timer,  lose_hold },
     [ROW_BACKOFF]  = { start,            backoff_stop,  impossible, impossible, impossible,  impossible,         impossible,      backoff_timer,  ignore },
     [ROW_STOPPING] = { start_after_stop, stopping_stop, impossible, ignore,     impossible,  impossible,         stopping_exited, stopping_timer, lose_hold },
     [ROW_EXITED]   = { start,            exited_stop,   impossible, impossible, impossible,  impossible,         impossible,      exited_timer,   ignore },

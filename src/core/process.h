@@ -70,6 +70,7 @@ struct process {
     bool restart_token;             /* one restart at once is allowed, see restart_interval */
     bool operator_stopped;          /* down because an operator said so */
     uint8_t step;                   /* of the stop ladder */
+    uint8_t timed_out;              /* 1: was sent timeout_signal, 2: is on the stop ladder for it */
     pid_t pid;                      /* 0: no child */
     uint32_t tries;                 /* failed starts in a row */
     uint32_t restarts;              /* starts since the first that nobody asked for */

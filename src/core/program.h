@@ -11,6 +11,8 @@
 #include <sys/types.h>
 
 #include "base/usec.h"
+#include "core/confinement.h"
+#include "core/stdio_list.h"
 
 enum program_type { PROGRAM_PLAIN, PROGRAM_EVENTLISTENER, PROGRAM_FCGI };
 
@@ -56,6 +58,7 @@ enum log_overflow {
 };
 
 #define STOP_LADDER_MAX 8
+#define PROGRAM_GROUPS_MAX 1024
 #define STARTRETRIES_INFINITY UINT32_MAX
 
 struct stop_step {
@@ -106,9 +109,14 @@ struct program {
     const struct exit_code *exitcodes;
     size_t n_exitcodes;
 
-    const char *user; /* name as resolved ("root" for uid 0), NULL: the daemon's own */
-    uid_t uid;        /* valid when user != NULL */
-    gid_t gid;        /* primary group of user */
+    const char *user; /* name as resolved ("root" for uid 0), NULL: no such key */
+    bool has_identity; /* uid and gid hold: one of user, uid, gid is set */
+    uid_t uid;
+    gid_t gid;
+    const char *account; /* who the supplementary groups are those of; NULL: a number without a name */
+    const char *uid_text, *gid_text, *groups_text; /* as given; NULL: not given */
+    const gid_t *groups;  /* sorted; only where groups_text is there: in place of those of the account */
+    uint16_t n_groups;
 
     int stopsignal;
     usec_t stopwaitsecs;
@@ -117,6 +125,8 @@ struct program {
     unsigned n_ladder;
     bool stopasgroup;
     bool killasgroup;
+    usec_t timeout;     /* longest run; 0 or USEC_INFINITY: none */
+    int timeout_signal; /* what it gets then, before the ladder */
 
     bool redirect_stderr;
     struct log_settings out;
@@ -135,6 +145,13 @@ struct program {
     enum log_format log_format;
     enum log_overflow log_overflow;
     const char *description; /* NULL or text for `status` */
+    const char *argv0;       /* NULL: the command's first word */
+    const char *shell;       /* NULL: none; its path */
+    const char *const *inherit_environment; /* names of the daemon's variables that are passed on; NULL: all */
+    const char *environment_file;           /* as given */
+    const char *const *file_variables;      /* what was in them, less what `environment` sets; NULL-terminated */
+    const struct confinement *confinement;  /* NULL: none */
+    const struct stdio_list *stdio;         /* NULL: three pipes */
 };
 
 /* Programs that are started, stopped and addressed together. */

@@ -45,20 +45,37 @@ static size_t put(char **envp, size_t n, const char *assignment)
     return n + 1;
 }
 
-char **spawn_environment(const char *const *base, const char *const *own, const char *const *extra)
+static bool inherited(const char *const *names, const char *assignment)
 {
-    size_t most = list_length(base) + list_length(own) + list_length(extra) + 1;
+    size_t length = name_length(assignment) - 1;
+    if (names == NULL)
+        return true;
+    for (; *names != NULL; names++)
+        if (strlen(*names) == length && strncmp(*names, assignment, length) == 0)
+            return true;
+    return false;
+}
+
+static size_t put_all(char **envp, size_t n, const char *const *list)
+{
+    for (; list != NULL && *list != NULL; list++)
+        n = put(envp, n, *list);
+    return n;
+}
+
+char **spawn_environment(const struct spawn_variables *v)
+{
+    size_t most = list_length(v->base) + list_length(v->extra) + list_length(v->own) + list_length(v->files) + 1;
     char **envp = malloc(most * sizeof(*envp));
     if (envp == NULL)
         return NULL;
     size_t n = 0;
-    for (; base != NULL && *base != NULL; base++) /* names are taken to be unique here */
-        if (!spawn_variable_withheld(*base))
+    for (const char *const *base = v->base; base != NULL && *base != NULL; base++) /* taken to be unique */
+        if (inherited(v->inherit, *base) && !spawn_variable_withheld(*base))
             envp[n++] = (char *)*base;
-    for (; extra != NULL && *extra != NULL; extra++)
-        n = put(envp, n, *extra);
-    for (; own != NULL && *own != NULL; own++)
-        n = put(envp, n, *own);
+    n = put_all(envp, n, v->extra);
+    n = put_all(envp, n, v->own);
+    n = put_all(envp, n, v->files);
     envp[n] = NULL;
     return envp;
 }

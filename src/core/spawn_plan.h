@@ -10,13 +10,21 @@
 
 #include "core/program.h"
 
-#define SPAWN_FDS_MAX 64
+#define SPAWN_FDS_MAX STDIO_MAX
 
 struct spawn_identity {
     uid_t uid;
     gid_t gid;
     const gid_t *groups; /* all supplementary groups, borrowed */
     size_t n_groups;
+};
+
+/* A descriptor that the child makes itself, as the new user and in its directory. */
+struct spawn_open {
+    int index;
+    int flags;        /* of open(2) */
+    const char *path; /* NULL: the same as descriptor .same_as */
+    int same_as;
 };
 
 struct spawn_plan {
@@ -26,22 +34,31 @@ struct spawn_plan {
     const char *directory; /* NULL: stay */
     int umask;             /* -1: as it is */
     const struct spawn_identity *identity; /* NULL: stay who we are */
+    const struct confinement *confinement; /* NULL: none */
     bool restore_nofile;   /* RLIMIT_NOFILE as it was before the daemon raised it */
     unsigned long nofile_soft, nofile_hard;
     int fds[SPAWN_FDS_MAX]; /* index: descriptor in the child; value: ours, or -1: closed there */
     unsigned n_fds;
+    const struct spawn_open *opens; /* each at an index where fds has -1, in ascending order */
+    unsigned n_opens;
 };
 
 /* What a job may never inherit: it would speak to systemd in the daemon's name,
  * or take a channel for its own that is not. */
 bool spawn_variable_withheld(const char *assignment);
 
-/* The daemon's variables less the withheld ones, then `extra` (SUPERVISOR_*), then the
- * program's `own`, each overriding those before it.
- * All are NULL-terminated lists of NAME=VALUE.  One malloc'd
- * block for the list; the strings are borrowed from the arguments.  NULL
- * without memory. */
-char **spawn_environment(const char *const *base, const char *const *own, const char *const *extra);
+/* What a job's environment is made of, from the weakest to the strongest: lists of
+ * NAME=VALUE, NULL-terminated, or NULL. */
+struct spawn_variables {
+    const char *const *base;    /* the daemon's, less what is withheld */
+    const char *const *inherit; /* names of those of `base` that pass; NULL: all */
+    const char *const *extra;   /* SUPERVISOR_* */
+    const char *const *own;     /* `environment` */
+    const char *const *files;   /* `environment_file`, less what `own` sets */
+};
+
+/* One malloc'd block for the list; the strings are borrowed.  NULL without memory. */
+char **spawn_environment(const struct spawn_variables *v);
 
 /* The value of a variable in such a list, or NULL. */
 const char *spawn_getenv(char *const *envp, const char *name);

@@ -18,9 +18,10 @@ static void logs_run(struct ctl *c, const struct ctl_words *words);
 
 const struct ctl_command ctl_cmd_logs = {
     .name = "logs",
-    .args = "[-f] [-n LINES] NAME...",
+    .args = "[-f] [-n LINES] [--fd N] NAME...",
     .summary = "shows the last lines of what processes print, stdout and stderr",
     .help = "    -n LINES of each stream, 10 when it is not given\n"
+            "    --fd N shows what comes from descriptor N, a pipe of the key stdio; without it 1 and 2\n"
             "    -f goes on with what comes, until Ctrl-C\n"
             "    a line of stderr has ! in place of |\n",
     .flags = CTL_UPCHECK | CTL_PROCESSES,
@@ -35,6 +36,7 @@ struct logs_stream {
     struct ctl *ctl;
     const struct logs_process *process;
     bool is_stderr;
+    int64_t fd; /* 0: stdout or stderr, else a pipe of the process's own */
     bool exists;
     int64_t next; /* where to go on */
     struct lines lines;
@@ -50,6 +52,8 @@ struct logs_process {
 struct logs {
     struct ctl *ctl;
     bool follow;
+    int64_t fd; /* --fd, or 0 */
+    size_t n_streams; /* of each process */
     int64_t n_lines;
     struct logs_process *processes;
     size_t n;
@@ -104,8 +108,12 @@ static int logs_keep(void *arg, const char *data, size_t len)
 
 static int logs_path(struct buf *path, const struct logs_stream *s, int64_t offset, bool follow)
 {
-    ask_path(path, "/v1/processes/", s->process->name, "/log?stream=");
-    buf_printf(path, "%s&offset=%lld&length=0%s", s->is_stderr ? "stderr" : "stdout", (long long)offset,
+    ask_path(path, "/v1/processes/", s->process->name, "/log?");
+    if (s->fd > 0)
+        buf_printf(path, "fd=%lld", (long long)s->fd);
+    else
+        buf_printf(path, "stream=%s", s->is_stderr ? "stderr" : "stdout");
+    buf_printf(path, "&offset=%lld&length=0%s", (long long)offset,
                follow ? "&follow=1" : "");
     return path->error;
 }
@@ -166,7 +174,7 @@ static void logs_follow(struct logs *l)
     ctl_catch_interrupt(l->ctl);
     int e = 0;
     for (size_t i = 0; i < l->n && e == 0; i++)
-        for (size_t k = 0; k < 2 && e == 0; k++) {
+        for (size_t k = 0; k < l->n_streams && e == 0; k++) {
             struct logs_stream *s = &l->processes[i].streams[k];
             _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
             if (s->exists && logs_path(&path, s, s->next, true) == 0)
@@ -186,7 +194,7 @@ static void logs_follow(struct logs *l)
 static void logs_free(struct logs *l)
 {
     for (size_t i = 0; i < l->n; i++) {
-        for (size_t k = 0; k < 2; k++)
+        for (size_t k = 0; k < l->n_streams; k++)
             lines_end(&l->processes[i].streams[k].lines);
         free(l->processes[i].name);
     }
@@ -210,8 +218,8 @@ static int logs_prepare(struct logs *l, const json_t *list)
         lp->colour = (unsigned)l->n++;
         if (render_width(lp->name) > width)
             width = render_width(lp->name);
-        for (size_t k = 0; k < 2; k++) {
-            lp->streams[k] = (struct logs_stream){ .ctl = l->ctl, .process = lp, .is_stderr = k == 1 };
+        for (size_t k = 0; k < l->n_streams; k++) {
+            lp->streams[k] = (struct logs_stream){ .ctl = l->ctl, .process = lp, .is_stderr = k == 1, .fd = l->fd };
             lines_init(&lp->streams[k].lines, logs_line, &lp->streams[k]);
         }
     }
@@ -229,7 +237,7 @@ static void logs_show(struct logs *l, const json_t *list)
         e = -E2BIG;
     }
     for (size_t i = 0; i < l->n && e >= 0; i++)
-        for (size_t k = 0; k < 2 && e >= 0; k++) {
+        for (size_t k = 0; k < l->n_streams && e >= 0; k++) {
             e = logs_last(l, &l->processes[i].streams[k]);
             if (!l->follow)
                 lines_end(&l->processes[i].streams[k].lines);
@@ -247,6 +255,10 @@ static bool logs_option(struct logs *l, const struct ctl_words *words, size_t *i
         l->follow = true;
         return true;
     }
+    if (strcmp(word, "--fd") == 0 && *i + 1 < words->n && parse_int(words->list[++*i], &l->fd) == 0 && l->fd > 0) {
+        l->n_streams = 1;
+        return true;
+    }
     if (word[1] == 'n')
         lines = word[2] != '\0' ? word + 2 : *i + 1 < words->n ? words->list[++*i] : "";
     if (lines != NULL && parse_int(lines, &l->n_lines) == 0 && l->n_lines >= 0)
@@ -257,7 +269,7 @@ static bool logs_option(struct logs *l, const struct ctl_words *words, size_t *i
 
 static void logs_run(struct ctl *c, const struct ctl_words *words)
 {
-    struct logs l = { .ctl = c, .n_lines = LOGS_LINES };
+    struct logs l = { .ctl = c, .n_streams = 2, .n_lines = LOGS_LINES };
     json_t *list = json_array();
     size_t names = 0;
     int e = 0;

@@ -53,6 +53,7 @@ struct droverd {
     char *lock_path;
     int lock_fd;
     struct rlimit nofile;
+    uint64_t given_fds;
     bool ending;
     int exit_status;
 };
@@ -359,7 +360,7 @@ static int prepare(struct droverd *dd)
     if (r < 0)
         return refuse("cannot open /dev/null: %s", strerror(-r));
     activation_take(&dd->passed);
-    daemonize_seal_fds();
+    dd->given_fds = daemonize_seal_fds();
     raise_limits(dd);
     r = become_user(&dd->config->daemon);
     if (r == 0)
@@ -399,6 +400,7 @@ static int build(struct droverd *dd)
     const struct supervisor_options so = { .environ = (const char *const *)environ,
                                            .nofile = dd->nofile,
                                            .restore_nofile = true,
+                                           .given_fds = dd->given_fds,
                                            .started = on_started,
                                            .stopped = on_all_stopped,
                                            .changed = on_changed,

@@ -49,15 +49,29 @@ int daemonize_keep_standard_fds(void)
     return 0;
 }
 
-void daemonize_seal_fds(void)
+/* Those that whoever started us meant us to have. */
+static uint64_t given_fds(void)
 {
+    uint64_t given = 7;
+    for (int fd = 3; fd < 64; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        if (flags >= 0 && (flags & FD_CLOEXEC) == 0)
+            given |= UINT64_C(1) << fd;
+    }
+    return given;
+}
+
+uint64_t daemonize_seal_fds(void)
+{
+    uint64_t given = given_fds();
     if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
-        return;
+        return given;
     for (int fd = 3; fd < 4096; fd++) { /* before Linux 5.11; EBADF for most is fine */
         int flags = fcntl(fd, F_GETFD);
         if (flags >= 0)
             fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
     }
+    return given;
 }
 
 int daemonize_raise_limit(int resource, rlim_t least, struct rlimit *before)

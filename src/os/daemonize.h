@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
@@ -14,8 +15,9 @@ int daemonize(void);
  * number that libraries write messages to. */
 int daemonize_keep_standard_fds(void);
 
-/* Marks every inherited descriptor from 3 on as not to be passed on to jobs. */
-void daemonize_seal_fds(void);
+/* Marks every inherited descriptor from 3 on as not to be passed on to jobs; bit N of
+ * the result: N was open and meant for us, 0 to 2 always. */
+uint64_t daemonize_seal_fds(void);
 
 /* Raises the soft limit to `least` at least, and as far as the hard one lets us;
  * *before is what it was.  -EPERM when `least` is out of reach (the limit is

@@ -122,6 +122,10 @@ void exec_explain(enum spawn_stage stage, int error, const char *file, const cha
         snprintf(buf, size, "%s: cannot become user %s: %s (%s)", spawn_stage_name(stage), user != NULL ? user : "?",
                  error == EPERM ? "the daemon does not run as root" : strerror(error), name);
         break;
+    case SPAWN_STAGE_LIMITS:
+        snprintf(buf, size, "limits: %s (%s)", error == EPERM ? "only root may raise a hard limit" : strerror(error),
+                 name);
+        break;
     case SPAWN_STAGE_LOOKUP:
         snprintf(buf, size, "lookup %s: %s (%s)", file,
                  error == ENOEXEC ? "the file has no execute permission" : strerror(error), name);

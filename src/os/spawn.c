@@ -13,10 +13,12 @@
  * memory that is not heap.  Touching the heap between clone and exec would be a
  * segmentation fault in the child, never anything in the daemon.
  *
- * Order in the child: process group, descriptors, limits, groups, gid, uid,
- * proof that root cannot be regained, directory (as the new user), umask,
- * signal mask, exec.  Signals are blocked around the clone so that no handler
- * of the daemon can run in the child. */
+ * Order in the child: process group, limits, priorities and processors, descriptors,
+ * the limit of open files (placing descriptors may need more of them), groups, gid,
+ * uid, capabilities, proof that nothing can be regained, directory (as the new
+ * user), umask, signal mask, the files that it opens itself, no new privileges,
+ * exec.  Signals are blocked around the clone so that no handler of the daemon can
+ * run in the child. */
 #include "os/spawn.h"
 
 #include <errno.h>
@@ -29,13 +31,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "os/spawn_child.h"
 
 #ifndef CLOSE_RANGE_UNSHARE
 #define CLOSE_RANGE_UNSHARE 2
@@ -51,9 +54,14 @@ int spawn_error_is_shortage(int error)
     return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
 }
 
-static _Noreturn void child_fail(int error_fd, enum spawn_stage stage, int error)
+_Noreturn void spawn_child_fail(int error_fd, enum spawn_stage stage, int error)
 {
-    struct spawn_report report = { .stage = stage, .error = error };
+    spawn_child_fail_at(error_fd, stage, error, -1);
+}
+
+_Noreturn void spawn_child_fail_at(int error_fd, enum spawn_stage stage, int error, int index)
+{
+    struct spawn_report report = { .stage = stage, .error = error, .index = index };
     ssize_t n = write(error_fd, &report, sizeof(report)); /* whole or not at all: below PIPE_BUF */
     (void)n;
     _exit(127);
@@ -135,28 +143,10 @@ static void child_own_table(const struct spawn_plan *plan, int error_fd)
     for (unsigned i = 0; i < plan->n_fds; i++)
         highest = plan->fds[i] > highest ? plan->fds[i] : highest;
     if (syscall(SYS_close_range, (unsigned)highest + 1, ~0U, CLOSE_RANGE_UNSHARE) < 0 && unshare(CLONE_FILES) < 0)
-        child_fail(error_fd, SPAWN_STAGE_DESCRIPTORS, errno);
+        spawn_child_fail(error_fd, SPAWN_STAGE_DESCRIPTORS, errno);
     struct spawn_report own = { .stage = SPAWN_STAGE_NONE };
     ssize_t n = write(error_fd, &own, sizeof(own));
     (void)n;
-}
-
-static void child_take_identity(const struct spawn_identity *id, int error_fd)
-{
-    if (geteuid() == 0 && syscall(SYS_setgroups, id->n_groups, id->groups) < 0)
-        child_fail(error_fd, SPAWN_STAGE_GROUPS, errno);
-    if (syscall(SYS_setresgid, id->gid, id->gid, id->gid) < 0)
-        child_fail(error_fd, SPAWN_STAGE_GID, errno);
-    if (syscall(SYS_setresuid, id->uid, id->uid, id->uid) < 0)
-        child_fail(error_fd, SPAWN_STAGE_UID, errno);
-    uid_t r, e, s;
-    if (getresuid(&r, &e, &s) < 0 || r != id->uid || e != id->uid || s != id->uid)
-        child_fail(error_fd, SPAWN_STAGE_VERIFY, EPERM);
-    gid_t gr, ge, gs;
-    if (getresgid(&gr, &ge, &gs) < 0 || gr != id->gid || ge != id->gid || gs != id->gid)
-        child_fail(error_fd, SPAWN_STAGE_VERIFY, EPERM);
-    if (id->uid != 0 && syscall(SYS_setresuid, 0, 0, 0) == 0)
-        child_fail(error_fd, SPAWN_STAGE_VERIFY, EPERM);
 }
 
 /* -- memory that the child can see --------------------------------------------- */
@@ -262,13 +252,36 @@ static char **pack_list(char *const *list)
     return out;
 }
 
+static size_t opens_size(const struct spawn_plan *plan)
+{
+    size_t size = (plan->n_opens + 1) * sizeof(*plan->opens);
+    for (unsigned i = 0; i < plan->n_opens; i++)
+        size += plan->opens[i].path != NULL ? strlen(plan->opens[i].path) + 16 : 0;
+    return size;
+}
+
+static void pack_opens(struct spawn_plan *p)
+{
+    struct spawn_open *opens = pack_bytes(p->opens, p->n_opens * sizeof(*opens));
+    for (unsigned i = 0; i < p->n_opens; i++)
+        opens[i].path = pack_string(opens[i].path);
+    p->opens = opens;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    gid_t x = *(const gid_t *)a, y = *(const gid_t *)b;
+    return (x > y) - (x < y);
+}
+
 /* A copy of the plan that holds together without the heap. */
 static int pack_plan(const struct spawn_plan *plan, const struct spawn_plan **ret)
 {
     size_t groups = plan->identity != NULL ? plan->identity->n_groups * sizeof(gid_t) : 0;
-    size_t need = sizeof(*plan) + sizeof(struct spawn_identity) + groups + list_size(plan->argv) +
+    size_t need = sizeof(*plan) + sizeof(struct spawn_identity) + 2 * groups + sizeof(struct confinement) + list_size(plan->argv) +
                   list_size(plan->envp) + strlen(plan->file) + 256;
     need += plan->directory != NULL ? strlen(plan->directory) : 0;
+    need += opens_size(plan);
     int r = pack_reserve(need);
     if (r < 0)
         return r;
@@ -280,9 +293,17 @@ static int pack_plan(const struct spawn_plan *plan, const struct spawn_plan **re
     p->envp = pack_list(plan->envp);
     if (plan->identity != NULL) {
         struct spawn_identity *id = pack_bytes(plan->identity, sizeof(*id));
-        id->groups = pack_bytes(plan->identity->groups, groups);
+        gid_t *list = pack_bytes(plan->identity->groups, groups);
+        if (groups > 0)
+            qsort(list, plan->identity->n_groups, sizeof(gid_t), by_number); /* as the kernel gives them back */
+        id->groups = list;
+        pack_bytes(plan->identity->groups, groups); /* room to compare with, see spawn_child_become() */
         p->identity = id;
     }
+    if (plan->n_opens > 0)
+        pack_opens(p);
+    if (plan->confinement != NULL)
+        p->confinement = pack_bytes(plan->confinement, sizeof(*plan->confinement));
     *ret = p;
     return 0;
 }
@@ -294,27 +315,26 @@ static _Noreturn void child_main(const struct spawn_plan *plan, bool handlers_cl
     child_own_table(plan, error_fd);
     child_reset_signals(handlers_cleared);
     if (setpgid(0, 0) < 0)
-        child_fail(error_fd, SPAWN_STAGE_PROCESS_GROUP, errno);
+        spawn_child_fail(error_fd, SPAWN_STAGE_PROCESS_GROUP, errno);
+    spawn_child_confine(plan, error_fd);
     int r = child_place_fds(plan, &error_fd);
     if (r < 0)
-        child_fail(error_fd, SPAWN_STAGE_DESCRIPTORS, -r);
+        spawn_child_fail(error_fd, SPAWN_STAGE_DESCRIPTORS, -r);
     child_close_rest(plan->n_fds, error_fd);
-    if (plan->restore_nofile) {
-        struct rlimit limit = { .rlim_cur = plan->nofile_soft, .rlim_max = plan->nofile_hard };
-        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-            child_fail(error_fd, SPAWN_STAGE_LIMITS, errno);
-    }
-    if (plan->identity != NULL)
-        child_take_identity(plan->identity, error_fd);
+    spawn_child_limit_files(plan, error_fd);
+    spawn_child_become(plan, error_fd);
     if (plan->directory != NULL && chdir(plan->directory) < 0)
-        child_fail(error_fd, SPAWN_STAGE_DIRECTORY, errno);
+        spawn_child_fail(error_fd, SPAWN_STAGE_DIRECTORY, errno);
     if (plan->umask >= 0)
         umask((mode_t)plan->umask);
-    sigset_t none;
+    sigset_t none; /* from here on it can be told to end: a FIFO may keep it waiting for ever */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    spawn_child_open(plan, error_fd);
+    if (plan->confinement != NULL && plan->confinement->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        spawn_child_fail(error_fd, SPAWN_STAGE_NO_NEW_PRIVILEGES, errno);
     execve(plan->file, plan->argv, plan->envp);
-    child_fail(error_fd, SPAWN_STAGE_EXEC, errno);
+    spawn_child_fail(error_fd, SPAWN_STAGE_EXEC, errno);
 }
 
 /* clone3 without CLONE_VM, or a plain clone where a seccomp filter (older

@@ -26,6 +26,7 @@ struct spawned {
 struct spawn_report {
     enum spawn_stage stage;
     int error;
+    int index; /* of the descriptor, at SPAWN_STAGE_STDIO */
 };
 
 /* 0 and *ret, whose descriptors are the caller's (all CLOEXEC, error_fd

@@ -12,15 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/argv.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "os/exec_lookup.h"
 #include "os/pidfd.h"
 #include "os/spawn.h"
 #include "os/syslogger.h"
-#include "supervisor/child_stdin.h"
-#include "supervisor/identities.h"
+#include "supervisor/child_plan.h"
 #include "supervisor/supervisor.h"
 
 /* A daemonising program leaves a grandchild with our pipe at each of its starts;
@@ -32,9 +30,10 @@
 struct starting {
     struct loop_event event;
     int fd;
-    int held[4];
     struct spawn_report report;
     bool failed;
+    unsigned n_held;
+    int held[];
 };
 
 static void on_exit_event(int fd, unsigned what, void *arg);
@@ -92,6 +91,8 @@ const char *child_log_path(const struct child *c, int number)
     const struct log_settings *l = log_settings(c, number);
     if (number == 2 && c->process.program->redirect_stderr)
         return NULL; /* supervisord has none then either */
+    if (stdio_entry(c->process.program->stdio, (unsigned)number).kind != STDIO_PIPE)
+        return NULL;
     if (l->target == LOG_TARGET_AUTO)
         return c->auto_log[number - 1];
     return l->target == LOG_TARGET_FILE ? l->path : NULL;
@@ -168,6 +169,13 @@ static bool on_watched(struct stream *s, void *arg)
     const struct child *c = arg;
     const struct log_settings *l = log_settings(c, s->number);
     return c->followers != NULL || l->syslog || l->target == LOG_TARGET_SYSLOG || log_get_level() >= LOG_LEVEL_DEBUG;
+}
+
+/* What comes from a duplex pipe has no log, and so only one form. */
+static void on_duplex(int number, const char *data, size_t len, void *arg)
+{
+    tell_followers(arg, true, number, data, len);
+    tell_followers(arg, false, number, data, len);
 }
 
 static void on_output(struct stream *s, const char *data, size_t len, void *arg)
@@ -293,169 +301,22 @@ static void drain_and_detach(struct child *c)
 
 /* -- spawning --------------------------------------------------------------- */
 
-struct spawn_parts { /* all that one start makes before there is a child */
-    char **argv, **envp;
-    size_t argc;
-    char *file;
-    struct buf strings; /* the SUPERVISOR_ variables */
-    const char *extra[5];
-    struct logfile *logs[2];
-    char culprit[512];     /* the log that could not be opened */
-    int ends[3];  /* the child's: stdin read, stdout write, stderr write */
-    int ours[3];
-};
-
-static void spawn_parts_done(struct spawn_parts *p)
-{
-    free(p->argv);
-    free(p->envp);
-    free(p->file);
-    buf_done(&p->strings);
-    logfile_unref(p->logs[0]);
-    logfile_unref(p->logs[1]);
-    for (int i = 0; i < 3; i++) {
-        cleanup_close(&p->ends[i]);
-        cleanup_close(&p->ours[i]);
-    }
-}
-
-/* SUPERVISOR_ENABLED and its kin, as supervisord documents them for subprocesses. */
-static int make_variables(const struct child *c, struct spawn_parts *p)
-{
-    const struct program *program = c->process.program;
-    const char *url = program->serverurl != NULL ? program->serverurl : c->supervisor->config->daemon.serverurl;
-    size_t at[4];
-    size_t n = 0;
-    buf_printf(&p->strings, "SUPERVISOR_ENABLED=1%c", 0);
-    at[n++] = 0;
-    if (url != NULL) {
-        at[n++] = p->strings.len;
-        buf_printf(&p->strings, "SUPERVISOR_SERVER_URL=%s%c", url, 0);
-    }
-    at[n++] = p->strings.len;
-    buf_printf(&p->strings, "SUPERVISOR_PROCESS_NAME=%s%c", program->name, 0);
-    at[n++] = p->strings.len;
-    buf_printf(&p->strings, "SUPERVISOR_GROUP_NAME=%s%c", c->group->group->name, 0);
-    if (p->strings.error != 0)
-        return p->strings.error;
-    for (size_t i = 0; i < n; i++)
-        p->extra[i] = p->strings.data + at[i];
-    p->extra[n] = NULL;
-    p->envp = spawn_environment(c->supervisor->options.environ, program->environment, p->extra);
-    return p->envp == NULL ? -ENOMEM : 0;
-}
-
-static int split_command(const struct program *program, struct spawn_parts *p, struct exit_cause *cause)
-{
-    const char *why;
-    int r = argv_split(program->command, &p->argv, &p->argc, &why);
-    if (r == 0 && p->argc > 0)
-        return 0;
-    *cause = exit_cause_from_spawn(SPAWN_STAGE_COMMAND, r == 0 ? ENODATA : -r);
-    return -EINVAL;
-}
-
-/* supervisord looks along the daemon's PATH, a native file means the job's. */
-static int find_program(const struct child *c, struct spawn_parts *p, struct exit_cause *cause)
-{
-    const struct program *program = c->process.program;
-    char *const *where = c->group->config->kind == CONFIG_NATIVE ? p->envp
-                                                                  : (char *const *)c->supervisor->options.environ;
-    int r = exec_lookup(p->argv[0], spawn_getenv(where, "PATH"), program->directory, &p->file);
-    if (r == 0)
-        return 0;
-    *cause = exit_cause_from_spawn(SPAWN_STAGE_LOOKUP, -r);
-    return -EINVAL;
-}
-
-int child_check_command(struct child *c, struct exit_cause *cause)
-{
-    _cleanup_(spawn_parts_done) struct spawn_parts p = { .strings = BUF_INIT(1 << 20), .ends = { -1, -1, -1 }, .ours = { -1, -1, -1 } };
-    if (make_variables(c, &p) < 0)
-        return 0; /* short of memory: the start itself will say so */
-    int r = split_command(c->process.program, &p, cause);
-    return r < 0 ? r : find_program(c, &p, cause);
-}
-
-static int make_pipe(struct spawn_parts *p, int i)
-{
-    int fds[2];
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return -errno;
-    p->ends[i] = fds[i == 0 ? 0 : 1];
-    p->ours[i] = spawn_raise_fd(fds[i == 0 ? 1 : 0]);
-    return fcntl(p->ours[i], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
-}
-
-static int make_stdio(struct child *c, struct spawn_parts *p, struct spawn_plan *plan)
-{
-    bool redirect = c->process.program->redirect_stderr;
-    int r = 0;
-    for (int i = 0; r == 0 && i < (redirect ? 1 : 2); i++) {
-        r = child_log_open(c, i + 1, &p->logs[i]);
-        if (r < 0) {
-            const char *path = child_log_path(c, i + 1);
-            snprintf(p->culprit, sizeof(p->culprit), "the log %s",
-                     path != NULL ? path : c->supervisor->config->daemon.childlogdir);
-        }
-    }
-    for (int i = 0; r == 0 && i < (redirect ? 2 : 3); i++)
-        r = make_pipe(p, i);
-    if (r < 0)
-        return r;
-    plan->fds[0] = p->ends[0];
-    plan->fds[1] = p->ends[1];
-    plan->fds[2] = redirect ? p->ends[1] : p->ends[2];
-    plan->n_fds = 3;
-    return 0;
-}
-
-/* Stages that need no child.  -EINVAL and *cause, or 0. */
-static int prepare(struct child *c, struct spawn_parts *p, struct spawn_plan *plan, struct exit_cause *cause)
-{
-    const struct program *program = c->process.program;
-    enum spawn_stage stage = SPAWN_STAGE_FORK;
-    int r = make_variables(c, p);
-    if (r == 0) {
-        r = split_command(program, p, cause);
-        if (r == 0)
-            r = find_program(c, p, cause);
-        if (r < 0)
-            return r;
-        stage = SPAWN_STAGE_USER;
-        r = identities_get(c->supervisor->identities, program, &plan->identity);
-    }
-    if (r == 0) {
-        stage = SPAWN_STAGE_STDIO;
-        r = make_stdio(c, p, plan);
-    }
-    if (r < 0) {
-        *cause = exit_cause_from_spawn(stage, -r);
-        return -EINVAL;
-    }
-    plan->file = p->file;
-    plan->argv = p->argv;
-    plan->envp = p->envp;
-    plan->directory = program->directory;
-    plan->umask = program->umask;
-    plan->restore_nofile = c->supervisor->options.restore_nofile;
-    plan->nofile_soft = c->supervisor->options.nofile.rlim_cur;
-    plan->nofile_hard = c->supervisor->options.nofile.rlim_max;
-    return 0;
-}
-
 static void explain(struct child *c, const struct exit_cause *cause, const char *culprit)
 {
     const struct program *program = c->process.program;
-    _cleanup_(spawn_parts_done) struct spawn_parts p = { .strings = BUF_INIT(1 << 20), .ends = { -1, -1, -1 }, .ours = { -1, -1, -1 } };
+    _cleanup_(child_plan_done) struct child_plan p;
     struct exit_cause ignored;
+    child_plan_init(&p);
     const char *file = program->command;
     if (culprit != NULL && *culprit != '\0')
         file = culprit;
-    else if (make_variables(c, &p) == 0 && split_command(program, &p, &ignored) == 0)
-        file = find_program(c, &p, &ignored) == 0 ? p.file : p.argv[0];
+    else if (child_plan_program(c, &p, &ignored) == 0)
+        file = p.file;
+    else if (p.word != NULL)
+        file = p.word;
     char text[1024];
-    exec_explain(cause->stage, cause->value, file, program->directory, program->user, text, sizeof(text));
+    const char *user = program->account != NULL ? program->account : program->uid_text;
+    exec_explain(cause->stage, cause->value, file, program->directory, user, text, sizeof(text));
     free(c->detail);
     c->detail = strdup(text);
     free(c->path);
@@ -475,6 +336,7 @@ static void tell_exit(struct child *c, const struct exit_cause *cause)
         e.type = EVENT_EXIT;
         e.kind = (uint8_t)cause->kind;
         e.core = cause->core;
+        e.timed_out = cause->timed_out;
         e.expected = exit_cause_expected(cause, c->process.program);
         e.cpu_user_ms = c->cpu_user_ms;
         e.cpu_system_ms = c->cpu_system_ms;
@@ -501,7 +363,7 @@ static void spawn_failed(struct child *c, struct exit_cause cause, const char *c
 
 static void starting_let_go(struct starting *st)
 {
-    for (size_t i = 0; i < ELEMENTS(st->held); i++)
+    for (unsigned i = 0; i < st->n_held; i++)
         cleanup_close(&st->held[i]);
 }
 
@@ -548,9 +410,21 @@ static void on_starting(int fd, unsigned what, void *arg)
     starting_read(arg);
 }
 
+static int adopt_duplex(struct child *c, struct child_plan *p, unsigned i)
+{
+    struct duplex *d;
+    int r = duplex_new(c->supervisor->loop, p->ours[i], (int)i, on_duplex, c, &d);
+    if (r < 0)
+        return r;
+    p->ours[i] = -1;
+    d->next = c->duplexes;
+    c->duplexes = d;
+    return 0;
+}
+
 /* Hands everything of the start over to the child; what cannot be watched for
  * lack of memory ends the start, and the process is killed and reaped as usual. */
-static int adopt(struct child *c, struct spawn_parts *p, struct spawned *spawned)
+static int adopt(struct child *c, struct child_plan *p, struct spawned *spawned)
 {
     struct loop *loop = c->supervisor->loop;
     struct stream_options o = { .strip_ansi = c->supervisor->config->daemon.strip_ansi,
@@ -559,8 +433,8 @@ static int adopt(struct child *c, struct spawn_parts *p, struct spawned *spawned
                                 .process = event_name_text(c->name),
                                 .dropped = &c->log_dropped };
     c->pidfd = spawned->pidfd;
-    c->stdin_fd = TAKE_FD(p->ours[0]);
-    c->stdin_broken = false;
+    c->in = (struct feed){ .loop = loop, .fd = TAKE_FD(p->ours[0]) };
+    duplex_free_all(TAKE_PTR(c->duplexes));
     int r = loop_io_set(loop, &c->exit_event, c->pidfd, LOOP_READ, LOOP_LIFE, on_exit_event, c);
     for (int i = 0; r == 0 && i < 2; i++) {
         if (p->ours[i + 1] < 0)
@@ -572,15 +446,19 @@ static int adopt(struct child *c, struct spawn_parts *p, struct spawned *spawned
             p->logs[i] = NULL;
         }
     }
-    c->starting = calloc(1, sizeof(*c->starting));
+    for (unsigned i = 3; r == 0 && i < p->plan.n_fds; i++)
+        if (p->ours[i] >= 0)
+            r = adopt_duplex(c, p, i);
+    c->starting = calloc(1, sizeof(*c->starting) + (p->plan.n_fds + 1) * sizeof(int));
     if (c->starting == NULL) {
         close(spawned->error_fd);
         close(spawned->held_fd);
         return -ENOMEM;
     }
     c->starting->fd = spawned->error_fd;
+    c->starting->n_held = p->plan.n_fds + 1;
     c->starting->held[0] = spawned->held_fd;
-    for (int i = 0; i < 3; i++)
+    for (unsigned i = 0; i < p->plan.n_fds; i++)
         c->starting->held[i + 1] = TAKE_FD(p->ends[i]);
     int q = loop_io_set(loop, &c->starting->event, c->starting->fd, LOOP_READ, LOOP_LIFE, on_starting, c);
     return r < 0 ? r : q;
@@ -589,16 +467,16 @@ static int adopt(struct child *c, struct spawn_parts *p, struct spawned *spawned
 int child_spawn(struct child *c)
 {
     struct exit_cause cause;
-    struct spawn_plan plan = { .umask = -1 };
-    _cleanup_(spawn_parts_done) struct spawn_parts p = { .strings = BUF_INIT(1 << 20), .ends = { -1, -1, -1 }, .ours = { -1, -1, -1 } };
+    _cleanup_(child_plan_done) struct child_plan p;
+    child_plan_init(&p);
     free(TAKE_PTR(c->detail));
     free(TAKE_PTR(c->path));
-    if (prepare(c, &p, &plan, &cause) < 0) {
+    if (child_plan_make(c, &p, &cause) < 0) {
         spawn_failed(c, cause, p.culprit);
         return 0;
     }
     struct spawned spawned;
-    int r = spawn(&plan, &spawned);
+    int r = spawn(&p.plan, &spawned);
     if (r < 0) {
         spawn_failed(c, exit_cause_from_spawn(SPAWN_STAGE_FORK, -r), NULL);
         return 0;
@@ -640,6 +518,7 @@ void child_reap(struct child *c)
     if (r == 0)
         return;
     struct exit_cause cause = r > 0 ? exit_cause_from_wait(status) : (struct exit_cause){ .kind = EXIT_UNKNOWN };
+    cause.timed_out = c->process.timed_out > 0;
     if (c->starting != NULL && !c->starting->failed) {
         starting_let_go(c->starting);
         starting_read(c);
@@ -649,14 +528,20 @@ void child_reap(struct child *c)
             starting_done(c);
     }
     if (c->starting != NULL && c->starting->failed) {
-        cause = exit_cause_from_spawn(c->starting->report.stage, c->starting->report.error);
-        explain(c, &cause, NULL);
+        const struct spawn_report *report = &c->starting->report;
+        cause = exit_cause_from_spawn(report->stage, report->error);
+        const char *path = NULL;
+        if (report->stage == SPAWN_STAGE_STDIO)
+            path = stdio_entry(c->process.program->stdio, (unsigned)report->index).path;
+        explain(c, &cause, path);
     }
     starting_end(c);
     take_usage(c, &usage);
     loop_io_clear(&c->exit_event);
     cleanup_close(&c->pidfd);
-    child_stdin_end(c);
+    feed_end(&c->in);
+    for (struct duplex *d = c->duplexes; d != NULL; d = d->next)
+        duplex_drain(d);
     drain_and_detach(c);
     tell_exit(c, &cause);
     supervisor_handle(c, PROCESS_EXITED_EVENT, 0, cause);
@@ -669,6 +554,29 @@ int child_signal(struct child *c, int signal, bool as_group)
         return -ESRCH;
     /* the pid cannot have been given away: nobody but on_exit_event reaps it */
     return as_group ? pidfd_signal_group(c->process.pid, signal) : pidfd_signal(c->pidfd, signal);
+}
+
+/* -- what it is told through its descriptors -------------------------------------- */
+
+static struct feed *feed_of(struct child *c, int number)
+{
+    struct duplex *d = number != 0 ? duplex_find(c->duplexes, number) : NULL;
+    return number == 0 ? &c->in : d != NULL ? &d->feed : NULL;
+}
+
+int child_write(struct child *c, int number, const void *data, size_t len)
+{
+    struct feed *f = feed_of(c, number);
+    if (c->process.pid == 0)
+        return -ESRCH;
+    return f != NULL ? feed_write(f, data, len) : -EBADF;
+}
+
+void child_write_end(struct child *c, int number)
+{
+    struct feed *f = feed_of(c, number);
+    if (f != NULL)
+        feed_close(f);
 }
 
 /* -- birth and end of the record -------------------------------------------- */
@@ -687,7 +595,7 @@ int child_new(struct supervisor *s, struct member_group *g, const struct program
     c->supervisor = s;
     c->group = g;
     c->pidfd = -1;
-    c->stdin_fd = -1;
+    c->in.fd = -1;
     c->order = order;
     *ret = c;
     return 0;
@@ -711,7 +619,8 @@ void child_free(struct child *c)
     starting_end(c);
     loop_io_clear(&c->exit_event);
     cleanup_close(&c->pidfd);
-    child_stdin_end(c);
+    feed_end(&c->in);
+    duplex_free_all(c->duplexes);
     if (c->timer != NULL)
         loop_timer_clear(c->timer);
     free(c->timer);

@@ -9,6 +9,7 @@
 
 #include "core/process.h"
 #include "supervisor/capture.h"
+#include "supervisor/duplex.h"
 #include "supervisor/events.h"
 #include "supervisor/loop.h"
 
@@ -41,16 +42,15 @@ struct child {
     struct event_name *name;
     struct child *spawn_next; /* in the queue of starts */
     bool spawn_queued;
-    bool stdin_broken;
     bool start_waits; /* for descriptors, memory, ...: told once, not at each try */
     bool was_up; /* before the update that stopped it */
     bool selected; /* scratch of control/names.c, within one call */
     int pidfd;    /* -1: no child */
-    int stdin_fd; /* -1: none */
+    struct feed in; /* its stdin */
+    struct duplex *duplexes; /* its pipes from 3 on, of this or the last run */
     struct loop_event exit_event;
     struct loop_event *timer;    /* only while there is a deadline */
     struct starting *starting;   /* only between clone and exec */
-    struct stdin_queue *stdin_queue; /* only while the job does not read as fast as we are told to write */
     struct stream *streams[2];   /* stdout, stderr of the running child */
     struct stream *lingering;    /* of earlier ones, kept open by somebody */
     struct child_watch *watches;
@@ -74,11 +74,10 @@ int child_spawn(struct child *c); /* carries out EFFECT_SPAWN; 0 also when the s
 /* Sends a signal; 0, -ESRCH, -EPERM. */
 int child_signal(struct child *c, int signal, bool as_group);
 
-/* Bytes for its stdin; waits for room in a queue of STDIN_QUEUE_MAX at most.
- * -ESRCH not running, -EPIPE closed, -ENOBUFS when the queue is full. */
-#define STDIN_QUEUE_MAX (256 * 1024)
-int child_write_stdin(struct child *c, const void *data, size_t len);
-void child_close_stdin(struct child *c);
+/* Bytes for its descriptor `number`: 0, or a pipe from 3 on.  Results as those of
+ * feed_write(), -ESRCH not running, -EBADF no such pipe. */
+int child_write(struct child *c, int number, const void *data, size_t len);
+void child_write_end(struct child *c, int number);
 
 /* Where a stream's log is: a path, or NULL when there is no file. */
 const char *child_log_path(const struct child *c, int number);

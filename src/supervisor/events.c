@@ -187,6 +187,7 @@ static void json_exit(struct jsonw *j, const struct event *e)
         jsonw_null(j, "status");
     jsonw_string(j, "signal", e->kind == EXIT_SIGNAL ? exit_signal_name(e->value, name) : NULL);
     jsonw_bool(j, "core", e->core);
+    jsonw_bool(j, "timeout", e->timed_out);
     jsonw_bool(j, "expected", e->expected);
     jsonw_object(j, "rusage");
     jsonw_seconds(j, "utime", (usec_t)e->cpu_user_ms * USEC_PER_MSEC);

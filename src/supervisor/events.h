@@ -44,7 +44,8 @@ struct event {
     uint8_t kind; /* exit */
     uint8_t stage;
     uint8_t stream;
-    bool core;
+    bool core : 1;
+    bool timed_out : 1; /* its timeout had come */
     bool expected;
 };
 

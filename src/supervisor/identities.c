@@ -12,6 +12,7 @@
 struct entry {
     struct entry *next;
     struct spawn_identity identity;
+    bool chosen; /* by the key groups */
     gid_t groups[];
 };
 
@@ -44,31 +45,87 @@ void identities_free(struct identities *ids)
     free(ids);
 }
 
-static struct entry *find(const struct identities *ids, uid_t uid, gid_t gid)
+/* Groups that a program names itself make another identity of the same user. */
+static struct entry *find(const struct identities *ids, const struct program *p)
 {
-    for (struct entry *e = ids->first; e != NULL; e = e->next)
-        if (e->identity.uid == uid && e->identity.gid == gid)
+    for (struct entry *e = ids->first; e != NULL; e = e->next) {
+        const struct spawn_identity *id = &e->identity;
+        if (id->uid != p->uid || id->gid != p->gid || e->chosen != (p->groups_text != NULL))
+            continue;
+        if (!e->chosen || (id->n_groups == p->n_groups && memcmp(e->groups, p->groups, p->n_groups * sizeof(gid_t)) == 0))
             return e;
+    }
     return NULL;
 }
 
-/* As initgroups(3) would set them: the primary group and all that list the user. */
-static int add(struct identities *ids, const struct program *p)
+static struct entry *entry_new(const struct program *p, size_t room)
 {
-    int n = 0;
-    getgrouplist(p->user, p->gid, NULL, &n);
-    n += 16; /* groups may have been added meanwhile */
-    struct entry *e = malloc(sizeof(*e) + (size_t)n * sizeof(gid_t));
+    struct entry *e = malloc(sizeof(*e) + room * sizeof(gid_t));
+    if (e != NULL)
+        *e = (struct entry){ .identity = { .uid = p->uid, .gid = p->gid, .groups = e->groups } };
+    return e;
+}
+
+/* As initgroups(3) would set them: the primary group and all that list the user; a
+ * number without a name is in its primary group only. */
+static int look_up(const struct program *p, struct entry **ret)
+{
+    int n = 1;
+    if (p->account != NULL) {
+        n = 0;
+        getgrouplist(p->account, p->gid, NULL, &n);
+        n += 16; /* groups may have been added meanwhile */
+    }
+    struct entry *e = entry_new(p, (size_t)n);
     if (e == NULL)
         return -ENOMEM;
-    if (getgrouplist(p->user, p->gid, e->groups, &n) < 0) {
+    e->groups[0] = p->gid;
+    if (p->account != NULL && getgrouplist(p->account, p->gid, e->groups, &n) < 0) {
         free(e);
         return -EAGAIN;
     }
-    e->identity = (struct spawn_identity){ .uid = p->uid, .gid = p->gid, .groups = e->groups, .n_groups = (size_t)n };
+    e->identity.n_groups = (size_t)n;
+    *ret = e;
+    return 0;
+}
+
+static int take_chosen(const struct program *p, struct entry **ret)
+{
+    struct entry *e = entry_new(p, p->n_groups);
+    if (e == NULL)
+        return -ENOMEM;
+    if (p->n_groups > 0)
+        memcpy(e->groups, p->groups, p->n_groups * sizeof(gid_t));
+    e->identity.n_groups = p->n_groups;
+    e->chosen = true;
+    *ret = e;
+    return 0;
+}
+
+static int add(struct identities *ids, const struct program *p)
+{
+    struct entry *e = NULL;
+    int r = p->groups_text != NULL ? take_chosen(p, &e) : look_up(p, &e);
+    if (r < 0)
+        return r;
     e->next = ids->first;
     ids->first = e;
     return 0;
+}
+
+static bool same(const struct entry *a, const struct entry *b)
+{
+    return a->identity.uid == b->identity.uid && a->identity.gid == b->identity.gid && a->chosen == b->chosen &&
+           (!a->chosen || (a->identity.n_groups == b->identity.n_groups &&
+                           memcmp(a->groups, b->groups, a->identity.n_groups * sizeof(gid_t)) == 0));
+}
+
+static bool has(const struct identities *ids, const struct entry *wanted)
+{
+    const struct entry *e = ids->first;
+    while (e != NULL && !same(e, wanted))
+        e = e->next;
+    return e != NULL;
 }
 
 int identities_load(struct identities *ids, const struct config *config)
@@ -78,7 +135,7 @@ int identities_load(struct identities *ids, const struct config *config)
         const struct program_group *group = &config->groups[g];
         for (size_t i = 0; i < group->n_programs; i++) {
             const struct program *p = &group->programs[i];
-            if (p->user == NULL || find(&fresh, p->uid, p->gid) != NULL)
+            if (!p->has_identity || find(&fresh, p) != NULL)
                 continue;
             int r = add(&fresh, p);
             if (r < 0) {
@@ -91,7 +148,7 @@ int identities_load(struct identities *ids, const struct config *config)
     for (struct entry **at = &ids->first; *at != NULL;) {
         struct entry *e = *at;
         *at = e->next;
-        if (find(&fresh, e->identity.uid, e->identity.gid) != NULL) {
+        if (has(&fresh, e)) {
             free(e);
         } else {
             e->next = fresh.first;
@@ -102,19 +159,21 @@ int identities_load(struct identities *ids, const struct config *config)
     return 0;
 }
 
+/* Without root we are who we are: fine where that is what is asked for. */
+static int get_without_root(const struct program *p)
+{
+    bool other = p->uid != geteuid() || (p->gid_text != NULL && p->gid != getegid()) || p->groups_text != NULL;
+    return other ? -EPERM : 0;
+}
+
 int identities_get(const struct identities *ids, const struct program *p, const struct spawn_identity **ret)
 {
-    if (p->user == NULL) {
-        *ret = NULL;
+    *ret = NULL;
+    if (!p->has_identity)
         return 0;
-    }
-    if (geteuid() != 0) {
-        if (p->uid != geteuid())
-            return -EPERM;
-        *ret = NULL; /* we are that user already */
-        return 0;
-    }
-    struct entry *e = find(ids, p->uid, p->gid);
+    if (geteuid() != 0)
+        return get_without_root(p);
+    struct entry *e = find(ids, p);
     if (e == NULL)
         return -ENOENT;
     *ret = &e->identity;

@@ -15,7 +15,7 @@ void identities_free(struct identities *ids);
 /* Looks up the groups of every user that the configuration names. */
 int identities_load(struct identities *ids, const struct config *config);
 
-/* 0 and the identity of a program's user (borrowed; valid until the next load);
+/* 0 and the identity of a program (borrowed; valid until the next load);
  * -EPERM when we are not root and not that user; -ENOENT when it was not loaded.
  * *ret is NULL when nothing is to be changed. */
 int identities_get(const struct identities *ids, const struct program *p, const struct spawn_identity **ret);

@@ -150,6 +150,9 @@ static int send_signal(struct child *c, const struct effect *e)
     if (c->process.state == PROCESS_STOPPING && c->process.step > 0)
         log_warn("killing '%s' (%d) with %s", c->process.program->name, c->process.pid,
                  exit_signal_name(e->signal, (char[16]){ 0 }));
+    if (c->process.state == PROCESS_RUNNING)
+        log_warn("'%s' (%d) has run for its timeout; it gets %s", c->process.program->name, c->process.pid,
+                 exit_signal_name(e->signal, (char[16]){ 0 }));
     int r = child_signal(c, e->signal, e->as_group);
     return r == -ESRCH ? 0 : r; /* it has just ended by itself; its pidfd will say so */
 }

@@ -27,6 +27,7 @@ struct supervisor_options {
     const char *const *environ; /* the daemon's own, NULL-terminated */
     struct rlimit nofile;       /* as it was before it was raised; given back to jobs */
     bool restore_nofile;
+    uint64_t given_fds; /* bit N: descriptor N came from who started us, and may be passed on */
     /* all that autostart asked for was tried once */
     void (*started)(void *arg);
     /* everything is down after supervisor_shutdown(); state says why */

@@ -71,6 +71,19 @@ static void put_literal(struct jsonw *j, const struct option *o, const char *tex
         jsonw_raw(j, o->name, text, strlen(text));
 }
 
+static void put_list(struct jsonw *j, const char *name, char *text)
+{
+    jsonw_array(j, name);
+    while (text != NULL) {
+        char *next = strstr(text, ", ");
+        if (next != NULL)
+            *next = '\0';
+        jsonw_string(j, NULL, text);
+        text = next != NULL ? next + 2 : NULL;
+    }
+    jsonw_array_end(j);
+}
+
 static void put_option(struct jsonw *j, const struct option_table *t, const struct option *o, const void *base)
 {
     _cleanup_buf_ struct buf value = BUF_INIT(VALUE_MAX);
@@ -87,10 +100,13 @@ static void put_option(struct jsonw *j, const struct option_table *t, const stru
     case SHAPE_STRING:
     case SHAPE_LITERAL:
     case SHAPE_RETRIES:
+    case SHAPE_LIST:
         break;
     }
     if (o->flags & OPTION_SECRET || !option_print(t, o, base, &value))
         jsonw_null(j, o->name);
+    else if (o->kind->shape == SHAPE_LIST)
+        put_list(j, o->name, value.data);
     else if (o->kind->shape == SHAPE_STRING)
         jsonw_string(j, o->name, value.data != NULL ? value.data : "");
     else
@@ -104,12 +120,25 @@ static void put_options(struct jsonw *j, const struct option_table *t, const voi
             put_option(j, t, &t->options[i], base);
 }
 
-static void put_argv(struct jsonw *j, const char *command)
+static void put_shell(struct jsonw *j, const struct program *p)
+{
+    jsonw_array(j, "argv");
+    jsonw_string(j, NULL, p->shell);
+    jsonw_string(j, NULL, "-c");
+    jsonw_string(j, NULL, p->command);
+    jsonw_array_end(j);
+}
+
+static void put_argv(struct jsonw *j, const struct program *p)
 {
     _cleanup_free_ char **argv = NULL;
     size_t n = 0;
     const char *why = "out of memory";
-    if (argv_split(command, &argv, &n, &why) < 0) {
+    if (p->shell != NULL) {
+        put_shell(j, p);
+        return;
+    }
+    if (argv_split(p->command, &argv, &n, &why) < 0) {
         jsonw_string(j, "argv_error", why);
         return;
     }
@@ -144,7 +173,7 @@ void config_json_program(struct jsonw *j, const char *name, const struct config 
     jsonw_object(j, name);
     jsonw_string(j, "name", p->name);
     jsonw_string(j, "program", p->section);
-    put_argv(j, p->command);
+    put_argv(j, p);
     put_options(j, &options_program, p);
     put_ladder(j, p);
     jsonw_bool(j, "shadowed", p->shadowed);

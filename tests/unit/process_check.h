@@ -63,7 +63,8 @@ static inline const char *effects_checked(struct watched *w, const struct proces
         } else if (e->kind == EFFECT_DISARM) {
             w->timer = 0;
         } else if (e->kind == EFFECT_SIGNAL) {
-            LAW(state == PROCESS_STOPPING, "a signal of ours outside of STOPPING");
+            LAW(state == PROCESS_STOPPING || (state == PROCESS_RUNNING && w->p.timed_out > 0),
+                "a signal of ours outside of STOPPING and before the timeout");
             LAW(!honest || w->p.pid != 0, "a signal for nobody");
         } else {
             LAW(!honest || (w->p.pid == 0 && !w->spawn_asked), "a second child was asked for");
@@ -80,8 +81,9 @@ static inline const char *timers_checked(const struct watched *w)
     LAW(w->timer == w->p.deadline, "the armed timer is not the deadline");
     LAW(armed || w->p.state != PROCESS_STOPPING, "STOPPING without a kill timer");
     LAW(armed || w->p.state != PROCESS_BACKOFF, "BACKOFF without a retry timer");
-    LAW(!armed || (w->p.state != PROCESS_STOPPED && w->p.state != PROCESS_FATAL && w->p.state != PROCESS_RUNNING &&
-                   w->p.state != PROCESS_UNKNOWN),
+    LAW(!armed || (w->p.state != PROCESS_STOPPED && w->p.state != PROCESS_FATAL && w->p.state != PROCESS_UNKNOWN),
         "a timer in a state that waits for nothing");
+    bool limited = w->p.program->timeout > 0 && w->p.program->timeout != USEC_INFINITY;
+    LAW(w->p.state != PROCESS_RUNNING || armed == limited, "RUNNING with a timer and no timeout, or the other way");
     return NULL;
 }

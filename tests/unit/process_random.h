@@ -43,6 +43,9 @@ static inline void random_program(struct program *p, struct dice *d)
     p->ladder = ladder;
     for (unsigned i = 0; i < p->n_ladder; i++)
         ladder[i] = (struct stop_step){ i + 1 < p->n_ladder ? SIGTERM : SIGKILL, times[roll(d, ELEMENTS(times))] };
+    p->timeout = times[roll(d, ELEMENTS(times))];
+    p->timeout_signal = SIGINT;
+    p->stopwaitsecs = times[roll(d, ELEMENTS(times))];
 }
 
 static inline struct exit_cause random_cause(struct dice *d, bool execed)

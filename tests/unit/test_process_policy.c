@@ -120,6 +120,66 @@ static void test_stop_ladder(void **state)
     }
 }
 
+/* It stays RUNNING: nobody asked for a stop, so what follows is autorestart's business. */
+static void test_timeout(void **state)
+{
+    (void)state;
+    struct program program = plain;
+    program.timeout = 60 * S;
+    program.timeout_signal = SIGHUP;
+    program.stopwaitsecs = 4 * S;
+    program.autorestart = RESTART_UNEXPECTED;
+    struct watched w;
+    born(&w, &program);
+    starts(&w);
+    assert_int_equal(w.timer, w.p.started + 60 * S); /* from its start, not from RUNNING */
+    give(&w, PROCESS_TIMER);
+    assert_state(&w, PROCESS_RUNNING);
+    assert_signal(&w, SIGHUP, false);
+    assert_int_equal(w.timer, w.now + 4 * S);
+    give(&w, PROCESS_TIMER);
+    assert_signal(&w, SIGTERM, false);
+    assert_int_equal(w.timer, w.now + 10 * S);
+    for (int again = 0; again < 3; again++) {
+        give(&w, PROCESS_TIMER);
+        assert_signal(&w, SIGKILL, false);
+    }
+    dies(&w, 0); /* an exit code that is expected, but not at this time */
+    assert_true(w.p.cause.timed_out);
+    assert_false(exit_cause_expected(&w.p.cause, &program));
+    assert_state(&w, PROCESS_STARTING);
+    runs(&w);
+    give(&w, PROCESS_TIMER);
+    assert_state(&w, PROCESS_RUNNING);
+    dies(&w, 0); /* the next run in time */
+    assert_false(w.p.cause.timed_out);
+    assert_state(&w, PROCESS_EXITED);
+}
+
+static void test_stop_after_a_timeout(void **state)
+{
+    (void)state;
+    struct program program = plain;
+    program.timeout = USEC_PER_MSEC; /* past before it counts as RUNNING */
+    program.timeout_signal = SIGHUP;
+    struct watched w;
+    born(&w, &program);
+    starts(&w);
+    assert_int_equal(w.timer, w.now);
+    give(&w, PROCESS_TIMER);
+    assert_signal(&w, SIGHUP, false);
+    give(&w, PROCESS_STOP);
+    assert_state(&w, PROCESS_STOPPING);
+    assert_signal(&w, SIGTERM, false);
+    dies(&w, 0);
+    assert_state(&w, PROCESS_STOPPED);
+    assert_true(w.p.cause.timed_out);
+    program.timeout = USEC_INFINITY;
+    born(&w, &program);
+    starts(&w);
+    assert_int_equal(w.timer, 0);
+}
+
 static void test_start_during_stop(void **state)
 {
     (void)state;
@@ -228,6 +288,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_autorestart),       cmocka_unit_test(test_restart_interval),
         cmocka_unit_test(test_stop_ladder),       cmocka_unit_test(test_start_during_stop),
+        cmocka_unit_test(test_timeout),           cmocka_unit_test(test_stop_after_a_timeout),
         cmocka_unit_test(test_stop_is_no_exit),   cmocka_unit_test(test_spawnerr),
         cmocka_unit_test(test_spawnerr_of_exits),
     };

@@ -184,6 +184,107 @@ static void test_nofile_is_restored(void **state)
     assert_lines(text, "limit nofile", "limit nofile 64 128\n");
 }
 
+/* -- what it gives up --------------------------------------------------------- */
+
+static struct confinement confinement(void)
+{
+    return (struct confinement){
+        .nice = CONFINEMENT_UNSET, .ionice = CONFINEMENT_UNSET, .oom_score_adj = CONFINEMENT_UNSET };
+}
+
+static void test_limits(void **state)
+{
+    (void)state;
+    struct confinement c = confinement();
+    c.limits_set = 1U << RLIMIT_NOFILE | 1U << RLIMIT_CORE;
+    c.limits[RLIMIT_NOFILE] = (struct confinement_limit){ 20, 30 };
+    c.limits[RLIMIT_FSIZE] = (struct confinement_limit){ 1, 1 }; /* not set */
+    struct spawn_plan plan = plan_inherits();
+    plan.confinement = &c;
+    plan.restore_nofile = true; /* its own limit wins */
+    plan.nofile_soft = plan.nofile_hard = 64;
+    const char *text = run_inherits(&plan);
+    assert_lines(text, "limit nofile", "limit nofile 20 30\n");
+    assert_lines(text, "limit core", "limit core 0 0\n");
+    c.limits[RLIMIT_NOFILE] = (struct confinement_limit){ 5, 4 };
+    assert_fails(&plan, SPAWN_STAGE_LIMITS, EINVAL);
+}
+
+static void test_steps_that_fail(void **state)
+{
+    (void)state;
+    struct spawn_plan plan = plan_inherits();
+    struct confinement c = confinement();
+    plan.confinement = &c;
+    c.oom_score_adj = 5000;
+    assert_fails(&plan, SPAWN_STAGE_OOM, EINVAL);
+    c = confinement();
+    c.ionice = 7 << 13;
+    assert_fails(&plan, SPAWN_STAGE_IONICE, EINVAL);
+    c = confinement();
+    c.cpus_set = true;
+    assert_fails(&plan, SPAWN_STAGE_AFFINITY, EINVAL);
+    c = confinement();
+    c.capabilities_set = true;
+    c.capabilities = 1ULL << 63; /* no kernel has that many */
+    assert_fails(&plan, SPAWN_STAGE_CAPABILITIES, geteuid() == 0 ? EINVAL : EPERM);
+}
+
+static void test_capabilities(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    struct confinement c = confinement();
+    struct spawn_identity id = { .uid = NOBODY, .gid = NOBODY };
+    struct spawn_plan plan = plan_inherits();
+    c.capabilities_set = true;
+    c.capabilities = 1U << 10;
+    plan.confinement = &c;
+    plan.identity = &id;
+    const char *text = run_inherits(&plan);
+    assert_lines(text, "CapEff", "CapEff 0000000000000400\n");
+    assert_lines(text, "Uid ", "Uid 65534 65534 65534 65534\n");
+    plan.identity = NULL;
+    assert_lines(run_inherits(&plan), "CapEff", "CapEff 0000000000000400\n");
+    c.capabilities = 0;
+    assert_lines(run_inherits(&plan), "CapEff", "CapEff 0000000000000000\n");
+}
+
+/* -- what it opens itself ------------------------------------------------------- */
+
+static void test_opens(void **state)
+{
+    (void)state;
+    struct spawn_plan plan = plan_inherits();
+    struct spawn_open opens[] = { { 0, O_RDONLY, "/dev/zero", 0 },
+                                  { 3, 0, NULL, 2 },
+                                  { 5, O_RDWR, "/dev/null", 0 },
+                                  { 7, 0, NULL, 0 } };
+    plan.n_fds = 8;
+    plan.fds[0] = plan.fds[3] = plan.fds[4] = plan.fds[5] = plan.fds[6] = plan.fds[7] = -1;
+    plan.opens = opens;
+    plan.n_opens = ELEMENTS(opens);
+    const char *text = run_inherits(&plan);
+    int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC), null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_descriptor(text, 0, zero);
+    assert_descriptor(text, 2, plan.fds[2]);
+    assert_descriptor(text, 3, plan.fds[2]);
+    assert_descriptor(text, 5, null);
+    assert_descriptor(text, 7, zero);
+    assert_int_equal(count_lines(text, "fd "), 6);
+    assert_null(strstr(text, "cloexec=1"));
+    close(zero);
+    close(null);
+    opens[2].path = "/no/such/file";
+    struct spawned child;
+    assert_int_equal(spawn(&plan, &child), 0);
+    struct end end = end_of(&child);
+    assert_int_equal(end.report.stage, SPAWN_STAGE_STDIO);
+    assert_int_equal(end.report.error, ENOENT);
+    assert_int_equal(end.report.index, 5);
+}
+
 /* -- permutations ----------------------------------------------------------- */
 
 #define PLACES 10
@@ -325,6 +426,10 @@ int main(void)
         cmocka_unit_test(test_process_group),
         cmocka_unit_test(test_signal_at_once),
         cmocka_unit_test(test_nofile_is_restored),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_steps_that_fail),
+        cmocka_unit_test(test_capabilities),
+        cmocka_unit_test(test_opens),
         cmocka_unit_test(test_chosen_permutations),
         cmocka_unit_test(test_random_permutations),
         cmocka_unit_test(test_identity),

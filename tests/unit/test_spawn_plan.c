@@ -28,7 +28,7 @@ static void test_order(void **state)
     const char *const own[] = { "A=program", "SUPERVISOR_ENABLED=mine", "B=", NULL };
     const char *const extra[] = { "SUPERVISOR_ENABLED=1", "HOME=/extra", NULL };
     const char *const expected[] = { "PATH=/bin", "HOME=/extra", "A=program", "SUPERVISOR_ENABLED=mine", "B=", NULL };
-    _cleanup_free_ char **envp = spawn_environment(base, own, extra);
+    _cleanup_free_ char **envp = spawn_environment(&(struct spawn_variables){ .base = base, .own = own, .extra = extra });
     assert_non_null(envp);
     assert_list(envp, expected);
 }
@@ -39,7 +39,7 @@ static void test_names_are_whole(void **state)
     const char *const base[] = { "PATHS=x", "PATH=/bin", "NOVALUE", NULL };
     const char *const own[] = { "PATH=/own", "P=1", "NOVALUES=2", NULL };
     const char *const expected[] = { "PATHS=x", "PATH=/own", "NOVALUE", "P=1", "NOVALUES=2", NULL };
-    _cleanup_free_ char **envp = spawn_environment(base, own, NULL);
+    _cleanup_free_ char **envp = spawn_environment(&(struct spawn_variables){ .base = base, .own = own });
     assert_list(envp, expected);
     assert_string_equal(spawn_getenv(envp, "PATH"), "/own");
     assert_string_equal(spawn_getenv(envp, "P"), "1");
@@ -67,18 +67,33 @@ static void test_withheld(void **state)
         NULL,
     };
     const char *const expected[] = { "NODE_OPTIONS=--x", "LISTEN_FDS_OF_MINE=1", NULL };
-    _cleanup_free_ char **envp = spawn_environment(base, NULL, NULL);
+    _cleanup_free_ char **envp = spawn_environment(&(struct spawn_variables){ .base = base });
     assert_list(envp, expected);
     /* what a program asks for in so many words it gets */
     const char *const own[] = { "NOTIFY_SOCKET=/run/own", NULL };
-    _cleanup_free_ char **asked = spawn_environment(base, own, NULL);
+    _cleanup_free_ char **asked = spawn_environment(&(struct spawn_variables){ .base = base, .own = own });
     assert_string_equal(spawn_getenv(asked, "NOTIFY_SOCKET"), "/run/own");
+}
+
+static void test_inherit_and_files(void **state)
+{
+    (void)state;
+    const char *const base[] = { "PATH=/bin", "PATHS=x", "HOME=/root", "NOTIFY_SOCKET=@x", NULL };
+    const char *const names[] = { "PATH", "NOTIFY_SOCKET", "MISSING", NULL }, *const none[] = { NULL };
+    const char *const own[] = { "A=own", "B=own", NULL }, *const files[] = { "B=file", "C=file", NULL };
+    const char *const expected[] = { "PATH=/bin", "A=own", "B=file", "C=file", NULL };
+    struct spawn_variables v = { .base = base, .inherit = names, .own = own, .files = files };
+    _cleanup_free_ char **envp = spawn_environment(&v);
+    assert_list(envp, expected);
+    v = (struct spawn_variables){ .base = base, .inherit = none };
+    _cleanup_free_ char **empty = spawn_environment(&v);
+    assert_null(empty[0]);
 }
 
 static void test_empty(void **state)
 {
     (void)state;
-    _cleanup_free_ char **envp = spawn_environment(NULL, NULL, NULL);
+    _cleanup_free_ char **envp = spawn_environment(&(struct spawn_variables){ 0 });
     assert_non_null(envp);
     assert_null(envp[0]);
 }
@@ -89,6 +104,7 @@ int main(void)
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_names_are_whole),
         cmocka_unit_test(test_withheld),
+        cmocka_unit_test(test_inherit_and_files),
         cmocka_unit_test(test_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

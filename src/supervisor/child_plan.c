@@ -1,0 +1,256 @@
+/* child_plan.c - from a program's definition to a struct spawn_plan: words,
+ * variables, the file, the identity, pipes and logs.
+ *
+ * Owns what it makes until child_plan_done(); descriptors that outlive the start
+ * are taken from it by child.c.  Asks no name service and starts nothing. */
+#include "supervisor/child_plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/argv.h"
+#include "base/cleanup.h"
+#include "os/exec_lookup.h"
+#include "os/spawn.h"
+#include "supervisor/identities.h"
+#include "supervisor/supervisor.h"
+
+void child_plan_init(struct child_plan *p)
+{
+    *p = (struct child_plan){ .plan = { .umask = -1 }, .strings = BUF_INIT(1 << 20) };
+    for (int i = 0; i < SPAWN_FDS_MAX; i++)
+        p->ends[i] = p->ours[i] = -1;
+}
+
+void child_plan_done(struct child_plan *p)
+{
+    free(p->argv);
+    free(p->envp);
+    free(p->file);
+    buf_done(&p->strings);
+    logfile_unref(p->logs[0]);
+    logfile_unref(p->logs[1]);
+    for (int i = 0; i < SPAWN_FDS_MAX; i++) {
+        cleanup_close(&p->ends[i]);
+        cleanup_close(&p->ours[i]);
+    }
+}
+
+/* -- words and variables -------------------------------------------------------- */
+
+/* SUPERVISOR_ENABLED and its kin, as supervisord documents them for subprocesses. */
+static int make_variables(const struct child *c, struct child_plan *p)
+{
+    const struct program *program = c->process.program;
+    const char *url = program->serverurl != NULL ? program->serverurl : c->supervisor->config->daemon.serverurl;
+    size_t at[4];
+    size_t n = 0;
+    buf_printf(&p->strings, "SUPERVISOR_ENABLED=1%c", 0);
+    at[n++] = 0;
+    if (url != NULL) {
+        at[n++] = p->strings.len;
+        buf_printf(&p->strings, "SUPERVISOR_SERVER_URL=%s%c", url, 0);
+    }
+    at[n++] = p->strings.len;
+    buf_printf(&p->strings, "SUPERVISOR_PROCESS_NAME=%s%c", program->name, 0);
+    at[n++] = p->strings.len;
+    buf_printf(&p->strings, "SUPERVISOR_GROUP_NAME=%s%c", c->group->group->name, 0);
+    if (p->strings.error != 0)
+        return p->strings.error;
+    for (size_t i = 0; i < n; i++)
+        p->extra[i] = p->strings.data + at[i];
+    p->extra[n] = NULL;
+    const struct spawn_variables v = { .base = c->supervisor->options.environ,
+                                       .inherit = program->inherit_environment,
+                                       .extra = p->extra,
+                                       .own = program->environment,
+                                       .files = program->file_variables };
+    p->envp = spawn_environment(&v);
+    return p->envp == NULL ? -ENOMEM : 0;
+}
+
+/* A shell gets the command as it stands, as one word. */
+static int shell_command(const struct program *program, struct child_plan *p)
+{
+    p->argv = calloc(4, sizeof(*p->argv));
+    if (p->argv == NULL)
+        return -ENOMEM;
+    p->argv[0] = (char *)program->shell;
+    p->argv[1] = (char *)"-c";
+    p->argv[2] = (char *)program->command;
+    p->argc = 3;
+    return 0;
+}
+
+static int make_words(const struct program *program, struct child_plan *p, struct exit_cause *cause)
+{
+    const char *why;
+    int r = program->shell != NULL ? shell_command(program, p) : argv_split(program->command, &p->argv, &p->argc, &why);
+    if (r < 0 || p->argc == 0) {
+        *cause = exit_cause_from_spawn(SPAWN_STAGE_COMMAND, r == 0 ? ENODATA : -r);
+        return -EINVAL;
+    }
+    p->word = p->argv[0];
+    return 0;
+}
+
+/* supervisord looks along the daemon's PATH, a native file means the job's. */
+static int find_program(const struct child *c, struct child_plan *p, struct exit_cause *cause)
+{
+    const struct program *program = c->process.program;
+    char *const *where = c->group->config->kind == CONFIG_NATIVE ? p->envp
+                                                                  : (char *const *)c->supervisor->options.environ;
+    int r = exec_lookup(p->word, spawn_getenv(where, "PATH"), program->directory, &p->file);
+    if (r < 0) {
+        *cause = exit_cause_from_spawn(SPAWN_STAGE_LOOKUP, -r);
+        return -EINVAL;
+    }
+    if (program->argv0 != NULL)
+        p->argv[0] = (char *)program->argv0;
+    return 0;
+}
+
+int child_plan_program(const struct child *c, struct child_plan *p, struct exit_cause *cause)
+{
+    int r = make_variables(c, p);
+    if (r < 0) {
+        *cause = exit_cause_from_spawn(SPAWN_STAGE_FORK, -r);
+        return -EINVAL;
+    }
+    r = make_words(c->process.program, p, cause);
+    return r < 0 ? r : find_program(c, p, cause);
+}
+
+int child_check_command(struct child *c, struct exit_cause *cause)
+{
+    _cleanup_(child_plan_done) struct child_plan p;
+    child_plan_init(&p);
+    int r = child_plan_program(c, &p, cause);
+    return r < 0 && cause->stage == SPAWN_STAGE_FORK ? 0 : r; /* short of memory: the start itself will say so */
+}
+
+/* -- descriptors ---------------------------------------------------------------- */
+
+static int make_pipe(struct child_plan *p, unsigned i)
+{
+    int fds[2];
+    int r = i < 3 ? pipe2(fds, O_CLOEXEC) : socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds);
+    if (r < 0)
+        return -errno;
+    p->ends[i] = fds[i == 0 ? 0 : 1];
+    p->ours[i] = spawn_raise_fd(fds[i == 0 ? 1 : 0]);
+    p->plan.fds[i] = p->ends[i];
+    return fcntl(p->ours[i], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static int make_captured(struct child *c, struct child_plan *p, unsigned i)
+{
+    int r = child_log_open(c, (int)i, &p->logs[i - 1]);
+    if (r == 0)
+        return make_pipe(p, i);
+    const char *path = child_log_path(c, (int)i);
+    snprintf(p->culprit, sizeof(p->culprit), "the log %s",
+             path != NULL ? path : c->supervisor->config->daemon.childlogdir);
+    return r;
+}
+
+/* Only what whoever started the daemon gave it is passed on, never what it has opened
+ * since. */
+static int pass_on(const struct child *c, struct child_plan *p, unsigned i, int number)
+{
+    if ((c->supervisor->options.given_fds >> number & 1) == 0) {
+        snprintf(p->culprit, sizeof(p->culprit), "descriptor %d, which the daemon was not started with", number);
+        return -EBADF;
+    }
+    p->plan.fds[i] = number;
+    return 0;
+}
+
+static void add_open(struct child_plan *p, unsigned i, const char *path, int flags)
+{
+    p->opens[p->plan.n_opens++] = (struct spawn_open){ .index = (int)i, .flags = flags, .path = path };
+}
+
+static int make_descriptor(struct child *c, struct child_plan *p, unsigned i)
+{
+    struct stdio_entry e = stdio_entry(c->process.program->stdio, i);
+    switch (e.kind) {
+    case STDIO_PIPE:
+        return i == 1 || i == 2 ? make_captured(c, p, i) : make_pipe(p, i);
+    case STDIO_IGNORE:
+        if (i < 3)
+            add_open(p, i, "/dev/null", O_RDWR);
+        return 0;
+    case STDIO_INHERIT:
+        return pass_on(c, p, i, (int)i);
+    case STDIO_NUMBER:
+        return pass_on(c, p, i, e.number);
+    case STDIO_READ:
+        add_open(p, i, e.path, O_RDONLY);
+        return 0;
+    case STDIO_WRITE:
+        add_open(p, i, e.path, O_WRONLY | O_CREAT | O_TRUNC);
+        return 0;
+    case STDIO_APPEND:
+        add_open(p, i, e.path, O_WRONLY | O_CREAT | O_APPEND);
+        return 0;
+    }
+    return -EINVAL;
+}
+
+/* redirect_stderr: whatever 1 is. */
+static void copy_output(struct child_plan *p)
+{
+    p->plan.fds[2] = p->plan.fds[1];
+    if (p->plan.fds[1] < 0)
+        p->opens[p->plan.n_opens++] = (struct spawn_open){ .index = 2, .same_as = 1 };
+}
+
+static int make_stdio(struct child *c, struct child_plan *p)
+{
+    const struct program *program = c->process.program;
+    int r = 0;
+    p->plan.n_fds = stdio_length(program->stdio);
+    p->plan.opens = p->opens;
+    for (unsigned i = 0; r == 0 && i < p->plan.n_fds; i++) {
+        p->plan.fds[i] = -1;
+        if (i == 2 && program->redirect_stderr)
+            copy_output(p);
+        else
+            r = make_descriptor(c, p, i);
+    }
+    return r;
+}
+
+/* -- the whole ------------------------------------------------------------------ */
+
+int child_plan_make(struct child *c, struct child_plan *p, struct exit_cause *cause)
+{
+    const struct program *program = c->process.program;
+    int r = child_plan_program(c, p, cause);
+    if (r < 0)
+        return r;
+    enum spawn_stage stage = SPAWN_STAGE_USER;
+    r = identities_get(c->supervisor->identities, program, &p->plan.identity);
+    if (r == 0) {
+        stage = SPAWN_STAGE_STDIO;
+        r = make_stdio(c, p);
+    }
+    if (r < 0) {
+        *cause = exit_cause_from_spawn(stage, -r);
+        return -EINVAL;
+    }
+    p->plan.file = p->file;
+    p->plan.argv = p->argv;
+    p->plan.envp = p->envp;
+    p->plan.directory = program->directory;
+    p->plan.umask = program->umask;
+    p->plan.confinement = program->confinement;
+    p->plan.restore_nofile = c->supervisor->options.restore_nofile;
+    p->plan.nofile_soft = c->supervisor->options.nofile.rlim_cur;
+    p->plan.nofile_hard = c->supervisor->options.nofile.rlim_max;
+    return 0;
+}
