@@ -27,13 +27,15 @@ B := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Wformat=2 \
 	-Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wimplicit-fallthrough
 HARDENING = -fPIE -fstack-protector-strong -fstack-clash-protection -fno-plt
+# What nobody calls is left out; a debugger has the unwind tables in the debug part.
+LEAN = -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
 FORTIFY = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 SANITISE = -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 OPTIMISE = -O2 -g $(if $(SAN),$(SANITISE),$(FORTIFY))
 ALL_CPPFLAGS = -D_GNU_SOURCE -Isrc -include src/base/banned.h -DDROVER_VERSION='"$(VERSION)"' \
 	-DDROVER_SYSCONFDIR='"$(sysconfdir)"' $(CPPFLAGS)
-ALL_CFLAGS = -std=gnu11 $(OPTIMISE) $(HARDENING) $(WARNINGS) $(if $(CI),-Werror) $(CFLAGS)
-ALL_LDFLAGS = -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+ALL_CFLAGS = -std=gnu11 $(OPTIMISE) $(HARDENING) $(LEAN) $(WARNINGS) $(if $(CI),-Werror) $(CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--gc-sections -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
 CORE_SRC = $(wildcard src/base/*.c src/core/*.c src/config/*.c src/wire/*.c src/os/*.c src/guardian/*.c)
 LIFE_SRC = $(wildcard src/supervisor/*.c src/control/*.c)
@@ -43,6 +45,12 @@ UNIT_SRC = $(wildcard tests/unit/test_*.c)
 FUZZ_SRC = $(wildcard tests/fuzz/fuzz_*.c)
 TOOL_SRC = $(wildcard tests/tools/*.c)
 BENCH_SRC = $(wildcard tests/bench/*.c)
+
+# The three libraries are linked into droverd: a part of them is all it needs, and
+# every mapping that it does not have is one that no start has to copy.  LINK=shared
+# for those who want to update them by themselves.
+LINK ?= static
+LIBS = $(if $(filter shared,$(LINK)),,-Wl,-Bstatic) -levent_core -ljansson -linih -Wl,-Bdynamic
 
 # V=1 shows the commands themselves
 Q = $(if $(V),,@)
@@ -63,10 +71,14 @@ BENCH_BIN = $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_SRC))
 
 all: $(B)/droverd $(B)/droverctl $(B)/corpus-reading
 
+# Rooms that work only while something is loaded or asked for are made small.
+COLD = config wire daemon ctl control
+$(foreach room,$(COLD),$(B)/obj/src/$(room)/%.o): SMALL = $(if $(SAN),,-Os)
+
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(SMALL) -MMD -MP -c -o $@ $<
 
 $(CORE_LIB): $(call obj,$(CORE_SRC))
 $(LIFE_LIB): $(call obj,$(LIFE_SRC))
@@ -77,7 +89,7 @@ $(CORE_LIB) $(LIFE_LIB):
 
 $(B)/droverd: $(call obj,$(DROVERD_SRC)) $(LIFE_LIB) $(CORE_LIB)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -ljansson -linih
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/droverctl: $(call obj,$(DROVERCTL_SRC)) $(CORE_LIB)
 	$(call say,LD)

@@ -61,7 +61,7 @@ size_t utf8_next(const char *s, size_t len, uint32_t *character)
     return n;
 }
 
-size_t utf8_encode(uint32_t c, char out[4])
+size_t utf8_put(uint32_t c, char out[4])
 {
     if (c < 0x80) {
         out[0] = (char)c;

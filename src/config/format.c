@@ -223,7 +223,7 @@ static int put_character(struct formatter *f, const struct spec *s)
             return bad(f, "%%c arg not in range(0x110000)");
         if (f->value.number == 0)
             return bad(f, "%%c would be a NUL");
-        len = utf8_encode((uint32_t)f->value.number, bytes);
+        len = utf8_put((uint32_t)f->value.number, bytes);
     } else {
         len = strlen(text);
         if (utf8_count(text, len) != 1)

@@ -72,7 +72,7 @@ static int set_exitcodes(struct setting *s, const char *text)
             codes[i].value = (int)value;
     }
     p->exitcodes = codes;
-    p->n_exitcodes = n;
+    p->n_exitcodes = (unsigned)n;
     return 0;
 }
 

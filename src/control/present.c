@@ -210,7 +210,7 @@ static void put_spawnerr(const struct view *v, const char *f)
     jsonw_object(v->j, f);
     jsonw_string(v->j, "stage", spawn_stage_name(cause->stage));
     jsonw_string(v->j, "code", strerrorname_np(cause->value) ?: "EIO");
-    jsonw_string(v->j, "path", v->c->path != NULL ? v->c->path : v->p->program->command);
+    jsonw_string(v->j, "path", child_failed_path(v->c) != NULL ? child_failed_path(v->c) : v->p->program->command);
     jsonw_string(v->j, "message", v->c->detail != NULL ? v->c->detail : message);
     jsonw_object_end(v->j);
 }

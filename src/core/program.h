@@ -35,11 +35,11 @@ enum log_target {
 };
 
 struct log_settings {
-    enum log_target target;
     const char *path;   /* LOG_TARGET_FILE only, else NULL */
     uint64_t max_bytes; /* 0: never rotated */
-    unsigned backups;
     uint64_t capture_max_bytes;
+    enum log_target target;
+    unsigned backups;
     bool events_enabled;
     bool syslog;
 };
@@ -86,72 +86,69 @@ struct program_given {
     int64_t value;
 };
 
+/* Thousands may be in memory: pointers and times come first, then what is small. */
 struct program {
     const char *name;    /* process name: web_00 */
     const char *section; /* name of its section: web */
-    enum program_type type;
-    unsigned number; /* process_num */
-    uint16_t file;   /* where the section starts: index into struct config .files */
-    uint32_t line;
     const struct program_source *sources;
     const struct program_given *given; /* numbers out of range */
-    uint16_t n_sources, n_given;
-    bool shadowed; /* another process of its group has the same name, and is the one that runs */
 
     const char *command;   /* as given and expanded; split by argv_split() at each start */
+    const char *argv0;     /* NULL: the command's first word */
+    const char *shell;     /* NULL: none; its path */
     const char *directory; /* NULL: the daemon's */
-    int umask;             /* -1: the daemon's */
-    int priority;
-    bool autostart;
-    enum restart_policy autorestart;
-    usec_t startsecs;
-    uint32_t startretries; /* STARTRETRIES_INFINITY */
-    const struct exit_code *exitcodes;
-    size_t n_exitcodes;
-
-    const char *user; /* name as resolved ("root" for uid 0), NULL: no such key */
-    bool has_identity; /* uid and gid hold: one of user, uid, gid is set */
-    uid_t uid;
-    gid_t gid;
-    const char *account; /* who the supplementary groups are those of; NULL: a number without a name */
-    const char *uid_text, *gid_text, *groups_text; /* as given; NULL: not given */
-    const gid_t *groups;  /* sorted; only where groups_text is there: in place of those of the account */
-    uint16_t n_groups;
-
-    int stopsignal;
-    usec_t stopwaitsecs;
-    const char *stopsignal_text;              /* as given: "TERM" or "TERM:10, INT:5, KILL" */
-    const struct stop_step *ladder; /* always ends in KILL; equal ones are shared */
-    unsigned n_ladder;
-    bool stopasgroup;
-    bool killasgroup;
-    usec_t timeout;     /* longest run; 0 or USEC_INFINITY: none */
-    int timeout_signal; /* what it gets then, before the ladder */
-
-    bool redirect_stderr;
-    struct log_settings out;
-    struct log_settings err;
-
-    const char *serverurl;          /* NULL: AUTO, the daemon's */
-    const char *const *environment; /* NAME=VALUE sorted by name, NULL-terminated; [supervisord]'s merged in */
-
-    /* keys that supervisord does not have */
-    usec_t restart_delay;
-    usec_t restart_delay_max;
-    double restart_factor; /* 0: supervisord's linear 1, 2, 3 ... */
-    double restart_jitter; /* 0.1: up to a tenth more */
-    usec_t restart_reset;
-    usec_t restart_interval;
-    enum log_format log_format;
-    enum log_overflow log_overflow;
+    const char *serverurl; /* NULL: AUTO, the daemon's */
     const char *description; /* NULL or text for `status` */
-    const char *argv0;       /* NULL: the command's first word */
-    const char *shell;       /* NULL: none; its path */
+    const char *const *environment; /* NAME=VALUE sorted by name, NULL-terminated; [supervisord]'s merged in */
     const char *const *inherit_environment; /* names of the daemon's variables that are passed on; NULL: all */
     const char *environment_file;           /* as given */
     const char *const *file_variables;      /* what was in them, less what `environment` sets; NULL-terminated */
     const struct confinement *confinement;  /* NULL: none */
     const struct stdio_list *stdio;         /* NULL: three pipes */
+
+    const char *user;    /* name as resolved ("root" for uid 0), NULL: no such key */
+    const char *account; /* who the supplementary groups are those of; NULL: a number without a name */
+    const char *uid_text, *gid_text, *groups_text; /* as given; NULL: not given */
+    const gid_t *groups; /* sorted; only where groups_text is there: in place of those of the account */
+
+    const struct exit_code *exitcodes;
+    const char *stopsignal_text;    /* as given: "TERM" or "TERM:10, INT:5, KILL" */
+    const struct stop_step *ladder; /* always ends in KILL; equal ones are shared */
+    usec_t startsecs;
+    usec_t stopwaitsecs;
+    usec_t timeout; /* longest run; 0 or USEC_INFINITY: none */
+    usec_t restart_delay;
+    usec_t restart_delay_max;
+    usec_t restart_reset;
+    usec_t restart_interval;
+    double restart_factor; /* 0: supervisord's linear 1, 2, 3 ... */
+    double restart_jitter; /* 0.1: up to a tenth more */
+    struct log_settings out;
+    struct log_settings err;
+
+    enum program_type type;
+    unsigned number; /* process_num */
+    uint32_t line;   /* where the section starts, in .file */
+    int umask;       /* -1: the daemon's */
+    int priority;
+    enum restart_policy autorestart;
+    uint32_t startretries; /* STARTRETRIES_INFINITY */
+    unsigned n_exitcodes;
+    unsigned n_ladder;
+    int stopsignal;
+    int timeout_signal; /* what it gets at its timeout, before the ladder */
+    uid_t uid;
+    gid_t gid;
+    enum log_format log_format;
+    enum log_overflow log_overflow;
+    uint16_t file; /* index into struct config .files */
+    uint16_t n_sources, n_given, n_groups;
+    bool has_identity; /* uid and gid hold: one of user, uid, gid is set */
+    bool autostart;
+    bool stopasgroup;
+    bool killasgroup;
+    bool redirect_stderr;
+    bool shadowed; /* another process of its group has the same name, and is the one that runs */
 };
 
 /* Programs that are started, stopped and addressed together. */

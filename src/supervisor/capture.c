@@ -49,7 +49,7 @@ static void watch(struct stream *s, bool on)
     if (s->watched == on)
         return;
     s->watched = on;
-    loop_io_set(s->loop, &s->io, s->fd, on ? LOOP_READ : 0, LOOP_DATA, on_readable, s);
+    loop_io_set(loop_of(&s->io), &s->io, s->fd, on ? LOOP_READ : 0, LOOP_DATA, on_readable, s);
 }
 
 static void report(struct stream *s, const char *reason, int error, uint64_t bytes)
@@ -59,7 +59,7 @@ static void report(struct stream *s, const char *reason, int error, uint64_t byt
 
 static void lose(struct stream *s, int error, uint64_t bytes)
 {
-    *s->dropped += bytes;
+    s->owner->dropped(s, bytes, s->arg);
     report(s, "dropped", error, bytes);
 }
 
@@ -98,7 +98,7 @@ static void stash_arm(struct stream *s, int error)
         s->told_full = true;
         report(s, "full", error, 0);
     }
-    loop_timer_set(s->loop, &s->stash->timer, loop_now(s->loop) + (slow ? RETRY_SLOW : RETRY_FULL), on_retry, s);
+    loop_timer_set(loop_of(&s->io), &s->stash->timer, loop_now(loop_of(&s->io)) + (slow ? RETRY_SLOW : RETRY_FULL), on_retry, s);
 }
 
 /* Keeps the bytes that the log refused, and those of the same read that come
@@ -111,7 +111,7 @@ static void stash_put(struct stream *s, const char *data, size_t len, const char
         lose(s, -ENOMEM, len + rest_len);
         return;
     }
-    s->stash->since = loop_now(s->loop);
+    s->stash->since = loop_now(loop_of(&s->io));
     s->stash->move = TAKE_PTR(s->move);
     s->stash->ready = len;
     s->stash->len = len + rest_len;
@@ -344,12 +344,10 @@ int stream_new(struct loop *loop, int fd, int number, struct logfile *log, const
     struct stream *s = calloc(1, sizeof(*s));
     if (s == NULL)
         return -ENOMEM;
-    s->loop = loop;
     s->fd = fd;
     s->number = (uint8_t)number;
     s->log = log;
     s->strip_ansi = o->strip_ansi;
-    s->dropped = o->dropped;
     s->mover = o->mover;
     s->owner = owner;
     s->arg = arg;

@@ -34,6 +34,7 @@ struct stream_owner {
     /* end of file: the stream is to be let go by its owner */
     void (*closed)(struct stream *s, void *arg);
     void (*report)(struct stream *s, const struct stream_report *r, void *arg);
+    void (*dropped)(struct stream *s, uint64_t bytes, void *arg); /* so many more are lost */
 };
 
 struct stream_options {
@@ -41,7 +42,6 @@ struct stream_options {
     enum log_format format;
     enum log_overflow overflow;
     const char *process; /* for lines of JSON; outlives the stream */
-    uint64_t *dropped;   /* counts the bytes that are lost; outlives it too */
     struct mover *mover; /* NULL: bytes pass through memory of ours, and die with us */
 };
 
@@ -50,8 +50,7 @@ struct stream_drops; /* drop: how it stands with what is thrown away */
 struct logline;
 
 struct stream {
-    struct loop_event io;
-    struct loop *loop;
+    struct loop_event io; /* knows its loop, also while it is silent */
     struct stream *next; /* of the owner's list of lingering ones */
     const struct stream_owner *owner;
     void *arg;
@@ -59,7 +58,6 @@ struct stream {
     struct stream_stash *stash;
     struct stream_drops *drops; /* NULL: the job waits for its log */
     struct logline *lines;      /* NULL: raw */
-    uint64_t *dropped;
     struct mover *mover;
     struct move *move; /* the one that is under way */
     int fd;

@@ -43,12 +43,12 @@ static void drop(struct stream *s, const char *data, size_t len, int error)
 {
     struct stream_drops *d = s->drops;
     bool first = d->error == 0;
-    d->last = loop_now(s->loop);
+    d->last = loop_now(loop_of(&s->io));
     if (first)
         d->since = d->last;
     d->error = error;
     d->bytes += len;
-    *s->dropped += len;
+    s->owner->dropped(s, len, s->arg);
     d->torn = d->in_line;
     d->skipping = data[len - 1] != '\n';
     if (first)
@@ -58,7 +58,7 @@ static void drop(struct stream *s, const char *data, size_t len, int error)
 static void recover(struct stream *s)
 {
     struct stream_drops *d = s->drops;
-    if (d->error == 0 || loop_now(s->loop) < d->last + QUIET)
+    if (d->error == 0 || loop_now(loop_of(&s->io)) < d->last + QUIET)
         return;
     uint64_t bytes = d->bytes;
     d->error = 0;
@@ -76,7 +76,7 @@ static size_t skip(struct stream *s, const char *data, size_t len)
     size_t n = newline != NULL ? (size_t)(newline - data) + 1 : len;
     d->skipping = newline == NULL;
     d->bytes += n;
-    *s->dropped += n;
+    s->owner->dropped(s, n, s->arg);
     return n;
 }
 

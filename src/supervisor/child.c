@@ -146,11 +146,11 @@ static void feed_syslog(struct child *c, int number, const char *data, size_t le
     const struct log_settings *l = log_settings(c, number);
     if (!l->syslog && l->target != LOG_TARGET_SYSLOG)
         return;
-    struct syslogger_lines **lines = &c->syslog[number - 1];
-    if (*lines == NULL)
-        *lines = calloc(1, sizeof(**lines));
-    if (*lines != NULL)
-        c->syslog_lost += syslogger_feed(c->supervisor->syslogger, *lines, c->supervisor->config->daemon.identifier,
+    if (c->syslog == NULL)
+        c->syslog = calloc(2, sizeof(*c->syslog));
+    struct syslogger_lines *lines = c->syslog != NULL ? &c->syslog[number - 1] : NULL;
+    if (lines != NULL)
+        c->syslog_lost += syslogger_feed(c->supervisor->syslogger, lines, c->supervisor->config->daemon.identifier,
                                          c->process.program->name, data, len);
 }
 
@@ -241,8 +241,15 @@ static void on_report(struct stream *s, const struct stream_report *r, void *arg
     events_add(c->supervisor->events, &e);
 }
 
+static void on_dropped(struct stream *s, uint64_t bytes, void *arg)
+{
+    (void)s;
+    struct child *c = arg;
+    c->log_dropped += bytes;
+}
+
 static const struct stream_owner stream_owner = {
-    .watched = on_watched, .output = on_output, .logged = on_logged, .closed = on_closed, .report = on_report
+    .watched = on_watched, .output = on_output, .logged = on_logged, .closed = on_closed, .report = on_report, .dropped = on_dropped
 };
 
 static bool look_for_trouble(const struct stream *s, struct child_log_trouble *ret)
@@ -317,12 +324,18 @@ static void explain(struct child *c, const struct exit_cause *cause, const char 
     char text[1024];
     const char *user = program->account != NULL ? program->account : program->uid_text;
     exec_explain(cause->stage, cause->value, file, program->directory, user, text, sizeof(text));
+    const char *path = file;
+    if (cause->stage == SPAWN_STAGE_DIRECTORY && program->directory != NULL)
+        path = program->directory;
+    else if (strncmp(file, "the log ", 8) == 0)
+        path = file + 8;
     free(c->detail);
-    c->detail = strdup(text);
-    free(c->path);
-    c->path = strdup(cause->stage == SPAWN_STAGE_DIRECTORY && program->directory != NULL ? program->directory
-                     : strncmp(file, "the log ", 8) == 0                                  ? file + 8
-                                                                                          : file);
+    c->detail = event_error_text(text, path); /* two strings in one block, the other way round */
+}
+
+const char *child_failed_path(const struct child *c)
+{
+    return c->detail != NULL ? c->detail + strlen(c->detail) + 1 : NULL;
 }
 
 static void tell_exit(struct child *c, const struct exit_cause *cause)
@@ -331,7 +344,7 @@ static void tell_exit(struct child *c, const struct exit_cause *cause)
     if (cause->kind == EXIT_SPAWN) {
         e.type = EVENT_ERROR;
         e.stage = (uint8_t)cause->stage;
-        e.text = event_error_text(c->path, c->detail);
+        e.text = event_error_text(child_failed_path(c), c->detail);
     } else {
         e.type = EVENT_EXIT;
         e.kind = (uint8_t)cause->kind;
@@ -430,8 +443,7 @@ static int adopt(struct child *c, struct child_plan *p, struct spawned *spawned)
     struct stream_options o = { .strip_ansi = c->supervisor->config->daemon.strip_ansi,
                                 .format = c->process.program->log_format,
                                 .overflow = c->process.program->log_overflow,
-                                .process = event_name_text(c->name),
-                                .dropped = &c->log_dropped };
+                                .process = event_name_text(c->name) };
     c->pidfd = spawned->pidfd;
     c->in = (struct feed){ .loop = loop, .fd = TAKE_FD(p->ours[0]) };
     duplex_free_all(TAKE_PTR(c->duplexes));
@@ -470,7 +482,6 @@ int child_spawn(struct child *c)
     _cleanup_(child_plan_done) struct child_plan p;
     child_plan_init(&p);
     free(TAKE_PTR(c->detail));
-    free(TAKE_PTR(c->path));
     if (child_plan_make(c, &p, &cause) < 0) {
         spawn_failed(c, cause, p.culprit);
         return 0;
@@ -627,7 +638,6 @@ void child_free(struct child *c)
     for (int i = 0; i < 2; i++) {
         stream_free(c->streams[i]);
         free(c->auto_log[i]);
-        free(c->syslog[i]);
     }
     while (c->lingering != NULL) {
         struct stream *s = c->lingering;
@@ -635,7 +645,7 @@ void child_free(struct child *c)
         stream_free(s);
     }
     free(c->detail);
-    free(c->path);
+    free(c->syslog);
     event_name_unref(c->name);
     free(c);
 }

@@ -56,11 +56,10 @@ struct child {
     struct child_watch *watches;
     struct child_follower *followers;
     char *auto_log[2]; /* names made for AUTO */
-    struct syslogger_lines *syslog[2]; /* begun lines; only where it is asked for */
+    struct syslogger_lines *syslog; /* begun lines of both streams; only where it is asked for */
     uint32_t syslog_lost;              /* lines that the system's log did not take */
     uint64_t log_dropped;              /* bytes that its logs did not take */
-    char *detail; /* why the last start failed, for people; NULL */
-    char *path;   /* and what it failed at; NULL */
+    char *detail; /* why the last start failed, for people, and behind its NUL at what; NULL */
     uint32_t cpu_user_ms, cpu_system_ms, maxrss_kib; /* of the last ended run */
     uint32_t order;    /* among the programs of its configuration */
 };
@@ -78,6 +77,9 @@ int child_signal(struct child *c, int signal, bool as_group);
  * feed_write(), -ESRCH not running, -EBADF no such pipe. */
 int child_write(struct child *c, int number, const void *data, size_t len);
 void child_write_end(struct child *c, int number);
+
+/* At what the last start failed: a path, or NULL when none has. */
+const char *child_failed_path(const struct child *c);
 
 /* Where a stream's log is: a path, or NULL when there is no file. */
 const char *child_log_path(const struct child *c, int number);

@@ -217,6 +217,11 @@ int loop_io_set(struct loop *l, struct loop_event *event, int fd, unsigned what,
     return 0;
 }
 
+struct loop *loop_of(const struct loop_event *e)
+{
+    return ((const struct entry *)(const void *)e)->loop;
+}
+
 void loop_io_clear(struct loop_event *e)
 {
     entry_clear(entry_of(e));

@@ -50,6 +50,8 @@ usec_t loop_now(struct loop *l);
  * it before the descriptor is closed. */
 int loop_io_set(struct loop *l, struct loop_event *e, int fd, unsigned what, enum loop_priority priority, loop_io_fn fn,
                 void *arg);
+/* The loop that an event was set on; NULL before and after. */
+struct loop *loop_of(const struct loop_event *e);
 void loop_io_clear(struct loop_event *e); /* an all-zero event may be cleared too */
 
 /* Fires once at `at` (CLOCK_MONOTONIC), never before; setting it again moves it.

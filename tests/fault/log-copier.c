@@ -70,8 +70,15 @@ static void on_report(struct stream *s, const struct stream_report *r, void *arg
         die(r->reason, r->error);
 }
 
+static void on_dropped(struct stream *s, uint64_t bytes, void *arg)
+{
+    (void)s;
+    (void)arg;
+    dropped += bytes;
+}
+
 static const struct stream_owner owner = {
-    .watched = on_watched, .output = on_bytes, .logged = on_bytes, .closed = on_closed, .report = on_report
+    .watched = on_watched, .output = on_bytes, .logged = on_bytes, .closed = on_closed, .report = on_report, .dropped = on_dropped
 };
 
 static ino_t inode_of(int fd)
@@ -119,7 +126,7 @@ int main(int argc, char **argv)
     finish();
     if (write(STDOUT_FILENO, "r", 1) != 1)
         return 1;
-    const struct stream_options o = { .dropped = &dropped, .mover = mover };
+    const struct stream_options o = { .mover = mover };
     for (n_open = 0; n_open < n_jobs; n_open++) {
         struct job *j = &jobs[n_open];
         r = stream_new(loop, j->fd, n_open % 2 + 1, j->log, &o, &owner, NULL, &j->stream);

@@ -181,8 +181,15 @@ static void on_report(struct stream *s, const struct stream_report *r, void *arg
         loop_stop(loop);
 }
 
+static void on_dropped(struct stream *s, uint64_t bytes, void *arg)
+{
+    (void)s;
+    (void)arg;
+    dropped += bytes;
+}
+
 static const struct stream_owner owner = {
-    .watched = on_watched, .output = on_bytes, .logged = on_bytes, .report = on_report
+    .watched = on_watched, .output = on_bytes, .logged = on_bytes, .report = on_report, .dropped = on_dropped
 };
 
 /* In a process of its own: 6 bytes go into the log, the disk is full, and there is
@@ -191,7 +198,7 @@ static void full(const char *path)
 {
     struct stream *s = NULL;
     struct logfile *f = NULL;
-    const struct stream_options o = { .dropped = &dropped, .mover = mover };
+    const struct stream_options o = { .mover = mover };
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 6, RLIM_INFINITY });
     if (loop_new(&loop) < 0 || logfile_open(table, path, 0, 0, &f) < 0 ||
