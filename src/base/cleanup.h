@@ -38,18 +38,18 @@ static inline void cleanup_fclose(FILE **f)
         fclose(*f);
 }
 
-#define TAKE_PTR(p)             \
-    ({                          \
-        __typeof__(p) t_ = (p); \
-        (p) = NULL;             \
-        t_;                     \
+#define TAKE_PTR(p)                                                                                                    \
+    ({                                                                                                                 \
+        __typeof__(p) t_ = (p);                                                                                        \
+        (p) = NULL;                                                                                                    \
+        t_;                                                                                                            \
     })
 
-#define TAKE_FD(fd)     \
-    ({                  \
-        int t_ = (fd);  \
-        (fd) = -1;      \
-        t_;             \
+#define TAKE_FD(fd)                                                                                                    \
+    ({                                                                                                                 \
+        int t_ = (fd);                                                                                                 \
+        (fd) = -1;                                                                                                     \
+        t_;                                                                                                            \
     })
 
 #define ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))

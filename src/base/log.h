@@ -20,12 +20,12 @@ enum log_level {
 };
 
 struct log_options {
-    const char *path;     /* NULL: no file; "syslog": the system's log; borrowed until log_open returns */
-    const char *ident;    /* for syslog */
+    const char *path;  /* NULL: no file; "syslog": the system's log; borrowed until log_open returns */
+    const char *ident; /* for syslog */
     enum log_level level;
-    uint64_t max_bytes;   /* 0: never rotated */
+    uint64_t max_bytes; /* 0: never rotated */
     unsigned backups;
-    bool echo;            /* to standard output too */
+    bool echo; /* to standard output too */
 };
 
 /* Before the first log_open() everything from info up goes to standard error.

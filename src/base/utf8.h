@@ -12,7 +12,7 @@ struct buf;
 
 /* Bytes taken (at least 1 when len > 0). */
 size_t utf8_next(const char *s, size_t len, uint32_t *character);
-size_t utf8_put(uint32_t character, char out[4]);              /* bytes written; 0: no such character */
+size_t utf8_put(uint32_t character, char out[4]);                 /* bytes written; 0: no such character */
 size_t utf8_count(const char *s, size_t len);                     /* characters */
 size_t utf8_offset(const char *s, size_t len, size_t characters); /* bytes of the first so many */
 

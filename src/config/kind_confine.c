@@ -355,8 +355,10 @@ static int set_capabilities(struct setting *s, const char *text)
     for (size_t i = 0; i < n; i++) {
         int number = capability_number(words[i]);
         if (number < 0)
-            return setting_refuse(s, "there is no capability \"%s\"; write names such as net_bind_service, with "
-                                     "commas, or none", words[i]);
+            return setting_refuse(s,
+                                  "there is no capability \"%s\"; write names such as net_bind_service, with "
+                                  "commas, or none",
+                                  words[i]);
         set |= UINT64_C(1) << number;
     }
     struct confinement *c = edit(s);

@@ -118,8 +118,10 @@ static int set_groups(struct setting *s, const char *text)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++)
         if (!find_group(s, words[i], &groups[i]))
-            return setting_refuse(s, "there is no group \"%s\" on this system; write names or numbers with commas, "
-                                     "or none", words[i]);
+            return setting_refuse(s,
+                                  "there is no group \"%s\" on this system; write names or numbers with commas, "
+                                  "or none",
+                                  words[i]);
     p->groups_text = keep_string(s->l, text);
     p->groups = groups;
     p->n_groups = (uint16_t)sort_groups(groups, n);

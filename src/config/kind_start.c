@@ -96,7 +96,8 @@ static bool print_inherit(const struct option *o, const void *base, struct buf *
 
 static bool equal_inherit(const struct option *o, const void *a, const void *b)
 {
-    return equal_lists(*(const char *const *const *)option_field(o, a), *(const char *const *const *)option_field(o, b));
+    return equal_lists(*(const char *const *const *)option_field(o, a),
+                       *(const char *const *const *)option_field(o, b));
 }
 
 const struct option_kind kind_inherit_environment = { "true, false, or names of variables with commas", SHAPE_STRING,

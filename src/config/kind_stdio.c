@@ -46,8 +46,10 @@ static int read_entry(struct setting *s, const char *word, size_t place, struct 
     if (strcmp(word, "ipc") == 0 || strncmp(word, "socket:", 7) == 0)
         return setting_refuse(s, "\"%s\" is not served in this version; leave it out", word);
     if (parse_int(word, &number) < 0 || number < 0 || number >= STDIO_MAX)
-        return setting_refuse(s, "\"%s\" is none of pipe, ignore, inherit, null, a number from 0 to %d, <PATH, >PATH, "
-                                 ">>PATH", word, STDIO_MAX - 1);
+        return setting_refuse(s,
+                              "\"%s\" is none of pipe, ignore, inherit, null, a number from 0 to %d, <PATH, >PATH, "
+                              ">>PATH",
+                              word, STDIO_MAX - 1);
     e->kind = STDIO_NUMBER;
     e->number = (int)number;
     return 0;

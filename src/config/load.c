@@ -391,8 +391,7 @@ int config_load_client(const struct config_world *world, const char *path, struc
     return load_for_client(world, path, false, ret, d);
 }
 
-int config_load_endpoint(const struct config_world *world, const char *path, struct config **ret,
-                         struct diagnostics *d)
+int config_load_endpoint(const struct config_world *world, const char *path, struct config **ret, struct diagnostics *d)
 {
     return load_for_client(world, path, true, ret, d);
 }

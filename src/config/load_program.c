@@ -151,8 +151,9 @@ static bool load_process(struct loader *l, const struct ini_section *section, st
     finish_logs(l, section, &d->p);
     if (d->p.redirect_stderr && stdio_entry(d->p.stdio, 2).kind != STDIO_PIPE) {
         w.option = "stdio";
-        report(l, DIAGNOSTIC_ERROR, &w, NULL, "says what descriptor 2 is, and redirect_stderr says that it is 1; take "
-                                              "one of the two away");
+        report(l, DIAGNOSTIC_ERROR, &w, NULL,
+               "says what descriptor 2 is, and redirect_stderr says that it is 1; take "
+               "one of the two away");
         return false;
     }
     if (d->p.command == NULL) {

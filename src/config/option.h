@@ -16,7 +16,15 @@ struct setting; /* a value on its way in: config/setting.h */
 struct option;
 
 /* How a printed value stands in JSON. */
-enum option_shape { SHAPE_STRING, SHAPE_LITERAL, SHAPE_EXITCODES, SHAPE_ENVIRONMENT, SHAPE_RETRIES, SHAPE_LOGLEVEL, SHAPE_LIST };
+enum option_shape {
+    SHAPE_STRING,
+    SHAPE_LITERAL,
+    SHAPE_EXITCODES,
+    SHAPE_ENVIRONMENT,
+    SHAPE_RETRIES,
+    SHAPE_LOGLEVEL,
+    SHAPE_LIST
+};
 
 struct option_kind {
     const char *values; /* for people: "a number", "true or false" */

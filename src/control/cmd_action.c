@@ -277,7 +277,8 @@ static struct action *action_new(struct control_call *call, struct selection *se
 
 /* The processes that are asked for and to whom it applies: all of them, or, where
  * many are named at once, only those that are up (or are not). */
-static struct action *begin(struct control_call *call, enum selection_order order, bool (*applies)(const struct child *))
+static struct action *begin(struct control_call *call, enum selection_order order,
+                            bool (*applies)(const struct child *))
 {
     struct selection sel;
     if (control_refuse_if_ending(call))
@@ -465,7 +466,7 @@ static void action_stdin(struct control_call *call)
                      : r == -EBADF ? FAULT_BAD_ARGUMENTS
                                    : FAULT_FAILED,
                      call->name,
-                     r == -ENOBUFS  ? "the process does not read there; nothing was sent"
-                     : r == -EBADF  ? "it has no pipe that can be written at that descriptor"
-                                    : NULL);
+                     r == -ENOBUFS ? "the process does not read there; nothing was sent"
+                     : r == -EBADF ? "it has no pipe that can be written at that descriptor"
+                                   : NULL);
 }

@@ -201,8 +201,8 @@ static void log_process(struct control_call *call)
         return;
     }
     bool follow = control_number(call->request, "follow", 0) != 0;
-    bool live_only = follow && control_number(call->request, "offset", -1) == 0 &&
-                     control_number(call->request, "live", 0) != 0;
+    bool live_only =
+        follow && control_number(call->request, "offset", -1) == 0 && control_number(call->request, "live", 0) != 0;
     const char *path = child_log_path(c, number);
     _cleanup_free_ char *data = NULL;
     char header[64];

@@ -119,9 +119,10 @@ static void json_settings(struct jsonw *j, const struct child *c)
 
 static void json_descriptor(struct jsonw *j, const struct child *c, unsigned fd)
 {
-    static const char *const kinds[] = { [STDIO_PIPE] = "pipe", [STDIO_IGNORE] = "ignore", [STDIO_INHERIT] = "inherit",
-                                         [STDIO_NUMBER] = "number", [STDIO_READ] = "read", [STDIO_WRITE] = "write",
-                                         [STDIO_APPEND] = "append" };
+    static const char *const kinds[] = {
+        [STDIO_PIPE] = "pipe", [STDIO_IGNORE] = "ignore", [STDIO_INHERIT] = "inherit", [STDIO_NUMBER] = "number",
+        [STDIO_READ] = "read", [STDIO_WRITE] = "write",   [STDIO_APPEND] = "append"
+    };
     const struct program *p = c->process.program;
     unsigned seen = fd == 2 && p->redirect_stderr ? 1 : fd;
     struct stdio_entry e = stdio_entry(p->stdio, seen);
@@ -224,10 +225,10 @@ static void because_policy(struct jsonw *j, const struct child *c)
     }
     if (p->state == PROCESS_STOPPED)
         jsonw_string(j, NULL,
-                    p->operator_stopped              ? "an operator stopped it"
-                    : p->started_wall != 0           ? "it was stopped, not by an operator"
-                    : !p->program->autostart         ? "autostart=false, and nobody has started it"
-                                                     : "it has not been started yet");
+                     p->operator_stopped      ? "an operator stopped it"
+                     : p->started_wall != 0   ? "it was stopped, not by an operator"
+                     : !p->program->autostart ? "autostart=false, and nobody has started it"
+                                              : "it has not been started yet");
 }
 
 static void because_timer(struct jsonw *j, const struct child *c)
@@ -241,8 +242,10 @@ static void because_timer(struct jsonw *j, const struct child *c)
     if (p->state == PROCESS_STOPPING)
         snprintf(text, sizeof(text), "the next signal of its stop ladder follows in %.1f s", left);
     else if (p->state == PROCESS_RUNNING)
-        snprintf(text, sizeof(text), p->timed_out ? "its timeout has come; the next signal follows in %.1f s"
-                                                  : "reaches its timeout in %.1f s", left);
+        snprintf(text, sizeof(text),
+                 p->timed_out ? "its timeout has come; the next signal follows in %.1f s"
+                              : "reaches its timeout in %.1f s",
+                 left);
     else if (p->state == PROCESS_STARTING)
         snprintf(text, sizeof(text), "counts as running in %.1f s (startsecs)", left);
     else

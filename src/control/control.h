@@ -44,8 +44,8 @@ int control_new(struct supervisor *s, const struct control_hooks *hooks, struct 
 void control_free(struct control *c);
 
 /* Each verb's file has its part of the table. */
-extern const struct command commands_process[], commands_action[], commands_log[], commands_config[],
-    commands_daemon[], commands_events[];
+extern const struct command commands_process[], commands_action[], commands_log[], commands_config[], commands_daemon[],
+    commands_events[];
 
 /* -- answers ---------------------------------------------------------------- */
 

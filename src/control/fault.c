@@ -1,8 +1,8 @@
 /* fault.c - how a refusal is said: one table for code, fault, status and words. */
 #include <stdlib.h>
 
-#include "control/control.h"
 #include "base/cleanup.h"
+#include "control/control.h"
 #include "wire/jsonw.h"
 
 static const struct {

@@ -51,8 +51,8 @@ struct http_request {
     char *params; /* decoded query: name NUL value NUL, n_params times; NULL: not asked yet */
     size_t n_params;
     const char *header; /* one more for the reply, or NULL */
-    bool body_counted; /* its body is part of server->bodies */
-    char text[];       /* what head points into */
+    bool body_counted;  /* its body is part of server->bodies */
+    char text[];        /* what head points into */
 };
 
 int http_conn_open(struct http_listener *l, int fd, const struct http_peer *peer, bool refused); /* takes fd */

@@ -83,7 +83,10 @@ bool present_log_trouble(const struct child *c, struct child_log_trouble *t, cha
     bool slow = t->error == -EAGAIN, full = t->error == -ENOSPC || t->error == -EDQUOT || t->error == -EFBIG;
     if (slow && usec_sub(loop_now(c->supervisor->loop), t->since) < SLOW_AFTER)
         return false;
-    snprintf(buf, size, "log %s, %s %s: %s", slow ? "slow" : full ? "full" : "failing",
+    snprintf(buf, size, "log %s, %s %s: %s",
+             slow   ? "slow"
+             : full ? "full"
+                    : "failing",
              t->number == 1 ? "stdout" : "stderr", t->dropping ? "is dropped" : "waits",
              slow ? "its reader is behind" : strerror(-t->error));
     return true;

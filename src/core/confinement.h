@@ -20,11 +20,11 @@ struct confinement_limit {
 
 struct confinement {
     struct confinement_limit limits[CONFINEMENT_LIMITS];
-    uint16_t limits_set;                     /* bit N: limits[N] holds */
-    int32_t nice;                            /* -20 to 19, or CONFINEMENT_UNSET */
-    int32_t ionice;                          /* class << 13 | level as ioprio_set(2) has it, or CONFINEMENT_UNSET */
-    int32_t oom_score_adj;                   /* -1000 to 1000, or CONFINEMENT_UNSET */
-    uint64_t cpus[CONFINEMENT_CPUS / 64];    /* bit N of the whole: processor N */
+    uint16_t limits_set;                  /* bit N: limits[N] holds */
+    int32_t nice;                         /* -20 to 19, or CONFINEMENT_UNSET */
+    int32_t ionice;                       /* class << 13 | level as ioprio_set(2) has it, or CONFINEMENT_UNSET */
+    int32_t oom_score_adj;                /* -1000 to 1000, or CONFINEMENT_UNSET */
+    uint64_t cpus[CONFINEMENT_CPUS / 64]; /* bit N of the whole: processor N */
     bool cpus_set;
     bool no_new_privileges;
     bool capabilities_set;

@@ -55,7 +55,8 @@ struct exit_cause exit_cause_from_spawn(enum spawn_stage stage, int error);
  * unless the signal is listed by name; an end after a timeout never is. */
 bool exit_cause_expected(const struct exit_cause *c, const struct program *p);
 
-/* "exit status 3", "terminated by SIGTERM, after its timeout", "terminated by SIGKILL (core dumped)", "spawn error: exec: ENOENT" */
+/* "exit status 3", "terminated by SIGTERM, after its timeout", "terminated by SIGKILL (core dumped)", "spawn error:
+ * exec: ENOENT" */
 void exit_cause_words(const struct exit_cause *c, char *buf, size_t size);
 
 const char *spawn_stage_name(enum spawn_stage stage); /* "exec" */

@@ -238,8 +238,8 @@ static void stop_step(struct process *p, const struct process_input *in, struct 
     bool last = p->step + 1u >= p->program->n_ladder;
     push(out, (struct effect){ .kind = EFFECT_SIGNAL,
                                .signal = s->signal,
-                               .as_group = s->signal == SIGKILL && last ? p->program->killasgroup
-                                                                        : p->program->stopasgroup });
+                               .as_group =
+                                   s->signal == SIGKILL && last ? p->program->killasgroup : p->program->stopasgroup });
     arm(p, usec_add(in->now, last ? KILL_AGAIN : s->wait), out);
 }
 

@@ -93,13 +93,13 @@ struct program {
     const struct program_source *sources;
     const struct program_given *given; /* numbers out of range */
 
-    const char *command;   /* as given and expanded; split by argv_split() at each start */
-    const char *argv0;     /* NULL: the command's first word */
-    const char *shell;     /* NULL: none; its path */
-    const char *directory; /* NULL: the daemon's */
-    const char *serverurl; /* NULL: AUTO, the daemon's */
-    const char *description; /* NULL or text for `status` */
-    const char *const *environment; /* NAME=VALUE sorted by name, NULL-terminated; [supervisord]'s merged in */
+    const char *command;                    /* as given and expanded; split by argv_split() at each start */
+    const char *argv0;                      /* NULL: the command's first word */
+    const char *shell;                      /* NULL: none; its path */
+    const char *directory;                  /* NULL: the daemon's */
+    const char *serverurl;                  /* NULL: AUTO, the daemon's */
+    const char *description;                /* NULL or text for `status` */
+    const char *const *environment;         /* NAME=VALUE sorted by name, NULL-terminated; [supervisord]'s merged in */
     const char *const *inherit_environment; /* names of the daemon's variables that are passed on; NULL: all */
     const char *environment_file;           /* as given */
     const char *const *file_variables;      /* what was in them, less what `environment` sets; NULL-terminated */

@@ -8,10 +8,11 @@
 
 bool spawn_variable_withheld(const char *assignment)
 {
-    static const char *const withheld[] = { "NOTIFY_SOCKET=", "WATCHDOG_PID=", "WATCHDOG_USEC=", "LISTEN_PID=",
-                                            "LISTEN_FDS=", "LISTEN_FDNAMES=", "NODE_CHANNEL_FD=",
-                                            "NODE_CHANNEL_SERIALIZATION_MODE=", "NODE_UNIQUE_ID=",
-                                            "DROVER_CHANNEL_FD=" };
+    static const char *const withheld[] = {
+        "NOTIFY_SOCKET=",  "WATCHDOG_PID=",     "WATCHDOG_USEC=",   "LISTEN_PID=",
+        "LISTEN_FDS=",     "LISTEN_FDNAMES=",   "NODE_CHANNEL_FD=", "NODE_CHANNEL_SERIALIZATION_MODE=",
+        "NODE_UNIQUE_ID=", "DROVER_CHANNEL_FD="
+    };
     for (size_t i = 0; i < ELEMENTS(withheld); i++)
         if (strncmp(assignment, withheld[i], strlen(withheld[i])) == 0)
             return true;

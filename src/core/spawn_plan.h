@@ -31,11 +31,11 @@ struct spawn_plan {
     const char *file; /* what exec gets */
     char **argv;
     char **envp;
-    const char *directory; /* NULL: stay */
-    int umask;             /* -1: as it is */
+    const char *directory;                 /* NULL: stay */
+    int umask;                             /* -1: as it is */
     const struct spawn_identity *identity; /* NULL: stay who we are */
     const struct confinement *confinement; /* NULL: none */
-    bool restore_nofile;   /* RLIMIT_NOFILE as it was before the daemon raised it */
+    bool restore_nofile;                   /* RLIMIT_NOFILE as it was before the daemon raised it */
     unsigned long nofile_soft, nofile_hard;
     int fds[SPAWN_FDS_MAX]; /* index: descriptor in the child; value: ours, or -1: closed there */
     unsigned n_fds;

@@ -52,7 +52,7 @@ struct logs_process {
 struct logs {
     struct ctl *ctl;
     bool follow;
-    int64_t fd; /* --fd, or 0 */
+    int64_t fd;       /* --fd, or 0 */
     size_t n_streams; /* of each process */
     int64_t n_lines;
     struct logs_process *processes;
@@ -113,8 +113,7 @@ static int logs_path(struct buf *path, const struct logs_stream *s, int64_t offs
         buf_printf(path, "fd=%lld", (long long)s->fd);
     else
         buf_printf(path, "stream=%s", s->is_stderr ? "stderr" : "stdout");
-    buf_printf(path, "&offset=%lld&length=0%s", (long long)offset,
-               follow ? "&follow=1" : "");
+    buf_printf(path, "&offset=%lld&length=0%s", (long long)offset, follow ? "&follow=1" : "");
     return path->error;
 }
 

@@ -56,7 +56,8 @@ static bool write_piece(struct ctl *c, const struct write_order *o, const char *
         ctl_fail(c, "%s: ERROR (no such process)", o->name);
         ctl_status(c, CTL_STATUS_UNKNOWN);
     } else {
-        ctl_fail(c, "%s: ERROR (%s)", o->name, strcmp(fault, "NO_FILE") == 0 ? "it reads no more there" : answer_message(&a));
+        ctl_fail(c, "%s: ERROR (%s)", o->name,
+                 strcmp(fault, "NO_FILE") == 0 ? "it reads no more there" : answer_message(&a));
         ctl_status(c, CTL_GENERIC);
     }
     return false;

@@ -167,10 +167,10 @@ static bool same_servers(const struct config *a, const struct config *b)
         return false;
     for (size_t i = 0; i < a->n_servers; i++) {
         const struct config_server *x = &a->servers[i], *y = &b->servers[i];
-        bool same_place = x->is_unix == y->is_unix &&
-                          (x->is_unix ? strcmp(x->file, y->file) == 0 && x->mode == y->mode &&
-                                            x->owner_uid == y->owner_uid && x->owner_gid == y->owner_gid
-                                      : strcmp(x->host, y->host) == 0 && x->port == y->port);
+        bool same_place =
+            x->is_unix == y->is_unix && (x->is_unix ? strcmp(x->file, y->file) == 0 && x->mode == y->mode &&
+                                                          x->owner_uid == y->owner_uid && x->owner_gid == y->owner_gid
+                                                    : strcmp(x->host, y->host) == 0 && x->port == y->port);
         if (!same_place)
             return false;
     }
@@ -405,7 +405,9 @@ static int build(struct droverd *dd)
                                            .stopped = on_all_stopped,
                                            .changed = on_changed,
                                            .arg = dd };
-    const struct control_hooks hooks = { .load = load_again, .reload = restart_everything, .shutdown = shut_down, .arg = dd };
+    const struct control_hooks hooks = {
+        .load = load_again, .reload = restart_everything, .shutdown = shut_down, .arg = dd
+    };
     int r = loop_new(&dd->loop);
     if (r == 0)
         r = supervisor_new(dd->loop, &so, &dd->supervisor);

@@ -106,7 +106,8 @@ void exec_explain(enum spawn_stage stage, int error, const char *file, const cha
     switch (stage) {
     case SPAWN_STAGE_COMMAND:
         snprintf(buf, size, "command: %s",
-                 error == ENODATA ? "it is empty; name a program" : "a quotation is not closed, or a backslash ends it");
+                 error == ENODATA ? "it is empty; name a program"
+                                  : "a quotation is not closed, or a backslash ends it");
         break;
     case SPAWN_STAGE_EXEC:
         explain_exec(error, file, buf, size);

@@ -278,8 +278,8 @@ static int by_number(const void *a, const void *b)
 static int pack_plan(const struct spawn_plan *plan, const struct spawn_plan **ret)
 {
     size_t groups = plan->identity != NULL ? plan->identity->n_groups * sizeof(gid_t) : 0;
-    size_t need = sizeof(*plan) + sizeof(struct spawn_identity) + 2 * groups + sizeof(struct confinement) + list_size(plan->argv) +
-                  list_size(plan->envp) + strlen(plan->file) + 256;
+    size_t need = sizeof(*plan) + sizeof(struct spawn_identity) + 2 * groups + sizeof(struct confinement) +
+                  list_size(plan->argv) + list_size(plan->envp) + strlen(plan->file) + 256;
     need += plan->directory != NULL ? strlen(plan->directory) : 0;
     need += opens_size(plan);
     int r = pack_reserve(need);

@@ -92,7 +92,8 @@ static int capabilities_set(uint64_t effective, uint64_t permitted, uint64_t inh
     struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
     struct __user_cap_data_struct data[2] = {
         { .effective = (uint32_t)effective, .permitted = (uint32_t)permitted, .inheritable = (uint32_t)inheritable },
-        { .effective = (uint32_t)(effective >> 32), .permitted = (uint32_t)(permitted >> 32),
+        { .effective = (uint32_t)(effective >> 32),
+          .permitted = (uint32_t)(permitted >> 32),
           .inheritable = (uint32_t)(inheritable >> 32) },
     };
     return syscall(SYS_capset, &head, data) < 0 ? -errno : 0;
@@ -169,7 +170,8 @@ static bool is_identity(const struct spawn_identity *id, bool root)
     uid_t r, e, s;
     gid_t gr, ge, gs;
     return getresuid(&r, &e, &s) == 0 && r == id->uid && e == id->uid && s == id->uid &&
-           getresgid(&gr, &ge, &gs) == 0 && gr == id->gid && ge == id->gid && gs == id->gid && (!root || has_groups(id));
+           getresgid(&gr, &ge, &gs) == 0 && gr == id->gid && ge == id->gid && gs == id->gid &&
+           (!root || has_groups(id));
 }
 
 /* What was given up must not be there to be taken again, except where its very

@@ -98,7 +98,8 @@ static void stash_arm(struct stream *s, int error)
         s->told_full = true;
         report(s, "full", error, 0);
     }
-    loop_timer_set(loop_of(&s->io), &s->stash->timer, loop_now(loop_of(&s->io)) + (slow ? RETRY_SLOW : RETRY_FULL), on_retry, s);
+    loop_timer_set(loop_of(&s->io), &s->stash->timer, loop_now(loop_of(&s->io)) + (slow ? RETRY_SLOW : RETRY_FULL),
+                   on_retry, s);
 }
 
 /* Keeps the bytes that the log refused, and those of the same read that come

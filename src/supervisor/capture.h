@@ -51,7 +51,7 @@ struct logline;
 
 struct stream {
     struct loop_event io; /* knows its loop, also while it is silent */
-    struct stream *next; /* of the owner's list of lingering ones */
+    struct stream *next;  /* of the owner's list of lingering ones */
     const struct stream_owner *owner;
     void *arg;
     struct logfile *log; /* NULL: read and thrown away */
@@ -61,7 +61,7 @@ struct stream {
     struct mover *mover;
     struct move *move; /* the one that is under way */
     int fd;
-    pid_t run; /* of the process that got the other end */
+    pid_t run;      /* of the process that got the other end */
     uint8_t number; /* 1 stdout, 2 stderr */
     bool strip_ansi;
     bool lingering; /* its process is gone */

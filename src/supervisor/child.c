@@ -248,9 +248,12 @@ static void on_dropped(struct stream *s, uint64_t bytes, void *arg)
     c->log_dropped += bytes;
 }
 
-static const struct stream_owner stream_owner = {
-    .watched = on_watched, .output = on_output, .logged = on_logged, .closed = on_closed, .report = on_report, .dropped = on_dropped
-};
+static const struct stream_owner stream_owner = { .watched = on_watched,
+                                                  .output = on_output,
+                                                  .logged = on_logged,
+                                                  .closed = on_closed,
+                                                  .report = on_report,
+                                                  .dropped = on_dropped };
 
 static bool look_for_trouble(const struct stream *s, struct child_log_trouble *ret)
 {

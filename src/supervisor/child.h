@@ -42,32 +42,33 @@ struct child {
     struct event_name *name;
     struct child *spawn_next; /* in the queue of starts */
     bool spawn_queued;
-    bool start_waits; /* for descriptors, memory, ...: told once, not at each try */
-    bool was_up; /* before the update that stopped it */
-    bool selected; /* scratch of control/names.c, within one call */
-    int pidfd;    /* -1: no child */
-    struct feed in; /* its stdin */
+    bool start_waits;        /* for descriptors, memory, ...: told once, not at each try */
+    bool was_up;             /* before the update that stopped it */
+    bool selected;           /* scratch of control/names.c, within one call */
+    int pidfd;               /* -1: no child */
+    struct feed in;          /* its stdin */
     struct duplex *duplexes; /* its pipes from 3 on, of this or the last run */
     struct loop_event exit_event;
-    struct loop_event *timer;    /* only while there is a deadline */
-    struct starting *starting;   /* only between clone and exec */
-    struct stream *streams[2];   /* stdout, stderr of the running child */
-    struct stream *lingering;    /* of earlier ones, kept open by somebody */
+    struct loop_event *timer;  /* only while there is a deadline */
+    struct starting *starting; /* only between clone and exec */
+    struct stream *streams[2]; /* stdout, stderr of the running child */
+    struct stream *lingering;  /* of earlier ones, kept open by somebody */
     struct child_watch *watches;
     struct child_follower *followers;
-    char *auto_log[2]; /* names made for AUTO */
+    char *auto_log[2];              /* names made for AUTO */
     struct syslogger_lines *syslog; /* begun lines of both streams; only where it is asked for */
-    uint32_t syslog_lost;              /* lines that the system's log did not take */
-    uint64_t log_dropped;              /* bytes that its logs did not take */
-    char *detail; /* why the last start failed, for people, and behind its NUL at what; NULL */
+    uint32_t syslog_lost;           /* lines that the system's log did not take */
+    uint64_t log_dropped;           /* bytes that its logs did not take */
+    char *detail;                   /* why the last start failed, for people, and behind its NUL at what; NULL */
     uint32_t cpu_user_ms, cpu_system_ms, maxrss_kib; /* of the last ended run */
-    uint32_t order;    /* among the programs of its configuration */
+    uint32_t order;                                  /* among the programs of its configuration */
 };
 
 /* For supervisor.c only. */
-int child_new(struct supervisor *s, struct member_group *g, const struct program *p, uint32_t order, struct child **ret);
+int child_new(struct supervisor *s, struct member_group *g, const struct program *p, uint32_t order,
+              struct child **ret);
 void child_free(struct child *c);
-void child_reap(struct child *c);  /* takes its status if it has ended */
+void child_reap(struct child *c); /* takes its status if it has ended */
 int child_spawn(struct child *c); /* carries out EFFECT_SPAWN; 0 also when the spawn failed */
 
 /* Sends a signal; 0, -ESRCH, -EPERM. */

@@ -101,8 +101,8 @@ static int make_words(const struct program *program, struct child_plan *p, struc
 static int find_program(const struct child *c, struct child_plan *p, struct exit_cause *cause)
 {
     const struct program *program = c->process.program;
-    char *const *where = c->group->config->kind == CONFIG_NATIVE ? p->envp
-                                                                  : (char *const *)c->supervisor->options.environ;
+    char *const *where =
+        c->group->config->kind == CONFIG_NATIVE ? p->envp : (char *const *)c->supervisor->options.environ;
     int r = exec_lookup(p->word, spawn_getenv(where, "PATH"), program->directory, &p->file);
     if (r < 0) {
         *cause = exit_cause_from_spawn(SPAWN_STAGE_LOOKUP, -r);

@@ -14,7 +14,7 @@ struct child_plan {
     struct buf strings; /* the SUPERVISOR_ variables */
     const char *extra[5];
     struct logfile *logs[2];
-    char culprit[512]; /* the log that could not be opened */
+    char culprit[512];       /* the log that could not be opened */
     int ends[SPAWN_FDS_MAX]; /* the child's ends of pipes and sockets, -1: none */
     int ours[SPAWN_FDS_MAX]; /* ours of them: 0 is written to, 1 and 2 are read, others are both */
     struct spawn_open opens[SPAWN_FDS_MAX];

@@ -56,8 +56,11 @@ int duplex_new(struct loop *loop, int fd, int number, void (*output)(int, const 
     struct duplex *d = calloc(1, sizeof(*d));
     if (d == NULL)
         return -ENOMEM;
-    *d = (struct duplex){ .feed = { .loop = loop, .fd = fd, .socket = true }, .kept = BUF_INIT(DUPLEX_KEPT),
-                          .number = number, .output = output, .arg = arg };
+    *d = (struct duplex){ .feed = { .loop = loop, .fd = fd, .socket = true },
+                          .kept = BUF_INIT(DUPLEX_KEPT),
+                          .number = number,
+                          .output = output,
+                          .arg = arg };
     int r = loop_io_set(loop, &d->io, fd, LOOP_READ, LOOP_DATA, on_readable, d);
     if (r < 0) {
         free(d);

@@ -12,8 +12,8 @@
 struct duplex {
     struct duplex *next;
     struct loop_event io;
-    struct feed feed;  /* owns the descriptor, for both directions */
-    struct buf kept;   /* the last bytes that came */
+    struct feed feed; /* owns the descriptor, for both directions */
+    struct buf kept;  /* the last bytes that came */
     int number;
     /* each piece as it comes */
     void (*output)(int number, const char *data, size_t len, void *arg);

@@ -238,9 +238,9 @@ static const struct {
     const char *name;
     void (*members)(struct jsonw *j, const struct event *e);
 } event_types[] = {
-    [EVENT_SPAWN] = { "spawn", NULL },        [EVENT_ERROR] = { "error", json_error },
-    [EVENT_EXIT] = { "exit", json_exit },     [EVENT_CLOSE] = { "close", NULL },
-    [EVENT_STATE] = { "state", json_state },  [EVENT_LOG] = { "log", json_log },
+    [EVENT_SPAWN] = { "spawn", NULL },          [EVENT_ERROR] = { "error", json_error },
+    [EVENT_EXIT] = { "exit", json_exit },       [EVENT_CLOSE] = { "close", NULL },
+    [EVENT_STATE] = { "state", json_state },    [EVENT_LOG] = { "log", json_log },
     [EVENT_CONFIG] = { "config", json_config }, [EVENT_DAEMON] = { "daemon", json_daemon },
 };
 

@@ -14,7 +14,16 @@
 
 #define EVENTS_KEPT 4096
 
-enum event_type { EVENT_SPAWN, EVENT_ERROR, EVENT_EXIT, EVENT_CLOSE, EVENT_STATE, EVENT_LOG, EVENT_CONFIG, EVENT_DAEMON };
+enum event_type {
+    EVENT_SPAWN,
+    EVENT_ERROR,
+    EVENT_EXIT,
+    EVENT_CLOSE,
+    EVENT_STATE,
+    EVENT_LOG,
+    EVENT_CONFIG,
+    EVENT_DAEMON
+};
 
 /* A process's name that outlives the process; counted. */
 struct event_name;

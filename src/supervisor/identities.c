@@ -52,7 +52,8 @@ static struct entry *find(const struct identities *ids, const struct program *p)
         const struct spawn_identity *id = &e->identity;
         if (id->uid != p->uid || id->gid != p->gid || e->chosen != (p->groups_text != NULL))
             continue;
-        if (!e->chosen || (id->n_groups == p->n_groups && memcmp(e->groups, p->groups, p->n_groups * sizeof(gid_t)) == 0))
+        if (!e->chosen ||
+            (id->n_groups == p->n_groups && memcmp(e->groups, p->groups, p->n_groups * sizeof(gid_t)) == 0))
             return e;
     }
     return NULL;

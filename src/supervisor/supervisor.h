@@ -17,7 +17,7 @@ enum supervisor_state { SUPERVISOR_SHUTDOWN = -1, SUPERVISOR_RESTARTING = 0, SUP
 /* A group as it runs: the definition it was made from, and its processes. */
 struct member_group {
     const struct program_group *group;
-    struct config *config; /* a reference; `group` lives in it */
+    struct config *config;   /* a reference; `group` lives in it */
     struct child **children; /* sorted by name, bytewise */
     size_t n_children;
     uint32_t order; /* among the groups of its configuration */

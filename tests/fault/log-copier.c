@@ -77,9 +77,12 @@ static void on_dropped(struct stream *s, uint64_t bytes, void *arg)
     dropped += bytes;
 }
 
-static const struct stream_owner owner = {
-    .watched = on_watched, .output = on_bytes, .logged = on_bytes, .closed = on_closed, .report = on_report, .dropped = on_dropped
-};
+static const struct stream_owner owner = { .watched = on_watched,
+                                           .output = on_bytes,
+                                           .logged = on_bytes,
+                                           .closed = on_closed,
+                                           .report = on_report,
+                                           .dropped = on_dropped };
 
 static ino_t inode_of(int fd)
 {

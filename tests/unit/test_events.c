@@ -219,15 +219,16 @@ static void test_json_of_exits(void **state)
                        .cpu_system_ms = 20,
                        .maxrss_kib = 2048 };
     assert_json(ev, &e,
-                "{\"event\":\"exit\",\"process\":\"g:p\",\"pid\":7,\"status\":3,\"signal\":null,\"core\":false,\"timeout\":false,"
+                "{\"event\":\"exit\",\"process\":\"g:p\",\"pid\":7,\"status\":3,\"signal\":null,\"core\":false,"
+                "\"timeout\":false,"
                 "\"expected\":false,\"rusage\":{\"utime\":1.5,\"stime\":0.02,\"maxrss\":2097152}}");
     e = (struct event){
         .type = EVENT_EXIT, .name = n, .kind = EXIT_SIGNAL, .value = SIGSEGV, .core = true, .expected = true
     };
-    assert_json(
-        ev, &e,
-        "{\"event\":\"exit\",\"process\":\"g:p\",\"pid\":0,\"status\":null,\"signal\":\"SIGSEGV\",\"core\":true,\"timeout\":false,"
-        "\"expected\":true,\"rusage\":{\"utime\":0,\"stime\":0,\"maxrss\":0}}");
+    assert_json(ev, &e,
+                "{\"event\":\"exit\",\"process\":\"g:p\",\"pid\":0,\"status\":null,\"signal\":\"SIGSEGV\",\"core\":"
+                "true,\"timeout\":false,"
+                "\"expected\":true,\"rusage\":{\"utime\":0,\"stime\":0,\"maxrss\":0}}");
     event_name_unref(n);
 }
 

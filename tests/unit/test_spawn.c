@@ -188,8 +188,9 @@ static void test_nofile_is_restored(void **state)
 
 static struct confinement confinement(void)
 {
-    return (struct confinement){
-        .nice = CONFINEMENT_UNSET, .ionice = CONFINEMENT_UNSET, .oom_score_adj = CONFINEMENT_UNSET };
+    return (struct confinement){ .nice = CONFINEMENT_UNSET,
+                                 .ionice = CONFINEMENT_UNSET,
+                                 .oom_score_adj = CONFINEMENT_UNSET };
 }
 
 static void test_limits(void **state)
@@ -257,10 +258,9 @@ static void test_opens(void **state)
 {
     (void)state;
     struct spawn_plan plan = plan_inherits();
-    struct spawn_open opens[] = { { 0, O_RDONLY, "/dev/zero", 0 },
-                                  { 3, 0, NULL, 2 },
-                                  { 5, O_RDWR, "/dev/null", 0 },
-                                  { 7, 0, NULL, 0 } };
+    struct spawn_open opens[] = {
+        { 0, O_RDONLY, "/dev/zero", 0 }, { 3, 0, NULL, 2 }, { 5, O_RDWR, "/dev/null", 0 }, { 7, 0, NULL, 0 }
+    };
     plan.n_fds = 8;
     plan.fds[0] = plan.fds[3] = plan.fds[4] = plan.fds[5] = plan.fds[6] = plan.fds[7] = -1;
     plan.opens = opens;

@@ -28,7 +28,8 @@ static void test_order(void **state)
     const char *const own[] = { "A=program", "SUPERVISOR_ENABLED=mine", "B=", NULL };
     const char *const extra[] = { "SUPERVISOR_ENABLED=1", "HOME=/extra", NULL };
     const char *const expected[] = { "PATH=/bin", "HOME=/extra", "A=program", "SUPERVISOR_ENABLED=mine", "B=", NULL };
-    _cleanup_free_ char **envp = spawn_environment(&(struct spawn_variables){ .base = base, .own = own, .extra = extra });
+    _cleanup_free_ char **envp =
+        spawn_environment(&(struct spawn_variables){ .base = base, .own = own, .extra = extra });
     assert_non_null(envp);
     assert_list(envp, expected);
 }
@@ -101,10 +102,8 @@ static void test_empty(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_names_are_whole),
-        cmocka_unit_test(test_withheld),
-        cmocka_unit_test(test_inherit_and_files),
+        cmocka_unit_test(test_order),    cmocka_unit_test(test_names_are_whole),
+        cmocka_unit_test(test_withheld), cmocka_unit_test(test_inherit_and_files),
         cmocka_unit_test(test_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
