@@ -79,7 +79,7 @@ static const struct limit_row *limit_row(const struct option *o)
     for (size_t i = 0; i < ELEMENTS(limit_rows); i++)
         if (strcmp(limit_rows[i].key, o->name) == 0)
             return &limit_rows[i];
-    return NULL;
+    return &limit_rows[0]; /* not reached: every limit_* of the option table has its row here */
 }
 
 /* Time in the kernel's unit.  A plain number is in that unit, as in systemd. */

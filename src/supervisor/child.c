@@ -448,7 +448,8 @@ static int adopt(struct child *c, struct child_plan *p, struct spawned *spawned)
                                 .overflow = c->process.program->log_overflow,
                                 .process = event_name_text(c->name) };
     c->pidfd = spawned->pidfd;
-    c->in = (struct feed){ .loop = loop, .fd = TAKE_FD(p->ours[0]) };
+    int in = TAKE_FD(p->ours[0]);
+    c->in = (struct feed){ .loop = loop, .fd = in };
     duplex_free_all(TAKE_PTR(c->duplexes));
     int r = loop_io_set(loop, &c->exit_event, c->pidfd, LOOP_READ, LOOP_LIFE, on_exit_event, c);
     for (int i = 0; r == 0 && i < 2; i++) {
