@@ -250,12 +250,18 @@ static void add_escaped(struct buf *out, const char *message)
 
 static void add_stamp(struct buf *out, enum log_level level)
 {
+    static time_t second = -1; /* the calendar is asked once a second: a fleet that starts writes thousands of lines */
+    static char text[32];
     struct timeval now;
-    struct tm tm;
     gettimeofday(&now, NULL);
-    localtime_r(&now.tv_sec, &tm);
-    buf_printf(out, "%04d-%02d-%02d %02d:%02d:%02d,%03d %s ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-               tm.tm_min, tm.tm_sec, (int)(now.tv_usec / 1000), levels[level].mark);
+    if (now.tv_sec != second) {
+        struct tm tm;
+        localtime_r(&now.tv_sec, &tm);
+        snprintf(text, sizeof(text), "%04d-%02d-%02d %02d:%02d:%02d", (tm.tm_year + 1900) % 10000,
+                 (tm.tm_mon + 1) % 100, tm.tm_mday % 100, tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100);
+        second = now.tv_sec;
+    }
+    buf_printf(out, "%s,%03d %s ", text, (int)(now.tv_usec / 1000), levels[level].mark);
 }
 
 /* One write for the line.  What is not a regular file may have a reader that has

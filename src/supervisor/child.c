@@ -1,7 +1,7 @@
 /* child.c - the deeds behind a process: pipes, spawn, exit, signals, stdin.
  *
- * Owns, for each process: its pidfd, our end of its stdin, the streams that read
- * its output, its timer's memory, and the pipe on which a failed exec reports.
+ * Owns, for each process: its pidfd, our end of its stdin, its timer's memory, and
+ * the pipe on which a failed exec reports.  What it prints is child_output.c's.
  * Decides nothing: what happened goes to supervisor_handle(), what is to be done
  * comes from there.  Never blocks; never reads a name service. */
 #include "supervisor/child.h"
@@ -17,13 +17,9 @@
 #include "os/exec_lookup.h"
 #include "os/pidfd.h"
 #include "os/spawn.h"
-#include "os/syslogger.h"
+#include "supervisor/child_output.h"
 #include "supervisor/child_plan.h"
 #include "supervisor/supervisor.h"
-
-/* A daemonising program leaves a grandchild with our pipe at each of its starts;
- * more than this many of one process are not kept. */
-#define LINGERING_MAX 16
 
 /* A child on its way to its program.  What it is to have stays open here until it
  * has a table of descriptors of its own; see os/spawn.h. */
@@ -37,277 +33,6 @@ struct starting {
 };
 
 static void on_exit_event(int fd, unsigned what, void *arg);
-
-/* -- watching and following -------------------------------------------------- */
-
-void child_watch(struct child *c, struct child_watch *w)
-{
-    w->next = c->watches;
-    w->at = &c->watches;
-    if (w->next != NULL)
-        w->next->at = &w->next;
-    c->watches = w;
-}
-
-void child_unwatch(struct child_watch *w)
-{
-    if (w->at == NULL)
-        return;
-    *w->at = w->next;
-    if (w->next != NULL)
-        w->next->at = w->at;
-    w->at = NULL;
-}
-
-void child_follow(struct child *c, struct child_follower *f)
-{
-    f->next = c->followers;
-    f->at = &c->followers;
-    if (f->next != NULL)
-        f->next->at = &f->next;
-    c->followers = f;
-}
-
-void child_unfollow(struct child_follower *f)
-{
-    if (f->at == NULL)
-        return;
-    *f->at = f->next;
-    if (f->next != NULL)
-        f->next->at = f->at;
-    f->at = NULL;
-}
-
-/* -- logs ------------------------------------------------------------------- */
-
-static const struct log_settings *log_settings(const struct child *c, int number)
-{
-    const struct program *p = c->process.program;
-    return number == 1 || p->redirect_stderr ? &p->out : &p->err;
-}
-
-const char *child_log_path(const struct child *c, int number)
-{
-    const struct log_settings *l = log_settings(c, number);
-    if (number == 2 && c->process.program->redirect_stderr)
-        return NULL; /* supervisord has none then either */
-    if (stdio_entry(c->process.program->stdio, (unsigned)number).kind != STDIO_PIPE)
-        return NULL;
-    if (l->target == LOG_TARGET_AUTO)
-        return c->auto_log[number - 1];
-    return l->target == LOG_TARGET_FILE ? l->path : NULL;
-}
-
-/* The name is made once for each process and stays with it over its restarts. */
-static int make_auto_log(struct child *c, int number)
-{
-    char **name = &c->auto_log[number - 1];
-    if (*name != NULL)
-        return 0;
-    const struct config_daemon *d = &c->supervisor->config->daemon;
-    _cleanup_free_ char *path = NULL;
-    if (asprintf(&path, "%s/%s-%s---%s-XXXXXX.log", d->childlogdir, c->process.program->name,
-                 number == 1 ? "stdout" : "stderr", d->identifier) < 0) {
-        path = NULL;
-        return -ENOMEM;
-    }
-    int fd = mkostemps(path, 4, O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    close(fd);
-    *name = TAKE_PTR(path);
-    return 0;
-}
-
-int child_log_open(struct child *c, int number, struct logfile **ret)
-{
-    const struct log_settings *l = log_settings(c, number);
-    if (number == 2 && c->process.program->redirect_stderr)
-        number = 1;
-    const char *path = l->path;
-    if (l->target == LOG_TARGET_AUTO) {
-        int r = make_auto_log(c, number);
-        if (r < 0)
-            return r;
-        path = c->auto_log[number - 1];
-    } else if (l->target != LOG_TARGET_FILE) {
-        *ret = NULL;
-        return 0;
-    }
-    return logfile_open(c->supervisor->logs, path, l->max_bytes, l->backups, ret);
-}
-
-/* -- streams ---------------------------------------------------------------- */
-
-/* stdout_syslog and its kin; what the system's log does not take is counted, since
- * waiting for it would make the job wait. */
-static void feed_syslog(struct child *c, int number, const char *data, size_t len)
-{
-    const struct log_settings *l = log_settings(c, number);
-    if (!l->syslog && l->target != LOG_TARGET_SYSLOG)
-        return;
-    if (c->syslog == NULL)
-        c->syslog = calloc(2, sizeof(*c->syslog));
-    struct syslogger_lines *lines = c->syslog != NULL ? &c->syslog[number - 1] : NULL;
-    if (lines != NULL)
-        c->syslog_lost += syslogger_feed(c->supervisor->syslogger, lines, c->supervisor->config->daemon.identifier,
-                                         c->process.program->name, data, len);
-}
-
-static void tell_followers(struct child *c, bool raw, int number, const char *data, size_t len)
-{
-    struct child_follower *next;
-    for (struct child_follower *f = c->followers; f != NULL; f = next) {
-        next = f->next;
-        if (f->raw == raw)
-            f->output(number, data, len, f->arg);
-    }
-}
-
-static bool on_watched(struct stream *s, void *arg)
-{
-    const struct child *c = arg;
-    const struct log_settings *l = log_settings(c, s->number);
-    return c->followers != NULL || l->syslog || l->target == LOG_TARGET_SYSLOG || log_get_level() >= LOG_LEVEL_DEBUG;
-}
-
-/* What comes from a duplex pipe has no log, and so only one form. */
-static void on_duplex(int number, const char *data, size_t len, void *arg)
-{
-    tell_followers(arg, true, number, data, len);
-    tell_followers(arg, false, number, data, len);
-}
-
-static void on_output(struct stream *s, const char *data, size_t len, void *arg)
-{
-    struct child *c = arg;
-    feed_syslog(c, s->number, data, len);
-    tell_followers(c, true, s->number, data, len);
-    if (log_get_level() >= LOG_LEVEL_DEBUG)
-        log_debug("'%s' %s output: %.*s", c->process.program->name, s->number == 1 ? "stdout" : "stderr",
-                  len > 4096 ? 4096 : (int)len, data);
-}
-
-static void on_logged(struct stream *s, const char *data, size_t len, void *arg)
-{
-    tell_followers(arg, false, s->number, data, len);
-}
-
-/* `close` of a run: it has ended, and nobody writes to its pipes any more. */
-static void tell_closed_if_last(struct child *c, pid_t run)
-{
-    bool open = c->process.pid == run;
-    for (int i = 0; i < 2; i++)
-        open |= c->streams[i] != NULL && c->streams[i]->run == run;
-    for (const struct stream *s = c->lingering; s != NULL; s = s->next)
-        open |= s->run == run;
-    if (open)
-        return;
-    struct event e = { .type = EVENT_CLOSE, .name = c->name, .pid = run };
-    events_add(c->supervisor->events, &e);
-}
-
-static void on_closed(struct stream *s, void *arg)
-{
-    struct child *c = arg;
-    struct stream **at = &c->lingering;
-    pid_t run = s->run;
-    if (!s->lingering)
-        at = &c->streams[s->number - 1];
-    while (*at != s)
-        at = &(*at)->next;
-    *at = s->next;
-    stream_free(s);
-    tell_closed_if_last(c, run);
-}
-
-static void on_report(struct stream *s, const struct stream_report *r, void *arg)
-{
-    struct child *c = arg;
-    char bytes[64] = "";
-    if (r->bytes > 0)
-        snprintf(bytes, sizeof(bytes), " (%llu bytes were dropped)", (unsigned long long)r->bytes);
-    if (r->error != 0)
-        log_error("%s: %s: log %s: %s%s", c->process.program->name, s->number == 1 ? "stdout" : "stderr", r->reason,
-                  strerror(-r->error), bytes);
-    else
-        log_info("%s: %s: log %s%s", c->process.program->name, s->number == 1 ? "stdout" : "stderr", r->reason, bytes);
-    struct event e = { .type = EVENT_LOG,
-                       .name = c->name,
-                       .text = strdup(r->reason),
-                       .stream = s->number,
-                       .value = -r->error,
-                       .bytes = r->bytes };
-    events_add(c->supervisor->events, &e);
-}
-
-static void on_dropped(struct stream *s, uint64_t bytes, void *arg)
-{
-    (void)s;
-    struct child *c = arg;
-    c->log_dropped += bytes;
-}
-
-static const struct stream_owner stream_owner = { .watched = on_watched,
-                                                  .output = on_output,
-                                                  .logged = on_logged,
-                                                  .closed = on_closed,
-                                                  .report = on_report,
-                                                  .dropped = on_dropped };
-
-static bool look_for_trouble(const struct stream *s, struct child_log_trouble *ret)
-{
-    int error = s != NULL ? stream_trouble(s, &ret->since) : 0;
-    if (error == 0)
-        return false;
-    ret->error = error;
-    ret->number = s->number;
-    ret->dropping = s->drops != NULL;
-    return true;
-}
-
-bool child_log_trouble(const struct child *c, struct child_log_trouble *ret)
-{
-    for (int i = 0; i < 2; i++)
-        if (look_for_trouble(c->streams[i], ret))
-            return true;
-    for (const struct stream *s = c->lingering; s != NULL; s = s->next)
-        if (look_for_trouble(s, ret))
-            return true;
-    return false;
-}
-
-/* After an exit: what the pipes hold goes to the log; a pipe that somebody else
- * still writes to is kept, without holding up the process's next start. */
-static void drain_and_detach(struct child *c)
-{
-    for (int i = 0; i < 2; i++) {
-        struct stream *s = TAKE_PTR(c->streams[i]);
-        if (s == NULL)
-            continue;
-        if (stream_drain(s)) {
-            stream_free(s);
-            continue;
-        }
-        s->lingering = true;
-        s->next = c->lingering;
-        c->lingering = s;
-    }
-    struct stream **at = &c->lingering;
-    for (int n = 0; *at != NULL; n++) {
-        struct stream *s = *at;
-        if (n < LINGERING_MAX) {
-            at = &s->next;
-            continue;
-        }
-        log_warn("%s: %d earlier runs are still written to by their children; the oldest pipe is closed",
-                 c->process.program->name, LINGERING_MAX);
-        *at = s->next;
-        pid_t run = s->run;
-        stream_free(s);
-        tell_closed_if_last(c, run);
-    }
-}
 
 /* -- spawning --------------------------------------------------------------- */
 
@@ -429,7 +154,7 @@ static void on_starting(int fd, unsigned what, void *arg)
 static int adopt_duplex(struct child *c, struct child_plan *p, unsigned i)
 {
     struct duplex *d;
-    int r = duplex_new(c->supervisor->loop, p->ours[i], (int)i, on_duplex, c, &d);
+    int r = duplex_new(c->supervisor->loop, p->ours[i], (int)i, child_duplex_output, c, &d);
     if (r < 0)
         return r;
     p->ours[i] = -1;
@@ -455,7 +180,7 @@ static int adopt(struct child *c, struct child_plan *p, struct spawned *spawned)
     for (int i = 0; r == 0 && i < 2; i++) {
         if (p->ours[i + 1] < 0)
             continue;
-        r = stream_new(loop, p->ours[i + 1], i + 1, p->logs[i], &o, &stream_owner, c, &c->streams[i]);
+        r = stream_new(loop, p->ours[i + 1], i + 1, p->logs[i], &o, &child_stream_owner, c, &c->streams[i]);
         if (r == 0) {
             c->streams[i]->run = spawned->pid;
             p->ours[i + 1] = -1;
@@ -557,10 +282,10 @@ void child_reap(struct child *c)
     feed_end(&c->in);
     for (struct duplex *d = c->duplexes; d != NULL; d = d->next)
         duplex_drain(d);
-    drain_and_detach(c);
+    child_drain(c);
     tell_exit(c, &cause);
     supervisor_handle(c, PROCESS_EXITED_EVENT, 0, cause);
-    tell_closed_if_last(c, run);
+    child_tell_closed(c, run);
 }
 
 int child_signal(struct child *c, int signal, bool as_group)

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "supervisor/groups.h"
 #include "supervisor/identities.h"
 #include "supervisor/shutdown.h"
 #include "wire/jsonw.h"
