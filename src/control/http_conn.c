@@ -21,6 +21,7 @@
  *
  * Owns the descriptor, both buffers and the request. */
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -45,11 +46,16 @@ size_t http_conn_unsent(const struct http_conn *c)
 
 void http_conn_free(struct http_conn *c)
 {
-    loop_undefer(c->server->loop, &c->work);
+    struct http_server *s = c->server;
+    loop_undefer(s->loop, &c->work);
     LIST_REMOVE(c, link);
     http_request_free(c->request);
     http_listener_unref(c->listener);
     free(c);
+    if (s->bloated && s->bodies == 0) {
+        s->bloated = false;
+        malloc_trim(0);
+    }
 }
 
 static void conn_work(void *arg);

@@ -45,6 +45,7 @@ struct http_server {
     size_t n_conns;
     size_t n_refused;
     size_t bodies; /* bytes of unfinished bodies */
+    bool bloated;  /* they were many: the heap is given back when they are gone */
     size_t unsent; /* bytes in all `out` */
     int reserve;   /* a descriptor to give up when there are no others */
     struct http_timeouts timeouts;

@@ -122,6 +122,7 @@ static int feed_body(struct http_conn *c, struct http_request *r)
             done = used == left;
     }
     c->server->bodies += r->body.len - before;
+    c->server->bloated |= c->server->bodies > HTTP_BODY_BUDGET / 4;
     buf_consume(&c->in, used);
     return done;
 }
