@@ -55,6 +55,7 @@ struct droverd {
     struct rlimit nofile;
     uint64_t given_fds;
     bool ending;
+    unsigned end_looks; /* at whether the last answers have gone out */
     int exit_status;
 };
 
@@ -226,8 +227,7 @@ static void on_end(void *arg)
 static void look_for_end(void *arg)
 {
     struct droverd *dd = arg;
-    static unsigned looks;
-    if (http_server_idle(dd->control->http) || ++looks > LAST_WORDS / (20 * USEC_PER_MSEC))
+    if (http_server_idle(dd->control->http) || ++dd->end_looks > LAST_WORDS / (20 * USEC_PER_MSEC))
         on_end(dd);
     else
         loop_timer_set(dd->loop, &dd->end_timer, loop_now(dd->loop) + 20 * USEC_PER_MSEC, look_for_end, dd);
