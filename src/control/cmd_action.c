@@ -50,7 +50,7 @@ struct action {
     struct control *control;
     struct http_request *request;
     struct loop_work work;
-    struct loop_event timer;
+    struct loop_timer timer;
     struct item *items;
     size_t n, n_left;
     unsigned decided;

@@ -223,7 +223,7 @@ static void log_process(struct control_call *call)
 struct main_follower {
     struct http_request *request;
     struct loop *loop;
-    struct loop_event timer;
+    struct loop_timer timer;
     off_t offset;
     ino_t ino;
 };

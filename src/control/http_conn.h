@@ -23,7 +23,7 @@ struct http_conn {
     struct http_server *server;
     struct http_listener *listener;
     struct http_request *request; /* from its head to its answer */
-    struct loop_event event;
+    struct loop_io event;
     struct loop_work work; /* the rest of what a callback began */
     struct buf in;         /* read, not yet understood; no memory while idle */
     struct buf out;        /* to be written from out_sent on; no memory while idle */

@@ -27,7 +27,7 @@ struct http_timeouts {
 struct http_listener {
     LIST_ENTRY(http_listener) link;
     struct http_server *server;
-    struct loop_event event;
+    struct loop_io event;
     struct http_access access; /* copies of its own */
     unsigned refs;             /* the server's list, and each connection */
     int fd;                    /* -1: closed, and only kept for its connections */
@@ -39,7 +39,7 @@ struct http_server {
     void *arg;
     LIST_HEAD(http_listeners, http_listener) listeners;
     LIST_HEAD(http_conns, http_conn) conns, dead;
-    struct loop_event timer; /* for the earliest deadline of all, or earlier */
+    struct loop_timer timer; /* for the earliest deadline of all, or earlier */
     usec_t timer_at;         /* USEC_INFINITY: not set */
     usec_t resume_at;        /* listeners pause until then; 0: they do not */
     size_t n_conns;

@@ -48,7 +48,7 @@ struct droverd {
     struct notifier *notifier;
     struct orphans *orphans;
     struct signals *signals;
-    struct loop_event end_timer;
+    struct loop_timer end_timer;
     struct event_subscriber exit_with;
     char *lock_path;
     int lock_fd;

@@ -17,7 +17,7 @@
 struct notifier {
     struct supervisor *supervisor;
     struct sdnotify socket;
-    struct loop_event status_timer, watchdog_timer;
+    struct loop_timer status_timer, watchdog_timer;
     bool status_due;
 };
 

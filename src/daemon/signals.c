@@ -36,7 +36,8 @@ static const struct meaning {
 struct watched {
     struct signals *signals;
     const struct meaning *meaning;
-    struct loop_event event, timer;
+    struct loop_signal event;
+    struct loop_timer timer;
     usec_t quiet_until; /* what comes before waits for the timer */
     bool waiting;
 };

@@ -30,7 +30,7 @@
 /* Bytes as the log has them, from `done`; behind `ready` such as have not been
  * made into lines yet. */
 struct stream_stash {
-    struct loop_event timer;
+    struct loop_timer timer;
     int error;
     usec_t since;
     struct move *move; /* that they are the rest of, or NULL */

@@ -24,7 +24,7 @@
 /* A child on its way to its program.  What it is to have stays open here until it
  * has a table of descriptors of its own; see os/spawn.h. */
 struct starting {
-    struct loop_event event;
+    struct loop_io event;
     int fd;
     struct spawn_report report;
     bool failed;

@@ -48,8 +48,8 @@ struct child {
     int pidfd;               /* -1: no child */
     struct feed in;          /* its stdin */
     struct duplex *duplexes; /* its pipes from 3 on, of this or the last run */
-    struct loop_event exit_event;
-    struct loop_event *timer;  /* only while there is a deadline */
+    struct loop_io exit_event;
+    struct loop_timer *timer;  /* only while there is a deadline */
     struct starting *starting; /* only between clone and exec */
     struct stream *streams[2]; /* stdout, stderr of the running child */
     struct stream *lingering;  /* of earlier ones, kept open by somebody */

@@ -11,7 +11,7 @@
 
 struct duplex {
     struct duplex *next;
-    struct loop_event io;
+    struct loop_io io;
     struct feed feed; /* owns the descriptor, for both directions */
     struct buf kept;  /* the last bytes that came */
     int number;

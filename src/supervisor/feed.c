@@ -5,6 +5,7 @@
 #include "supervisor/feed.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,8 +14,9 @@
 #include "base/cleanup.h"
 
 struct feed_queue {
-    struct loop_event event;
+    struct loop_io event;
     struct buf bytes;
+    int own_fd; /* -1: it is the feed's that is watched */
     bool close_after;
 };
 
@@ -23,6 +25,7 @@ static void queue_free(struct feed *f)
     if (f->queue == NULL)
         return;
     loop_io_clear(&f->queue->event);
+    cleanup_close(&f->queue->own_fd);
     buf_done(&f->queue->bytes);
     free(TAKE_PTR(f->queue));
 }
@@ -72,6 +75,18 @@ static void on_writable(int fd, unsigned what, void *arg)
         close_now(f);
 }
 
+/* The other direction of a socket is watched by its owner, and a descriptor can be
+ * watched once: this one gets a number of its own for as long as there is a queue. */
+static int queue_watch(struct feed *f, struct feed_queue *q)
+{
+    if (f->socket) {
+        q->own_fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 3);
+        if (q->own_fd < 0)
+            return -errno;
+    }
+    return loop_io_set(f->loop, &q->event, f->socket ? q->own_fd : f->fd, LOOP_WRITE, LOOP_DATA, on_writable, f);
+}
+
 static int queue_add(struct feed *f, const char *data, size_t len)
 {
     struct feed_queue *q = f->queue;
@@ -80,8 +95,10 @@ static int queue_add(struct feed *f, const char *data, size_t len)
         if (q == NULL)
             return -ENOMEM;
         q->bytes = BUF_INIT(FEED_QUEUE_MAX);
-        int r = loop_io_set(f->loop, &q->event, f->fd, LOOP_WRITE, LOOP_DATA, on_writable, f);
+        q->own_fd = -1;
+        int r = queue_watch(f, q);
         if (r < 0) {
+            cleanup_close(&q->own_fd);
             free(q);
             return r;
         }

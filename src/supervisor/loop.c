@@ -1,11 +1,16 @@
 /* loop.c - the event loop; the one file that knows libevent.
  *
- * libevent waits (epoll, timer heap, signals); the order of work is ours.  Its
- * own priorities are strict: as long as one client kept the highest queue busy,
- * no exit of a job and no output would ever be looked at.  So libevent's
- * callbacks only put events into one queue a priority, and when it has come back
- * from its one poll the queues are run through, control first.  A turn is: wait,
- * collect, run what was ready, run the deferred work.
+ * libevent waits (timer heap, signals, and one descriptor); the order of work is
+ * ours.  Its own priorities are strict: as long as one client kept the highest
+ * queue busy, no exit of a job and no output would ever be looked at.  So
+ * callbacks only put entries into one queue a priority, and when libevent has
+ * come back from its one poll the queues are run through, control first.  A turn
+ * is: wait, collect, run what was ready, run the deferred work.
+ *
+ * Descriptors do not have an event of libevent's each: three a job, 128 bytes
+ * and a place in its tables apiece, were a fifth of all that a thousand jobs
+ * weighed.  They are in a set of their own (os/pollset.h) with 40 bytes each,
+ * and libevent waits for the set.
  *
  * Since callers run outside of libevent, they may set, clear and free any event
  * from any callback, their own included: clearing takes it out of its queue.
@@ -22,11 +27,12 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "os/pollset.h"
+
 enum entry_kind { ENTRY_IO, ENTRY_TIMER, ENTRY_SIGNAL };
 
-/* What a struct loop_event really is. */
+/* What a struct loop_io really is, and what the others begin with. */
 struct entry {
-    struct event event;
     struct loop *loop; /* NULL: never set */
     union {
         loop_io_fn io;
@@ -35,14 +41,22 @@ struct entry {
     } fn;
     void *arg;
     STAILQ_ENTRY(entry) ready_link;
+    int fd; /* or the signal */
     uint8_t kind;
     uint8_t priority;
     uint8_t what;  /* asked for */
-    uint8_t ready; /* seen by libevent and not yet told; in a queue while not 0 */
+    uint8_t ready; /* seen and not yet told; in a queue while not 0 */
 };
 
-_Static_assert(sizeof(struct entry) <= LOOP_EVENT_SIZE, "LOOP_EVENT_SIZE is too small");
-_Static_assert(_Alignof(struct loop_event) >= _Alignof(struct entry), "struct loop_event is not aligned");
+/* What a struct loop_timer and a struct loop_signal really are. */
+struct timed {
+    struct entry entry;
+    struct event event;
+};
+
+_Static_assert(sizeof(struct entry) <= LOOP_IO_SIZE, "LOOP_IO_SIZE is too small");
+_Static_assert(sizeof(struct timed) <= LOOP_TIMER_SIZE, "LOOP_TIMER_SIZE is too small");
+_Static_assert(_Alignof(struct loop_timer) >= _Alignof(struct timed), "struct loop_timer is not aligned");
 
 STAILQ_HEAD(entry_queue, entry);
 
@@ -53,6 +67,9 @@ struct work_queue {
 
 struct loop {
     struct event_base *base;
+    struct pollset *set;
+    struct event set_event; /* something in the set is ready */
+    bool set_ready;
     struct entry_queue ready[LOOP_PRIORITIES];
     struct work_queue work;    /* for the end of this turn */
     struct work_queue running; /* being run now; kept here so that loop_undefer() finds it */
@@ -97,6 +114,25 @@ static void work_queue_init(struct work_queue *q)
     q->last = &q->first;
 }
 
+static void on_set_ready(evutil_socket_t fd, short events, void *arg)
+{
+    (void)fd;
+    (void)events;
+    struct loop *l = arg;
+    l->set_ready = true;
+}
+
+static int watch_set(struct loop *l)
+{
+    int r = pollset_new(&l->set);
+    if (r < 0)
+        return r;
+    if (event_assign(&l->set_event, l->base, pollset_fd(l->set), EV_READ | EV_PERSIST, on_set_ready, l) < 0 ||
+        event_add(&l->set_event, NULL) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
 int loop_new(struct loop **ret)
 {
     struct loop *l = calloc(1, sizeof(*l));
@@ -104,9 +140,10 @@ int loop_new(struct loop **ret)
         return -ENOMEM;
     event_set_log_callback(ignore_message);
     l->base = base_new();
-    if (l->base == NULL) {
-        free(l);
-        return -ENOMEM;
+    int r = l->base != NULL ? watch_set(l) : -ENOMEM;
+    if (r < 0) {
+        loop_free(l);
+        return r;
     }
     for (int i = 0; i < LOOP_PRIORITIES; i++)
         STAILQ_INIT(&l->ready[i]);
@@ -120,16 +157,13 @@ void loop_free(struct loop *l)
 {
     if (l == NULL)
         return;
-    event_base_free(l->base);
+    if (l->base != NULL)
+        event_base_free(l->base);
+    pollset_free(l->set);
     free(l);
 }
 
-/* --- events ------------------------------------------------------------- */
-
-static struct entry *entry_of(struct loop_event *e)
-{
-    return (struct entry *)(void *)e;
-}
+/* --- what has become ready ------------------------------------------------ */
 
 static void entry_unqueue(struct entry *e)
 {
@@ -145,101 +179,106 @@ static void entry_queue(struct entry *e, unsigned ready)
     e->ready |= (uint8_t)ready;
 }
 
-/* libevent's callback for events of all kinds: remembers, runs nothing. */
-static void entry_seen(evutil_socket_t fd, short events, void *arg)
+static void on_io_ready(void *arg, unsigned ready)
+{
+    struct entry *e = arg;
+    if ((ready & e->what) != 0)
+        entry_queue(e, ready & e->what);
+}
+
+/* libevent's callback: remembers, runs nothing. */
+static void on_timed(evutil_socket_t fd, short events, void *arg)
 {
     (void)fd;
-    struct entry *e = arg;
-    unsigned ready = 0;
-    if (e->kind != ENTRY_IO)
-        ready = LOOP_READ;
-    if (events & EV_READ)
-        ready |= LOOP_READ;
-    if (events & EV_WRITE)
-        ready |= LOOP_WRITE;
-    if (ready != 0)
-        entry_queue(e, ready);
+    (void)events;
+    entry_queue(arg, LOOP_READ);
 }
 
-static void entry_clear(struct entry *e)
-{
-    if (e->loop == NULL)
-        return;
-    entry_unqueue(e);
-    event_del(&e->event);
-    e->loop = NULL;
-}
+/* --- descriptors ------------------------------------------------------------ */
 
-/* Makes the entry libevent's, not yet waiting for anything. */
-static int entry_assign(struct loop *l, struct entry *e, enum entry_kind kind, int fd, short events)
+int loop_io_set(struct loop *l, struct loop_io *io, int fd, unsigned what, enum loop_priority priority, loop_io_fn fn,
+                void *arg)
 {
-    entry_clear(e);
-    if (event_assign(&e->event, l->base, fd, events, entry_seen, e) < 0)
-        return -EINVAL;
-    e->loop = l;
-    e->kind = (uint8_t)kind;
-    e->priority = LOOP_LIFE;
-    e->what = 0;
-    e->ready = 0;
-    return 0;
-}
-
-static int entry_add(struct entry *e, const struct timeval *delay)
-{
-    errno = 0;
-    if (event_add(&e->event, delay) == 0)
-        return 0;
-    int r = errno > 0 ? -errno : -EIO;
-    entry_clear(e);
-    return r;
-}
-
-int loop_io_set(struct loop *l, struct loop_event *event, int fd, unsigned what, enum loop_priority priority,
-                loop_io_fn fn, void *arg)
-{
-    struct entry *e = entry_of(event);
-    bool same = e->loop == l && e->kind == ENTRY_IO && event_get_fd(&e->event) == fd;
-    if (!same || e->what != what || e->priority != priority) {
-        short events = EV_PERSIST;
-        events |= what & LOOP_READ ? EV_READ : 0;
-        events |= what & LOOP_WRITE ? EV_WRITE : 0;
-        int r = entry_assign(l, e, ENTRY_IO, fd, events);
-        if (r < 0)
-            return r;
-        e->what = (uint8_t)what;
-        e->priority = (uint8_t)priority;
-        r = what != 0 ? entry_add(e, NULL) : 0;
-        if (r < 0)
-            return r;
+    struct entry *e = (struct entry *)(void *)io;
+    if (e->loop != l || e->fd != fd) {
+        loop_io_clear(io);
+        *e = (struct entry){ .loop = l, .fd = fd, .kind = ENTRY_IO };
     }
+    if (e->what != what) {
+        int r = pollset_change(l->set, fd, e->what, what, e);
+        if (r < 0) {
+            loop_io_clear(io);
+            return r;
+        }
+    }
+    if (e->what != what || e->priority != priority)
+        entry_unqueue(e);
+    e->what = (uint8_t)what;
+    e->priority = (uint8_t)priority;
     e->fn.io = fn;
     e->arg = arg;
     return 0;
 }
 
-struct loop *loop_of(const struct loop_event *e)
+struct loop *loop_of(const struct loop_io *io)
 {
-    return ((const struct entry *)(const void *)e)->loop;
+    return ((const struct entry *)(const void *)io)->loop;
 }
 
-void loop_io_clear(struct loop_event *e)
+void loop_io_clear(struct loop_io *io)
 {
-    entry_clear(entry_of(e));
+    struct entry *e = (struct entry *)(void *)io;
+    if (e->loop == NULL)
+        return;
+    entry_unqueue(e);
+    pollset_change(e->loop->set, e->fd, e->what, 0, e);
+    e->loop = NULL;
 }
 
-int loop_timer_set(struct loop *l, struct loop_event *event, usec_t at, loop_fn fn, void *arg)
+/* --- timers and signals ------------------------------------------------------- */
+
+static void timed_clear(struct timed *t)
 {
-    struct entry *e = entry_of(event);
-    if (e->loop != l || e->kind != ENTRY_TIMER) {
-        int r = entry_assign(l, e, ENTRY_TIMER, -1, 0);
+    if (t->entry.loop == NULL)
+        return;
+    entry_unqueue(&t->entry);
+    event_del(&t->event);
+    t->entry.loop = NULL;
+}
+
+/* Makes it libevent's, not yet waiting for anything. */
+static int timed_assign(struct loop *l, struct timed *t, enum entry_kind kind, int number, short events)
+{
+    timed_clear(t);
+    if (event_assign(&t->event, l->base, number, events, on_timed, &t->entry) < 0)
+        return -EINVAL;
+    t->entry = (struct entry){ .loop = l, .fd = number, .kind = (uint8_t)kind, .priority = LOOP_LIFE };
+    return 0;
+}
+
+static int timed_add(struct timed *t, const struct timeval *delay)
+{
+    errno = 0;
+    if (event_add(&t->event, delay) == 0)
+        return 0;
+    int r = errno > 0 ? -errno : -EIO;
+    timed_clear(t);
+    return r;
+}
+
+int loop_timer_set(struct loop *l, struct loop_timer *timer, usec_t at, loop_fn fn, void *arg)
+{
+    struct timed *t = (struct timed *)(void *)timer;
+    if (t->entry.loop != l) {
+        int r = timed_assign(l, t, ENTRY_TIMER, -1, 0);
         if (r < 0)
             return r;
     }
-    entry_unqueue(e);
-    e->fn.timer = fn;
-    e->arg = arg;
+    entry_unqueue(&t->entry);
+    t->entry.fn.timer = fn;
+    t->entry.arg = arg;
     if (at == USEC_INFINITY) {
-        event_del(&e->event);
+        event_del(&t->event);
         return 0;
     }
     /* libevent counts from its own, later reading of the same clock, so it is never early */
@@ -247,45 +286,44 @@ int loop_timer_set(struct loop *l, struct loop_event *event, usec_t at, loop_fn 
     if (delay > 1000000000 * USEC_PER_SEC)
         delay = 1000000000 * USEC_PER_SEC;
     struct timeval tv = { .tv_sec = (time_t)(delay / USEC_PER_SEC), .tv_usec = (suseconds_t)(delay % USEC_PER_SEC) };
-    return entry_add(e, &tv);
+    return timed_add(t, &tv);
 }
 
-void loop_timer_clear(struct loop_event *e)
+void loop_timer_clear(struct loop_timer *timer)
 {
-    entry_clear(entry_of(e));
+    timed_clear((struct timed *)(void *)timer);
 }
 
-int loop_signal_set(struct loop *l, struct loop_event *event, int signal, loop_signal_fn fn, void *arg)
+int loop_signal_set(struct loop *l, struct loop_signal *watch, int signal, loop_signal_fn fn, void *arg)
 {
-    struct entry *e = entry_of(event);
-    int r = entry_assign(l, e, ENTRY_SIGNAL, signal, EV_SIGNAL | EV_PERSIST);
+    struct timed *t = (struct timed *)(void *)watch;
+    int r = timed_assign(l, t, ENTRY_SIGNAL, signal, EV_SIGNAL | EV_PERSIST);
     if (r < 0)
         return r;
-    e->fn.signal = fn;
-    e->arg = arg;
-    return entry_add(e, NULL);
+    t->entry.fn.signal = fn;
+    t->entry.arg = arg;
+    return timed_add(t, NULL);
 }
 
-void loop_signal_clear(struct loop_event *e)
+void loop_signal_clear(struct loop_signal *watch)
 {
-    entry_clear(entry_of(e));
+    timed_clear((struct timed *)(void *)watch);
 }
 
 /* Tells the caller.  The entry may be gone when fn has returned. */
 static void entry_run(struct entry *e)
 {
     unsigned ready = e->ready;
-    int fd = event_get_fd(&e->event);
     entry_unqueue(e);
     switch ((enum entry_kind)e->kind) {
     case ENTRY_IO:
-        e->fn.io(fd, ready, e->arg);
+        e->fn.io(e->fd, ready, e->arg);
         break;
     case ENTRY_TIMER:
         e->fn.timer(e->arg);
         break;
     case ENTRY_SIGNAL:
-        e->fn.signal(fd, e->arg);
+        e->fn.signal(e->fd, e->arg);
         break;
     }
 }
@@ -366,6 +404,9 @@ int loop_run(struct loop *l)
         errno = 0;
         if (event_base_loop(l->base, flags) < 0)
             return errno > 0 ? -errno : -EIO;
+        if (l->set_ready)
+            pollset_collect(l->set, on_io_ready);
+        l->set_ready = false;
         turn_run(l);
     }
     l->stopped = false;

@@ -1,7 +1,8 @@
 /* loop.h - the one event loop: descriptors, timers, signals, work for later.
  *
- * loop.c is the only file that knows libevent.  Events are memory of the caller
- * (embedded in the object that they serve) and must be deleted before that goes.
+ * loop.c is the only file that knows libevent.  What is waited for is memory of
+ * the caller (embedded in the object that it serves, all zero before its first
+ * use) and must be cleared before that goes.
  * Callbacks run on the loop's one thread; work that a callback must not do to
  * itself (free its own object, start what may call back) is deferred to the end
  * of the turn, so nothing recurses. */
@@ -14,11 +15,19 @@
 
 struct loop;
 
-/* 128 bytes are libevent's, the rest our function, its argument and a place in
- * the queue of what is ready. */
-#define LOOP_EVENT_SIZE 168
-struct loop_event {
-    _Alignas(8) unsigned char opaque[LOOP_EVENT_SIZE];
+/* A descriptor that is watched; thousands are in memory. */
+#define LOOP_IO_SIZE 40
+struct loop_io {
+    _Alignas(8) unsigned char opaque[LOOP_IO_SIZE];
+};
+
+/* 128 bytes more, which are libevent's. */
+#define LOOP_TIMER_SIZE (LOOP_IO_SIZE + 128)
+struct loop_timer {
+    _Alignas(8) unsigned char opaque[LOOP_TIMER_SIZE];
+};
+struct loop_signal {
+    _Alignas(8) unsigned char opaque[LOOP_TIMER_SIZE];
 };
 
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
@@ -44,23 +53,24 @@ void loop_on_turn_end(struct loop *l, loop_fn fn, void *arg);
 /* CLOCK_MONOTONIC, read once a turn (outside of loop_run() at each call). */
 usec_t loop_now(struct loop *l);
 
-/* Level-triggered and persistent.  `what` is LOOP_READ | LOOP_WRITE; 0 keeps the
- * event known but silent: not even a hang-up is reported then.  Calling it again
- * on the same event changes it, and costs nothing when nothing changes.  Clear
- * it before the descriptor is closed. */
-int loop_io_set(struct loop *l, struct loop_event *e, int fd, unsigned what, enum loop_priority priority, loop_io_fn fn,
+/* Level-triggered and persistent.  `what` is LOOP_READ | LOOP_WRITE; 0 keeps
+ * it known but silent: not even a hang-up is reported then.  Calling it again
+ * on the same one changes it, and costs nothing when nothing changes.  Clear
+ * it before the descriptor is closed.  A descriptor can be watched by one only
+ * (-EEXIST). */
+int loop_io_set(struct loop *l, struct loop_io *io, int fd, unsigned what, enum loop_priority priority, loop_io_fn fn,
                 void *arg);
-/* The loop that an event was set on; NULL before and after. */
-struct loop *loop_of(const struct loop_event *e);
-void loop_io_clear(struct loop_event *e); /* an all-zero event may be cleared too */
+/* The loop that it was set on; NULL before and after. */
+struct loop *loop_of(const struct loop_io *io);
+void loop_io_clear(struct loop_io *io); /* one that was never set may be cleared too */
 
 /* Fires once at `at` (CLOCK_MONOTONIC), never before; setting it again moves it.
  * A point in the past fires in the next turn, USEC_INFINITY never. */
-int loop_timer_set(struct loop *l, struct loop_event *e, usec_t at, loop_fn fn, void *arg);
-void loop_timer_clear(struct loop_event *e);
+int loop_timer_set(struct loop *l, struct loop_timer *t, usec_t at, loop_fn fn, void *arg);
+void loop_timer_clear(struct loop_timer *t);
 
-int loop_signal_set(struct loop *l, struct loop_event *e, int signal, loop_signal_fn fn, void *arg);
-void loop_signal_clear(struct loop_event *e);
+int loop_signal_set(struct loop *l, struct loop_signal *s, int signal, loop_signal_fn fn, void *arg);
+void loop_signal_clear(struct loop_signal *s);
 
 /* Runs fn(arg) once, after the callbacks of this turn.  Work that is deferred by
  * such work runs in the next turn, which does not wait.  The node is the

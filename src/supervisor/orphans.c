@@ -19,7 +19,7 @@
 
 struct orphans {
     struct supervisor *supervisor;
-    struct loop_event signal;
+    struct loop_signal signal;
     struct loop_work work;
 };
 

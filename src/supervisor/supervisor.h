@@ -51,7 +51,7 @@ struct supervisor {
     struct update *update; /* the one under way, or NULL */
     struct child *spawn_head, *spawn_tail;
     struct loop_work spawn_work, stop_work;
-    struct loop_event stop_timer;
+    struct loop_timer stop_timer;
     size_t n_children;
     size_t counts[8]; /* of children by state, see supervisor_count() */
     usec_t started_wall;

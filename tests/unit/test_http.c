@@ -91,7 +91,7 @@ static void stop(void *arg)
 
 static void run_for(usec_t d)
 {
-    struct loop_event timer = { 0 };
+    struct loop_timer timer = { 0 };
     loop_timer_set(t.loop, &timer, loop_now(t.loop) + d, stop, t.loop);
     assert_int_equal(loop_run(t.loop), 0);
     loop_timer_clear(&timer);

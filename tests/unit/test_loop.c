@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -17,7 +18,9 @@
 
 struct probe {
     struct loop *loop;
-    struct loop_event event;
+    struct loop_io event;
+    struct loop_timer timer;
+    struct loop_signal signal;
     struct loop_work work;
     unsigned calls, again;
     unsigned what;
@@ -49,7 +52,7 @@ static void stop(void *arg)
 
 static void run_for(struct loop *l, usec_t d)
 {
-    struct loop_event timer = { 0 };
+    struct loop_timer timer = { 0 };
     assert_int_equal(loop_timer_set(l, &timer, loop_now(l) + d, stop, l), 0);
     assert_int_equal(loop_run(l), 0);
     loop_timer_clear(&timer);
@@ -123,13 +126,68 @@ static void test_regular_file_is_an_error(void **state)
     close(fd);
 }
 
+static void on_seen_once(int fd, unsigned what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct probe *p = arg;
+    p->calls++;
+    loop_io_clear(&p->event);
+}
+
 static void test_all_zero_may_be_cleared(void **state)
 {
     (void)state;
-    struct loop_event e = { 0 };
-    loop_io_clear(&e);
-    loop_timer_clear(&e);
-    loop_signal_clear(&e);
+    struct loop_io io = { 0 };
+    struct loop_timer timer = { 0 };
+    struct loop_signal signal = { 0 };
+    loop_io_clear(&io);
+    loop_timer_clear(&timer);
+    loop_signal_clear(&signal);
+}
+
+static void test_a_descriptor_is_watched_once(void **state)
+{
+    struct loop *l = *state;
+    struct probe p;
+    probe_open(&p, l);
+    struct loop_io second = { 0 };
+    assert_int_equal(loop_io_set(l, &p.event, p.fds[0], LOOP_READ, LOOP_DATA, on_io, &p), 0);
+    assert_int_equal(loop_io_set(l, &second, p.fds[0], LOOP_READ, LOOP_DATA, on_io, &p), -EEXIST);
+    assert_null(loop_of(&second));
+    loop_io_clear(&p.event);
+    assert_int_equal(loop_io_set(l, &second, p.fds[0], LOOP_READ, LOOP_DATA, on_io, &p), 0);
+    loop_io_clear(&second);
+    close(p.fds[0]);
+    close(p.fds[1]);
+}
+
+/* More than are collected in one turn. */
+static void test_a_thousand_are_all_told(void **state)
+{
+    struct loop *l = *state;
+    enum { MANY = 1000 };
+    static struct probe p[MANY];
+    memset(p, 0, sizeof(p));
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    for (int i = 0; i < MANY; i++) {
+        p[i].loop = l;
+        p[i].fds[0] = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
+        if (p[i].fds[0] < 0) { /* fewer are allowed here than we wish for */
+            assert_true(i > 600);
+            break;
+        }
+        assert_int_equal(loop_io_set(l, &p[i].event, p[i].fds[0], LOOP_READ, LOOP_DATA, on_seen_once, &p[i]), 0);
+    }
+    run_for(l, 20000);
+    for (int i = 0; i < MANY && p[i].fds[0] > 0; i++) {
+        assert_int_equal(p[i].calls, 1);
+        close(p[i].fds[0]);
+    }
+    close(fds[0]);
+    close(fds[1]);
 }
 
 static void test_order_within_a_turn(void **state)
@@ -224,7 +282,7 @@ static void on_timer(void *arg)
     note(p);
     if (p->again > 0) {
         p->again--;
-        loop_timer_set(p->loop, &p->event, loop_now(p->loop) + 500, on_timer, p);
+        loop_timer_set(p->loop, &p->timer, loop_now(p->loop) + 500, on_timer, p);
     }
 }
 
@@ -234,11 +292,11 @@ static void test_timers(void **state)
     for (usec_t delay = 0; delay <= 7000; delay += 700) {
         struct probe p = { .loop = l };
         usec_t due = monotonic() + delay;
-        assert_int_equal(loop_timer_set(l, &p.event, due, on_timer, &p), 0);
+        assert_int_equal(loop_timer_set(l, &p.timer, due, on_timer, &p), 0);
         run_for(l, delay + 3000);
         assert_int_equal(p.calls, 1);
         assert_true(p.at >= due); /* never early */
-        loop_timer_clear(&p.event);
+        loop_timer_clear(&p.timer);
     }
 }
 
@@ -247,21 +305,21 @@ static void test_timer_moves_repeats_and_never(void **state)
     struct loop *l = *state;
     struct probe moved = { .loop = l }, repeats = { .loop = l, .again = 3 }, never = { .loop = l };
     struct probe past = { .loop = l };
-    loop_timer_set(l, &moved.event, loop_now(l) + 1000, on_timer, &moved);
-    loop_timer_set(l, &moved.event, loop_now(l) + 600 * USEC_PER_SEC, on_timer, &moved);
-    loop_timer_set(l, &repeats.event, loop_now(l) + 500, on_timer, &repeats);
-    loop_timer_set(l, &never.event, loop_now(l) + 500, on_timer, &never);
-    loop_timer_set(l, &never.event, USEC_INFINITY, on_timer, &never);
-    loop_timer_set(l, &past.event, 1, on_timer, &past);
+    loop_timer_set(l, &moved.timer, loop_now(l) + 1000, on_timer, &moved);
+    loop_timer_set(l, &moved.timer, loop_now(l) + 600 * USEC_PER_SEC, on_timer, &moved);
+    loop_timer_set(l, &repeats.timer, loop_now(l) + 500, on_timer, &repeats);
+    loop_timer_set(l, &never.timer, loop_now(l) + 500, on_timer, &never);
+    loop_timer_set(l, &never.timer, USEC_INFINITY, on_timer, &never);
+    loop_timer_set(l, &past.timer, 1, on_timer, &past);
     run_for(l, 30000);
     assert_int_equal(moved.calls, 0);
     assert_int_equal(repeats.calls, 4);
     assert_int_equal(never.calls, 0);
     assert_int_equal(past.calls, 1);
-    loop_timer_clear(&moved.event);
-    loop_timer_clear(&repeats.event);
-    loop_timer_clear(&never.event);
-    loop_timer_clear(&past.event);
+    loop_timer_clear(&moved.timer);
+    loop_timer_clear(&repeats.timer);
+    loop_timer_clear(&never.timer);
+    loop_timer_clear(&past.timer);
 }
 
 static void test_idle_loop_does_not_turn(void **state)
@@ -269,12 +327,12 @@ static void test_idle_loop_does_not_turn(void **state)
     struct loop *l = *state;
     struct probe far = { .loop = l }, quiet;
     probe_open(&quiet, l);
-    loop_timer_set(l, &far.event, loop_now(l) + 3600 * USEC_PER_SEC, on_timer, &far);
+    loop_timer_set(l, &far.timer, loop_now(l) + 3600 * USEC_PER_SEC, on_timer, &far);
     loop_io_set(l, &quiet.event, quiet.fds[0], LOOP_READ, LOOP_DATA, on_io, &quiet);
     uint64_t before = loop_turns(l);
     run_for(l, 400 * USEC_PER_MSEC);
     assert_int_equal(loop_turns(l) - before, 1); /* the one that stopped it */
-    loop_timer_clear(&far.event);
+    loop_timer_clear(&far.timer);
     probe_close(&quiet);
 }
 
@@ -326,7 +384,7 @@ static void test_signals(void **state)
 {
     struct loop *l = *state;
     struct probe p = { .loop = l };
-    assert_int_equal(loop_signal_set(l, &p.event, SIGUSR1, on_signal, &p), 0);
+    assert_int_equal(loop_signal_set(l, &p.signal, SIGUSR1, on_signal, &p), 0);
     raise(SIGUSR1);
     run_for(l, 5000);
     assert_int_equal(p.calls, 1);
@@ -334,7 +392,7 @@ static void test_signals(void **state)
     raise(SIGUSR1);
     run_for(l, 5000);
     assert_int_equal(p.calls, 2);
-    loop_signal_clear(&p.event);
+    loop_signal_clear(&p.signal);
 }
 
 static void be_slow(void *arg)
@@ -350,10 +408,10 @@ static void test_lag_and_now(void **state)
     assert_true(loop_now(l) + 1000000 > monotonic());
     run_for(l, 1000);
     assert_true(loop_lag_max(l) < 30000);
-    loop_timer_set(l, &p.event, loop_now(l), be_slow, NULL);
+    loop_timer_set(l, &p.timer, loop_now(l), be_slow, NULL);
     run_for(l, 1000);
     assert_true(loop_lag_max(l) >= 29000);
-    loop_timer_clear(&p.event);
+    loop_timer_clear(&p.timer);
 }
 
 static void test_descriptors_are_cloexec(void **state)
@@ -376,6 +434,8 @@ int main(void)
         TEST(test_read_and_write),
         TEST(test_regular_file_is_an_error),
         TEST(test_all_zero_may_be_cleared),
+        TEST(test_a_descriptor_is_watched_once),
+        TEST(test_a_thousand_are_all_told),
         TEST(test_order_within_a_turn),
         TEST(test_busy_control_starves_nobody),
         TEST(test_clearing_what_is_ready),

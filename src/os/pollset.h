@@ -1,0 +1,23 @@
+/* pollset.h - many descriptors, and which of them are ready: an epoll set that can
+ * be waited for through one descriptor of its own. */
+#pragma once
+
+enum { POLLSET_READ = 1, POLLSET_WRITE = 2 };
+
+struct pollset;
+
+int pollset_new(struct pollset **ret);
+void pollset_free(struct pollset *s);
+
+/* Readable while something in the set is ready. */
+int pollset_fd(const struct pollset *s);
+
+/* From what was asked for before to what is now; 0 is not in the set, and then
+ * not even a hang-up is told.  `arg` comes back with what is ready.  Take a
+ * descriptor out before it is closed: a child may hold a copy, and then it would
+ * stay in.  0 or a negative errno. */
+int pollset_change(struct pollset *s, int fd, unsigned before, unsigned now, void *arg);
+
+/* Tells what is ready, without waiting; a hang-up or an error as all that may be
+ * asked for.  What did not fit comes with the next call.  fn may not change the set. */
+void pollset_collect(struct pollset *s, void (*fn)(void *arg, unsigned ready));
