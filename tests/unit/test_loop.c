@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -169,12 +170,9 @@ static void test_a_thousand_are_all_told(void **state)
     enum { MANY = 1000 };
     static struct probe p[MANY];
     memset(p, 0, sizeof(p));
-    int fds[2];
-    assert_int_equal(pipe(fds), 0);
-    assert_int_equal(write(fds[1], "x", 1), 1);
     for (int i = 0; i < MANY; i++) {
         p[i].loop = l;
-        p[i].fds[0] = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
+        p[i].fds[0] = eventfd(1, EFD_CLOEXEC);
         if (p[i].fds[0] < 0) { /* fewer are allowed here than we wish for */
             assert_true(i > 600);
             break;
@@ -186,8 +184,6 @@ static void test_a_thousand_are_all_told(void **state)
         assert_int_equal(p[i].calls, 1);
         close(p[i].fds[0]);
     }
-    close(fds[0]);
-    close(fds[1]);
 }
 
 static void test_order_within_a_turn(void **state)
