@@ -1,0 +1,129 @@
+/* fuzz_jsonscan.c - any bytes as a message: the scanner and jansson must be of one
+ * opinion, on whether it is JSON, on types, on members and on what strings mean.
+ *
+ * Where jansson is not right the scanner is: escaped lone surrogates, numbers
+ * that no machine holds, a NUL in a name, a NUL behind a number (which it passes
+ * over).  Where the scanner is stricter: depth. */
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "wire/jsonscan.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define CHECK(x)                                                                                                       \
+    do {                                                                                                               \
+        if (!(x))                                                                                                      \
+            abort();                                                                                                   \
+    } while (0)
+
+static const struct jsonscan_keys keys = { .n = 5,
+                                           .keys = { JSONSCAN_KEY("to"), JSONSCAN_KEY("msg"), JSONSCAN_KEY("id"),
+                                                     JSONSCAN_KEY("re"), JSONSCAN_KEY("a") } };
+
+static bool jansson_cannot(const json_error_t *e)
+{
+    enum json_error_code code = json_error_code(e);
+    return code == json_error_numeric_overflow || code == json_error_null_byte_in_key ||
+           strstr(e->text, "invalid Unicode") != NULL;
+}
+
+static enum jsonscan_type type_of(const json_t *j)
+{
+    switch (json_typeof(j)) {
+    case JSON_OBJECT:
+        return JSONSCAN_OBJECT;
+    case JSON_ARRAY:
+        return JSONSCAN_ARRAY;
+    case JSON_STRING:
+        return JSONSCAN_STRING;
+    case JSON_TRUE:
+        return JSONSCAN_TRUE;
+    case JSON_FALSE:
+        return JSONSCAN_FALSE;
+    case JSON_NULL:
+        return JSONSCAN_NULL;
+    default:
+        return JSONSCAN_NUMBER;
+    }
+}
+
+static void compare_string(const char *text, struct jsonscan_value v, const json_t *j)
+{
+    size_t len = json_string_length(j);
+    _cleanup_free_ char *meant = malloc(len + 1);
+    CHECK(meant != NULL && jsonscan_string(text, v, meant, len + 1) == (ssize_t)len);
+    CHECK(memcmp(meant, json_string_value(j), len) == 0);
+    CHECK(len == 0 || jsonscan_string(text, v, meant, len) < 0);
+}
+
+static void compare_number(const char *text, struct jsonscan_value v, const json_t *j)
+{
+    uint64_t n;
+    double value = json_number_value(j);
+    if (jsonscan_integer(text, v, &n) == 0)
+        CHECK(value >= 0 && (double)n == value);
+    else
+        CHECK(value < 0 || value >= 0x1p53 || strpbrk(text + v.at, ".eE-") != NULL);
+}
+
+static void compare(const char *text, struct jsonscan_value v, const json_t *j)
+{
+    struct jsonscan_value element;
+    uint32_t cursor = 0;
+    size_t n = 0;
+    CHECK(v.type == type_of(j));
+    if (v.type == JSONSCAN_STRING)
+        compare_string(text, v, j);
+    else if (v.type == JSONSCAN_NUMBER)
+        compare_number(text, v, j);
+    else if (v.type == JSONSCAN_ARRAY) {
+        for (; jsonscan_element(text, v, &cursor, &element); n++)
+            CHECK(element.type == type_of(json_array_get(j, n)));
+        CHECK(n == json_array_size(j));
+    }
+}
+
+/* Every member is a text of its own, and the same one. */
+static void look_again(const char *text, struct jsonscan_value v)
+{
+    struct jsonscan r;
+    CHECK(jsonscan(text + v.at, v.len, NULL, &r, NULL) == 0);
+    CHECK(r.value.at == 0 && r.value.len == v.len && r.value.type == v.type);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct jsonscan r;
+    struct jsonscan_fault fault = { 0 };
+    json_error_t e;
+    _cleanup_free_ char *text = malloc(size + 1); /* the NUL is for strpbrk() here, not for the scanner */
+    if (text == NULL)
+        return 0;
+    if (size > 0)
+        memcpy(text, data, size);
+    text[size] = '\0';
+    int result = jsonscan((const char *)data, size, &keys, &r, &fault);
+    json_t *j = json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &e);
+    if (result != 0) {
+        CHECK(fault.at <= size && fault.why != NULL);
+        CHECK(j == NULL || strcmp(fault.why, "nested too deeply") == 0 || (fault.at < size && text[fault.at] == '\0'));
+    } else if (j == NULL) {
+        CHECK(jansson_cannot(&e));
+    } else {
+        compare(text, r.value, j);
+        for (unsigned i = 0; i < keys.n; i++) {
+            const json_t *member = json_is_object(j) ? json_object_get(j, keys.keys[i].name) : NULL;
+            CHECK((member != NULL) == (r.members[i].type != JSONSCAN_NONE));
+            if (member != NULL) {
+                compare(text, r.members[i], member);
+                look_again(text, r.members[i]);
+            }
+        }
+    }
+    json_decref(j);
+    return 0;
+}
