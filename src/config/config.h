@@ -115,6 +115,19 @@ struct config_override {
 int config_load_with(const struct config_world *world, const char *path, const struct config_override *overrides,
                      struct config **ret, struct diagnostics *d);
 
+/* A process that no file defines: keys of [program:x] that say how a process is to
+ * be run, each value taken as it is (no %-expansion). */
+struct config_transient {
+    const char *name;
+    const char *command;
+    const char *const *environment; /* NAME=VALUE, NULL-terminated, each name once */
+    const struct config_override *settings;
+};
+
+/* One group with one program.  The same results as config_load(). */
+int config_load_transient(const struct config_world *world, const struct config_transient *t, struct config **ret,
+                          struct diagnostics *d);
+
 /* Only what a client needs: [supervisorctl] and the servers of the main file
  * itself, without programs and [include].  .client.present tells whether there
  * is a [supervisorctl]; without it its fields have their defaults. */

@@ -278,8 +278,7 @@ static void check_unknown(struct loader *l)
 
 /* --- the whole ------------------------------------------------------------------ */
 
-static bool begin(struct loader *l, const struct config_world *world, const char *path, bool client_only,
-                  struct diagnostics *d)
+static bool open_loader(struct loader *l, const struct config_world *world, struct diagnostics *d)
 {
     struct config_holder *h = calloc(1, sizeof *h);
     if (h == NULL)
@@ -288,9 +287,17 @@ static bool begin(struct loader *l, const struct config_world *world, const char
     h->c.refs = 1;
     h->c.arena = &h->arena;
     *l = (struct loader){ .world = world, .d = d, .c = &h->c, .keep = &h->arena };
-    l->client_only = client_only;
     l->scratch = ARENA_INIT(CONFIG_MEMORY_MAX * 4);
     ini_init(&l->ini, &l->scratch);
+    return true;
+}
+
+static bool begin(struct loader *l, const struct config_world *world, const char *path, bool client_only,
+                  struct diagnostics *d)
+{
+    if (!open_loader(l, world, d))
+        return false;
+    l->client_only = client_only;
     for (size_t i = 0; world->environ != NULL && world->environ[i] != NULL; i++) {
         const char *entry = world->environ[i], *equals = strchr(entry, '=');
         if (equals != NULL && equals != entry)
@@ -394,4 +401,17 @@ int config_load_client(const struct config_world *world, const char *path, struc
 int config_load_endpoint(const struct config_world *world, const char *path, struct config **ret, struct diagnostics *d)
 {
     return load_for_client(world, path, true, ret, d);
+}
+
+int config_load_transient(const struct config_world *world, const struct config_transient *t, struct config **ret,
+                          struct diagnostics *d)
+{
+    struct loader l;
+    size_t errors = d->n_errors;
+    if (!open_loader(&l, world, d))
+        return -ENOMEM;
+    l.here = world->cwd;
+    l.c->kind = CONFIG_NATIVE;
+    load_transient(&l, t);
+    return finish(&l, errors, ret);
 }

@@ -24,3 +24,8 @@ void load_servers(struct loader *l);
 void load_client(struct loader *l);
 size_t load_programs(struct loader *l, const struct ini_section *section, enum program_type type, const char *group,
                      struct program **ret);
+void load_transient(struct loader *l, const struct config_transient *t);
+
+/* pieces of load_program.c */
+void finish_ladder(struct loader *l, struct program *p);
+const char *const *file_variables(struct loader *l, const struct draft *d);

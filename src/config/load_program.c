@@ -10,7 +10,7 @@
 
 /* Times that were left out are stopwaitsecs, and the end is KILL.  Most programs
  * have the same ladder, so the last one made is looked at before another is kept. */
-static void finish_ladder(struct loader *l, struct program *p)
+void finish_ladder(struct loader *l, struct program *p)
 {
     struct stop_step steps[STOP_LADDER_MAX];
     unsigned n = p->n_ladder;
@@ -124,7 +124,7 @@ static void finish_logs(struct loader *l, const struct ini_section *section, str
 }
 
 /* The variables of environment_file, less those that the program's own environment has. */
-static const char *const *file_variables(struct loader *l, const struct draft *d)
+const char *const *file_variables(struct loader *l, const struct draft *d)
 {
     struct pair *left = NULL;
     for (const struct pair *p = d->file_pairs; p != NULL && d->p.environment_file != NULL; p = p->next) {

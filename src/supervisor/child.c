@@ -1,7 +1,7 @@
 /* child.c - the deeds behind a process: pipes, spawn, exit, signals, stdin.
  *
  * Owns, for each process: its pidfd, our end of its stdin, its timer's memory, and
- * the pipe on which a failed exec reports.  What it prints is child_output.c's.
+ * its start (starting.c) until its program runs.  What it prints is child_output.c's.
  * Decides nothing: what happened goes to supervisor_handle(), what is to be done
  * comes from there.  Never blocks; never reads a name service. */
 #include "supervisor/child.h"
@@ -19,18 +19,8 @@
 #include "os/spawn.h"
 #include "supervisor/child_output.h"
 #include "supervisor/child_plan.h"
+#include "supervisor/starting.h"
 #include "supervisor/supervisor.h"
-
-/* A child on its way to its program.  What it is to have stays open here until it
- * has a table of descriptors of its own; see os/spawn.h. */
-struct starting {
-    struct loop_io event;
-    int fd;
-    struct spawn_report report;
-    bool failed;
-    unsigned n_held;
-    int held[];
-};
 
 static void on_exit_event(int fd, unsigned what, void *arg);
 
@@ -38,27 +28,9 @@ static void on_exit_event(int fd, unsigned what, void *arg);
 
 static void explain(struct child *c, const struct exit_cause *cause, const char *culprit)
 {
-    const struct program *program = c->process.program;
-    _cleanup_(child_plan_done) struct child_plan p;
-    struct exit_cause ignored;
-    child_plan_init(&p);
-    const char *file = program->command;
-    if (culprit != NULL && *culprit != '\0')
-        file = culprit;
-    else if (child_plan_program(c, &p, &ignored) == 0)
-        file = p.file;
-    else if (p.word != NULL)
-        file = p.word;
-    char text[1024];
-    const char *user = program->account != NULL ? program->account : program->uid_text;
-    exec_explain(cause->stage, cause->value, file, program->directory, user, text, sizeof(text));
-    const char *path = file;
-    if (cause->stage == SPAWN_STAGE_DIRECTORY && program->directory != NULL)
-        path = program->directory;
-    else if (strncmp(file, "the log ", 8) == 0)
-        path = file + 8;
+    const struct plan_source from = child_plan_source(c);
     free(c->detail);
-    c->detail = event_error_text(text, path); /* two strings in one block, the other way round */
+    c->detail = child_plan_explain(&from, cause, culprit);
 }
 
 const char *child_failed_path(const struct child *c)
@@ -102,53 +74,21 @@ static void spawn_failed(struct child *c, struct exit_cause cause, const char *c
     supervisor_handle(c, PROCESS_SPAWN_FAILED, 0, cause);
 }
 
-static void starting_let_go(struct starting *st)
-{
-    for (unsigned i = 0; i < st->n_held; i++)
-        cleanup_close(&st->held[i]);
-}
-
-static void starting_end(struct child *c)
-{
-    if (c->starting == NULL)
-        return;
-    starting_let_go(c->starting);
-    loop_io_clear(&c->starting->event);
-    cleanup_close(&c->starting->fd);
-    free(TAKE_PTR(c->starting));
-}
-
 static void starting_done(struct child *c)
 {
-    starting_end(c);
+    starting_free(TAKE_PTR(c->starting));
     struct event e = { .type = EVENT_SPAWN, .name = c->name, .pid = c->process.pid };
     events_add(c->supervisor->events, &e);
     supervisor_handle(c, PROCESS_EXECED, 0, (struct exit_cause){ .kind = EXIT_NONE });
-}
-
-/* Takes what the child's error pipe says. */
-static void starting_read(struct child *c)
-{
-    struct starting *st = c->starting;
-    ssize_t n;
-    while ((n = read(st->fd, &st->report, sizeof(st->report))) > 0) {
-        if (st->report.stage == SPAWN_STAGE_NONE) {
-            starting_let_go(st);
-            continue;
-        }
-        st->failed = true;
-        loop_io_clear(&st->event); /* its exit follows at once and is what counts */
-        return;
-    }
-    if (n == 0)
-        starting_done(c);
 }
 
 static void on_starting(int fd, unsigned what, void *arg)
 {
     (void)fd;
     (void)what;
-    starting_read(arg);
+    struct child *c = arg;
+    if (starting_read(c->starting) == STARTING_RUNS)
+        starting_done(c);
 }
 
 static int adopt_duplex(struct child *c, struct child_plan *p, unsigned i)
@@ -190,18 +130,7 @@ static int adopt(struct child *c, struct child_plan *p, struct spawned *spawned)
     for (unsigned i = 3; r == 0 && i < p->plan.n_fds; i++)
         if (p->ours[i] >= 0)
             r = adopt_duplex(c, p, i);
-    c->starting = calloc(1, sizeof(*c->starting) + (p->plan.n_fds + 1) * sizeof(int));
-    if (c->starting == NULL) {
-        close(spawned->error_fd);
-        close(spawned->held_fd);
-        return -ENOMEM;
-    }
-    c->starting->fd = spawned->error_fd;
-    c->starting->n_held = p->plan.n_fds + 1;
-    c->starting->held[0] = spawned->held_fd;
-    for (unsigned i = 0; i < p->plan.n_fds; i++)
-        c->starting->held[i + 1] = TAKE_FD(p->ends[i]);
-    int q = loop_io_set(loop, &c->starting->event, c->starting->fd, LOOP_READ, LOOP_LIFE, on_starting, c);
+    int q = starting_new(loop, p, spawned, on_starting, c, &c->starting);
     return r < 0 ? r : q;
 }
 
@@ -209,9 +138,10 @@ int child_spawn(struct child *c)
 {
     struct exit_cause cause;
     _cleanup_(child_plan_done) struct child_plan p;
+    const struct plan_source from = child_plan_source(c);
     child_plan_init(&p);
     free(TAKE_PTR(c->detail));
-    if (child_plan_make(c, &p, &cause) < 0) {
+    if (child_plan_make(&from, &p, &cause) < 0) {
         spawn_failed(c, cause, p.culprit);
         return 0;
     }
@@ -259,23 +189,17 @@ void child_reap(struct child *c)
         return;
     struct exit_cause cause = r > 0 ? exit_cause_from_wait(status) : (struct exit_cause){ .kind = EXIT_UNKNOWN };
     cause.timed_out = c->process.timed_out > 0;
-    if (c->starting != NULL && !c->starting->failed) {
-        starting_let_go(c->starting);
-        starting_read(c);
-        /* Without a word of failure it has run.  The end of the pipe may come late:
-         * another child on its way to exec still has a copy of its other end. */
-        if (c->starting != NULL && !c->starting->failed)
-            starting_done(c);
-    }
-    if (c->starting != NULL && c->starting->failed) {
-        const struct spawn_report *report = &c->starting->report;
+    const struct spawn_report *report = c->starting != NULL ? starting_settle(c->starting) : NULL;
+    if (c->starting != NULL && report == NULL)
+        starting_done(c);
+    if (report != NULL) {
         cause = exit_cause_from_spawn(report->stage, report->error);
         const char *path = NULL;
         if (report->stage == SPAWN_STAGE_STDIO)
             path = stdio_entry(c->process.program->stdio, (unsigned)report->index).path;
         explain(c, &cause, path);
     }
-    starting_end(c);
+    starting_free(TAKE_PTR(c->starting));
     take_usage(c, &usage);
     loop_io_clear(&c->exit_event);
     cleanup_close(&c->pidfd);
@@ -356,7 +280,7 @@ void child_free(struct child *c)
         if (w->gone != NULL)
             w->gone(w->arg);
     }
-    starting_end(c);
+    starting_free(TAKE_PTR(c->starting));
     loop_io_clear(&c->exit_event);
     cleanup_close(&c->pidfd);
     feed_end(&c->in);

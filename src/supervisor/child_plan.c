@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,13 +40,22 @@ void child_plan_done(struct child_plan *p)
     }
 }
 
+struct plan_source child_plan_source(struct child *c)
+{
+    return (struct plan_source){ .supervisor = c->supervisor,
+                                 .program = c->process.program,
+                                 .group = c->group->group->name,
+                                 .own_path = c->group->config->kind == CONFIG_NATIVE,
+                                 .child = c };
+}
+
 /* -- words and variables -------------------------------------------------------- */
 
 /* SUPERVISOR_ENABLED and its kin, as supervisord documents them for subprocesses. */
-static int make_variables(const struct child *c, struct child_plan *p)
+static int name_itself(const struct plan_source *from, struct child_plan *p)
 {
-    const struct program *program = c->process.program;
-    const char *url = program->serverurl != NULL ? program->serverurl : c->supervisor->config->daemon.serverurl;
+    const char *own = from->program->serverurl;
+    const char *url = own != NULL ? own : from->supervisor->config->daemon.serverurl;
     size_t at[4];
     size_t n = 0;
     buf_printf(&p->strings, "SUPERVISOR_ENABLED=1%c", 0);
@@ -55,19 +65,25 @@ static int make_variables(const struct child *c, struct child_plan *p)
         buf_printf(&p->strings, "SUPERVISOR_SERVER_URL=%s%c", url, 0);
     }
     at[n++] = p->strings.len;
-    buf_printf(&p->strings, "SUPERVISOR_PROCESS_NAME=%s%c", program->name, 0);
+    buf_printf(&p->strings, "SUPERVISOR_PROCESS_NAME=%s%c", from->program->name, 0);
     at[n++] = p->strings.len;
-    buf_printf(&p->strings, "SUPERVISOR_GROUP_NAME=%s%c", c->group->group->name, 0);
-    if (p->strings.error != 0)
-        return p->strings.error;
-    for (size_t i = 0; i < n; i++)
+    buf_printf(&p->strings, "SUPERVISOR_GROUP_NAME=%s%c", from->group, 0);
+    for (size_t i = 0; p->strings.error == 0 && i < n; i++)
         p->extra[i] = p->strings.data + at[i];
     p->extra[n] = NULL;
-    const struct spawn_variables v = { .base = c->supervisor->options.environ,
-                                       .inherit = program->inherit_environment,
+    return p->strings.error;
+}
+
+static int make_variables(const struct plan_source *from, struct child_plan *p)
+{
+    int r = from->group != NULL ? name_itself(from, p) : 0;
+    if (r < 0)
+        return r;
+    const struct spawn_variables v = { .base = from->supervisor->options.environ,
+                                       .inherit = from->program->inherit_environment,
                                        .extra = p->extra,
-                                       .own = program->environment,
-                                       .files = program->file_variables };
+                                       .own = from->program->environment,
+                                       .files = from->program->file_variables };
     p->envp = spawn_environment(&v);
     return p->envp == NULL ? -ENOMEM : 0;
 }
@@ -98,11 +114,10 @@ static int make_words(const struct program *program, struct child_plan *p, struc
 }
 
 /* supervisord looks along the daemon's PATH, a native file means the job's. */
-static int find_program(const struct child *c, struct child_plan *p, struct exit_cause *cause)
+static int find_program(const struct plan_source *from, struct child_plan *p, struct exit_cause *cause)
 {
-    const struct program *program = c->process.program;
-    char *const *where =
-        c->group->config->kind == CONFIG_NATIVE ? p->envp : (char *const *)c->supervisor->options.environ;
+    const struct program *program = from->program;
+    char *const *where = from->own_path ? p->envp : (char *const *)from->supervisor->options.environ;
     int r = exec_lookup(p->word, spawn_getenv(where, "PATH"), program->directory, &p->file);
     if (r < 0) {
         *cause = exit_cause_from_spawn(SPAWN_STAGE_LOOKUP, -r);
@@ -113,23 +128,48 @@ static int find_program(const struct child *c, struct child_plan *p, struct exit
     return 0;
 }
 
-int child_plan_program(const struct child *c, struct child_plan *p, struct exit_cause *cause)
+int child_plan_program(const struct plan_source *from, struct child_plan *p, struct exit_cause *cause)
 {
-    int r = make_variables(c, p);
+    int r = make_variables(from, p);
     if (r < 0) {
         *cause = exit_cause_from_spawn(SPAWN_STAGE_FORK, -r);
         return -EINVAL;
     }
-    r = make_words(c->process.program, p, cause);
-    return r < 0 ? r : find_program(c, p, cause);
+    r = make_words(from->program, p, cause);
+    return r < 0 ? r : find_program(from, p, cause);
 }
 
 int child_check_command(struct child *c, struct exit_cause *cause)
 {
     _cleanup_(child_plan_done) struct child_plan p;
     child_plan_init(&p);
-    int r = child_plan_program(c, &p, cause);
+    const struct plan_source from = child_plan_source(c);
+    int r = child_plan_program(&from, &p, cause);
     return r < 0 && cause->stage == SPAWN_STAGE_FORK ? 0 : r; /* short of memory: the start itself will say so */
+}
+
+char *child_plan_explain(const struct plan_source *from, const struct exit_cause *cause, const char *culprit)
+{
+    const struct program *program = from->program;
+    _cleanup_(child_plan_done) struct child_plan p;
+    struct exit_cause ignored;
+    child_plan_init(&p);
+    const char *file = program->command;
+    if (culprit != NULL && *culprit != '\0')
+        file = culprit;
+    else if (child_plan_program(from, &p, &ignored) == 0)
+        file = p.file;
+    else if (p.word != NULL)
+        file = p.word;
+    char text[1024];
+    const char *user = program->account != NULL ? program->account : program->uid_text;
+    exec_explain(cause->stage, cause->value, file, program->directory, user, text, sizeof(text));
+    const char *path = file;
+    if (cause->stage == SPAWN_STAGE_DIRECTORY && program->directory != NULL)
+        path = program->directory;
+    else if (strncmp(file, "the log ", 8) == 0)
+        path = file + 8;
+    return event_error_text(text, path); /* two strings in one block, the other way round */
 }
 
 /* -- descriptors ---------------------------------------------------------------- */
@@ -159,9 +199,9 @@ static int make_captured(struct child *c, struct child_plan *p, unsigned i)
 
 /* Only what whoever started the daemon gave it is passed on, never what it has opened
  * since. */
-static int pass_on(const struct child *c, struct child_plan *p, unsigned i, int number)
+static int pass_on(const struct plan_source *from, struct child_plan *p, unsigned i, int number)
 {
-    if ((c->supervisor->options.given_fds >> number & 1) == 0) {
+    if ((from->supervisor->options.given_fds >> number & 1) == 0) {
         snprintf(p->culprit, sizeof(p->culprit), "descriptor %d, which the daemon was not started with", number);
         return -EBADF;
     }
@@ -174,20 +214,20 @@ static void add_open(struct child_plan *p, unsigned i, const char *path, int fla
     p->opens[p->plan.n_opens++] = (struct spawn_open){ .index = (int)i, .flags = flags, .path = path };
 }
 
-static int make_descriptor(struct child *c, struct child_plan *p, unsigned i)
+static int make_descriptor(const struct plan_source *from, struct child_plan *p, unsigned i)
 {
-    struct stdio_entry e = stdio_entry(c->process.program->stdio, i);
+    struct stdio_entry e = stdio_entry(from->program->stdio, i);
     switch (e.kind) {
     case STDIO_PIPE:
-        return i == 1 || i == 2 ? make_captured(c, p, i) : make_pipe(p, i);
+        return from->child != NULL && (i == 1 || i == 2) ? make_captured(from->child, p, i) : make_pipe(p, i);
     case STDIO_IGNORE:
         if (i < 3)
             add_open(p, i, "/dev/null", O_RDWR);
         return 0;
     case STDIO_INHERIT:
-        return pass_on(c, p, i, (int)i);
+        return pass_on(from, p, i, (int)i);
     case STDIO_NUMBER:
-        return pass_on(c, p, i, e.number);
+        return pass_on(from, p, i, e.number);
     case STDIO_READ:
         add_open(p, i, e.path, O_RDONLY);
         return 0;
@@ -209,9 +249,9 @@ static void copy_output(struct child_plan *p)
         p->opens[p->plan.n_opens++] = (struct spawn_open){ .index = 2, .same_as = 1 };
 }
 
-static int make_stdio(struct child *c, struct child_plan *p)
+static int make_stdio(const struct plan_source *from, struct child_plan *p)
 {
-    const struct program *program = c->process.program;
+    const struct program *program = from->program;
     int r = 0;
     p->plan.n_fds = stdio_length(program->stdio);
     p->plan.opens = p->opens;
@@ -220,24 +260,26 @@ static int make_stdio(struct child *c, struct child_plan *p)
         if (i == 2 && program->redirect_stderr)
             copy_output(p);
         else
-            r = make_descriptor(c, p, i);
+            r = make_descriptor(from, p, i);
     }
     return r;
 }
 
 /* -- the whole ------------------------------------------------------------------ */
 
-int child_plan_make(struct child *c, struct child_plan *p, struct exit_cause *cause)
+int child_plan_make(const struct plan_source *from, struct child_plan *p, struct exit_cause *cause)
 {
-    const struct program *program = c->process.program;
-    int r = child_plan_program(c, p, cause);
+    const struct program *program = from->program;
+    int r = child_plan_program(from, p, cause);
     if (r < 0)
         return r;
     enum spawn_stage stage = SPAWN_STAGE_USER;
-    r = identities_get(c->supervisor->identities, program, &p->plan.identity);
+    p->plan.identity = from->identity;
+    if (from->child != NULL)
+        r = identities_get(from->supervisor->identities, program, &p->plan.identity);
     if (r == 0) {
         stage = SPAWN_STAGE_STDIO;
-        r = make_stdio(c, p);
+        r = make_stdio(from, p);
     }
     if (r < 0) {
         *cause = exit_cause_from_spawn(stage, -r);
@@ -249,8 +291,8 @@ int child_plan_make(struct child *c, struct child_plan *p, struct exit_cause *ca
     p->plan.directory = program->directory;
     p->plan.umask = program->umask;
     p->plan.confinement = program->confinement;
-    p->plan.restore_nofile = c->supervisor->options.restore_nofile;
-    p->plan.nofile_soft = c->supervisor->options.nofile.rlim_cur;
-    p->plan.nofile_hard = c->supervisor->options.nofile.rlim_max;
+    p->plan.restore_nofile = from->supervisor->options.restore_nofile;
+    p->plan.nofile_soft = from->supervisor->options.nofile.rlim_cur;
+    p->plan.nofile_hard = from->supervisor->options.nofile.rlim_max;
     return 0;
 }

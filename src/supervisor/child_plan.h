@@ -5,6 +5,16 @@
 #include "core/spawn_plan.h"
 #include "supervisor/child.h"
 
+/* For whom: a process of a group, or a transient one (run.h). */
+struct plan_source {
+    struct supervisor *supervisor;
+    const struct program *program;
+    const char *group;                     /* SUPERVISOR_GROUP_NAME; NULL: it gets none of these variables */
+    bool own_path;                         /* its program is looked for along its own PATH, not the daemon's */
+    struct child *child;                   /* whose logs take what it prints; NULL: there are none */
+    const struct spawn_identity *identity; /* of a transient one that changes its user */
+};
+
 struct child_plan {
     struct spawn_plan plan; /* points into the rest */
     char **argv, **envp;
@@ -23,8 +33,14 @@ struct child_plan {
 void child_plan_init(struct child_plan *p);
 void child_plan_done(struct child_plan *p);
 
+struct plan_source child_plan_source(struct child *c);
+
 /* Everything.  -EINVAL and *cause, or 0. */
-int child_plan_make(struct child *c, struct child_plan *p, struct exit_cause *cause);
+int child_plan_make(const struct plan_source *from, struct child_plan *p, struct exit_cause *cause);
 
 /* Only what is to be executed: .argv, .envp, .word, .file.  The same results. */
-int child_plan_program(const struct child *c, struct child_plan *p, struct exit_cause *cause);
+int child_plan_program(const struct plan_source *from, struct child_plan *p, struct exit_cause *cause);
+
+/* Why a start failed, in words, and behind its NUL at what: a path.  `culprit` is
+ * what the plan or the child found to be at fault, or NULL.  NULL without memory. */
+char *child_plan_explain(const struct plan_source *from, const struct exit_cause *cause, const char *culprit);
