@@ -1,0 +1,93 @@
+/* journal.h - what the daemon knows of its processes, in memory that outlives it.
+ *
+ * A file in state_dir, mapped: a header, and one slot of 512 bytes a process.  A
+ * commit is a few stores and no system call; whoever maps the file after a SIGKILL
+ * at any instant finds each slot as one of its commits left it.
+ *
+ * A slot belongs to a process by the 128-bit sum of "group:name"; of the name as
+ * much is stored as fits (JOURNAL_NAME_MAX), for people.  Its number stays the same
+ * for as long as the process has it, so it serves as a short name elsewhere.
+ *
+ * Every function takes NULL for a daemon that could not make a journal: nothing is
+ * found, nothing is kept. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "os/identity.h"
+
+#define JOURNAL_VERSION 1
+#define JOURNAL_NAME_MAX 94
+#define JOURNAL_NONE UINT32_MAX /* no slot */
+
+/* A log as it stood, and what was on its way to it; zeros: none. */
+struct journal_stream {
+    uint64_t dev, ino;
+    uint64_t offset;
+    uint64_t pending;
+};
+
+/* Plain numbers of fixed width: the file is read by other versions of the program. */
+struct journal_slot {
+    uint64_t definition;   /* sum of the program's settings: the same one? */
+    uint64_t start, inode; /* with .pid the identity of the process */
+    uint64_t started;      /* times in microseconds: CLOCK_BOOTTIME */
+    uint64_t deadline;     /* CLOCK_BOOTTIME; 0: none */
+    uint64_t started_wall, stopped_wall;
+    int32_t pid;       /* 0: no child */
+    uint32_t instance; /* counts starts */
+    uint32_t tries, restarts;
+    int32_t cause_value; /* struct exit_cause of the last end */
+    uint8_t cause_kind, cause_stage, cause_core, cause_timed_out;
+    uint32_t cpu_user_ms, cpu_system_ms, maxrss_kib; /* of the last run that has ended */
+    uint16_t state;                                  /* enum process_state */
+    uint8_t wanted, operator_stopped, restart_token, execed, detached;
+    uint8_t step, timed_out; /* as in struct process */
+    uint8_t spare[11];
+    struct journal_stream streams[2]; /* stdout, stderr */
+};
+
+enum journal_origin {
+    JOURNAL_FRESH,         /* there was none */
+    JOURNAL_RECOVERED,     /* of a daemon before, in this era */
+    JOURNAL_OTHER_ERA,     /* of another boot or pid name space: nothing of it holds; begun anew */
+    JOURNAL_OTHER_VERSION, /* of a program that writes it otherwise; put aside as PATH.refused, begun anew */
+    JOURNAL_DAMAGED,       /* both copies of its header are; put aside likewise */
+};
+
+struct journal;
+
+/* 0, or a negative errno (-ENOSPC, -EROFS, -EPERM when the file is not ours, ...):
+ * then the daemon can live without one. */
+int journal_open(const char *path, const struct identity_era *era, struct journal **ret, enum journal_origin *origin);
+void journal_close(struct journal *j); /* the file stays */
+const char *journal_origin_name(enum journal_origin origin);
+
+/* Room for so many processes on the whole; growing in one go is cheaper. */
+int journal_reserve(struct journal *j, uint32_t n);
+/* The slot of that process: the one it has, or a free one whose content is zeros.
+ * JOURNAL_NONE when the disk is full. */
+uint32_t journal_add(struct journal *j, const char *group, const char *name);
+uint32_t journal_find(const struct journal *j, const char *group, const char *name);
+void journal_remove(struct journal *j, uint32_t i);
+
+/* What it holds; the pointer is good until the next commit to it, add or reserve. */
+const struct journal_slot *journal_get(const struct journal *j, uint32_t i);
+void journal_commit(struct journal *j, uint32_t i, const struct journal_slot *content);
+/* "group:name", as much of it as is kept; copied, NUL-terminated. */
+void journal_name(const struct journal *j, uint32_t i, char name[JOURNAL_NAME_MAX + 1]);
+
+/* The next slot in use from *i on: for (i = 0; journal_next(j, &i); i++) */
+bool journal_next(const struct journal *j, uint32_t *i);
+/* The next one that was refused when the file was opened.  It stays as it is until
+ * journal_remove(), journal_get() gives what can still be read of it: a commit with
+ * the right sum, perhaps not the last, or NULL.  An identity in it may be trusted,
+ * since it is looked at again.  Its name is empty when that is damaged. */
+bool journal_next_damaged(const struct journal *j, uint32_t *i);
+
+/* The number of the last event (48 bits), which goes on over the life of daemons. */
+uint64_t journal_sequence(const struct journal *j);
+void journal_set_sequence(struct journal *j, uint64_t sequence);
+/* Differs from one file to the next. */
+uint64_t journal_id(const struct journal *j);

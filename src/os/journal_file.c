@@ -1,0 +1,299 @@
+/* journal_file.c - see journal_file.h.
+ *
+ * Owns the descriptor and the mapping.  Knows nothing of what a slot holds.
+ *
+ * A store into a mapping can kill (SIGBUS) where the file has a hole that the disk
+ * cannot fill, or where it ends.  So the file never grows by ftruncate, only by
+ * posix_fallocate, which gives each page its place on the disk before it counts as
+ * part of the file, on tmpfs as well; what is found of an earlier daemon is allocated
+ * again before it is mapped, should somebody have made holes; and where copies are
+ * made on write (btrfs) the file is told not to be.  It is ours alone: 0600, under the
+ * lock of the state directory, refused when another user owns it or has a link to it.
+ * A disk that fails to read is beyond this: the daemon dies and starts anew.
+ *
+ * The size is the only word on how many slots there are, and bytes that were never
+ * written are zeros, a free slot: so a growth that was killed half way has happened
+ * as far as it went.  A new file gets its name when it is complete.
+ *
+ * The header is written once, twice over: either copy will do.  What changes in it is
+ * one number, the sequence of events, which has its sum within its own eight bytes. */
+#include "os/journal_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/hash.h"
+#include "os/spawn.h"
+
+#define MAGIC "drvrjnl\n"
+#define SEQUENCE_BITS 48
+#define SEQUENCE_MAX ((1ULL << SEQUENCE_BITS) - 1)
+#define SLOTS_A_PAGE (4096 / JOURNAL_SLOT_SIZE)
+
+struct header {
+    char magic[8];
+    uint32_t version, header_size, slot_size, spare;
+    struct identity_era era;
+    uint64_t id;
+    uint64_t check; /* of all before */
+};
+
+struct head_page {
+    struct header header;
+    unsigned char room[512 - sizeof(struct header)];
+    _Atomic uint64_t sequence;
+    unsigned char more_room[1024 - 512 - sizeof(uint64_t)];
+};
+
+_Static_assert(2 * sizeof(struct head_page) <= JOURNAL_HEADER_SIZE, "the header has outgrown its page");
+
+static struct head_page *head_pages(const struct journal_file *f)
+{
+    return (struct head_page *)(void *)f->map;
+}
+
+static uint64_t header_check(const struct header *h)
+{
+    return hash64(JOURNAL_VERSION, h, offsetof(struct header, check));
+}
+
+static size_t size_for(uint32_t n_slots)
+{
+    return JOURNAL_HEADER_SIZE + (size_t)n_slots * JOURNAL_SLOT_SIZE;
+}
+
+static uint32_t whole_pages(uint32_t n_slots)
+{
+    return n_slots / SLOTS_A_PAGE * SLOTS_A_PAGE;
+}
+
+/* -- room and mapping --------------------------------------------------------- */
+
+static int allocate(int fd, size_t size)
+{
+    int r;
+    do
+        r = posix_fallocate(fd, 0, (off_t)size);
+    while (r == EINTR);
+    return -r;
+}
+
+/* The children that a fork makes have no business here. */
+static int map(struct journal_file *f, uint32_t n_slots)
+{
+    size_t size = size_for(n_slots);
+    void *at = f->map == NULL ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, f->fd, 0)
+                              : mremap(f->map, size_for(f->n_slots), size, MREMAP_MAYMOVE);
+    if (at == MAP_FAILED)
+        return -errno;
+    madvise(at, size, MADV_DONTFORK);
+    f->map = at;
+    f->n_slots = n_slots;
+    return 0;
+}
+
+int journal_file_grow(struct journal_file *f, uint32_t n)
+{
+    uint32_t target = f->n_slots + f->n_slots / 4; /* few growths, little to spare */
+    target = whole_pages((target > n ? target : n) + SLOTS_A_PAGE - 1);
+    if (n <= f->n_slots)
+        return 0;
+    if (n > JOURNAL_SLOTS_MAX)
+        return -ENOSPC;
+    int r = allocate(f->fd, size_for(target));
+    return r < 0 ? r : map(f, target);
+}
+
+unsigned char *journal_file_slot(const struct journal_file *f, uint32_t i)
+{
+    return f->map + size_for(i);
+}
+
+/* -- the header ----------------------------------------------------------------- */
+
+static uint64_t sealed(uint64_t sequence)
+{
+    sequence &= SEQUENCE_MAX;
+    return sequence | hash64(0, &sequence, sizeof(sequence)) << SEQUENCE_BITS;
+}
+
+/* A kill between two stores leaves two numbers, both right; the later one counts. */
+uint64_t journal_file_sequence(const struct journal_file *f)
+{
+    uint64_t latest = 0;
+    for (int i = 0; i < 2; i++) {
+        uint64_t word = atomic_load_explicit(&head_pages(f)[i].sequence, memory_order_relaxed);
+        if (sealed(word) == word && (word & SEQUENCE_MAX) > latest)
+            latest = word & SEQUENCE_MAX;
+    }
+    return latest;
+}
+
+void journal_file_set_sequence(struct journal_file *f, uint64_t sequence)
+{
+    for (int i = 0; i < 2; i++)
+        atomic_store_explicit(&head_pages(f)[i].sequence, sealed(sequence), memory_order_relaxed);
+}
+
+static void write_header(struct journal_file *f, const struct identity_era *era)
+{
+    struct header h = {
+        .version = JOURNAL_VERSION, .header_size = JOURNAL_HEADER_SIZE, .slot_size = JOURNAL_SLOT_SIZE, .era = *era
+    };
+    memcpy(h.magic, MAGIC, sizeof(h.magic));
+    if (getrandom(&h.id, sizeof(h.id), GRND_NONBLOCK) != sizeof(h.id))
+        h.id = hash64((uint64_t)getpid(), era, sizeof(*era));
+    h.check = header_check(&h);
+    head_pages(f)[0].header = head_pages(f)[1].header = h;
+    f->id = h.id;
+    journal_file_set_sequence(f, 0);
+}
+
+/* What a file that can be mapped says of itself: the first copy with the right sum,
+ * which is put in the place of the other. */
+static enum journal_origin read_header(struct journal_file *f, const struct identity_era *era)
+{
+    for (int i = 0; i < 2; i++) {
+        struct header *h = &head_pages(f)[i].header;
+        if (memcmp(h->magic, MAGIC, sizeof(h->magic)) == 0 && h->version != JOURNAL_VERSION &&
+            head_pages(f)[!i].header.version == h->version)
+            return JOURNAL_OTHER_VERSION;
+        if (memcmp(h->magic, MAGIC, sizeof(h->magic)) != 0 || h->version != JOURNAL_VERSION ||
+            h->header_size != JOURNAL_HEADER_SIZE || h->slot_size != JOURNAL_SLOT_SIZE || h->check != header_check(h))
+            continue;
+        if (memcmp(&h->era, era, sizeof(*era)) != 0)
+            return JOURNAL_OTHER_ERA;
+        head_pages(f)[!i].header = *h;
+        f->id = h->id;
+        return JOURNAL_RECOVERED;
+    }
+    return JOURNAL_DAMAGED;
+}
+
+/* -- opening ---------------------------------------------------------------------- */
+
+static int close_with(struct journal_file *f, int r)
+{
+    journal_file_close(f);
+    return r;
+}
+
+static void no_copy_on_write(int fd)
+{
+    int flags;
+    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
+        flags |= FS_NOCOW_FL;
+        ioctl(fd, FS_IOC_SETFLAGS, &flags); /* most file systems know nothing of it, and need not */
+    }
+}
+
+static int create(struct journal_file *f, const char *path, const struct identity_era *era)
+{
+    _cleanup_free_ char *fresh = NULL;
+    if (asprintf(&fresh, "%s.new", path) < 0) {
+        fresh = NULL;
+        return -ENOMEM;
+    }
+    if (unlink(fresh) < 0 && errno != ENOENT)
+        return -errno;
+    f->fd = open(fresh, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (f->fd < 0)
+        return -errno;
+    f->fd = spawn_raise_fd(f->fd);
+    no_copy_on_write(f->fd);
+    int r = allocate(f->fd, size_for(SLOTS_A_PAGE));
+    if (r == 0)
+        r = map(f, SLOTS_A_PAGE);
+    if (r == 0) {
+        write_header(f, era);
+        r = rename(fresh, path) < 0 ? -errno : 0;
+    }
+    if (r == 0)
+        return 0;
+    unlink(fresh);
+    return close_with(f, r);
+}
+
+static int is_ours(int fd, struct stat *st)
+{
+    if (fstat(fd, st) < 0)
+        return -errno;
+    bool ours = S_ISREG(st->st_mode) && st->st_uid == geteuid() && st->st_nlink == 1 && (st->st_mode & 022) == 0;
+    return ours ? 0 : -EPERM;
+}
+
+/* 0 and what it is; JOURNAL_FRESH: there is none.  Open only when it is RECOVERED. */
+static int find(struct journal_file *f, const char *path, const struct identity_era *era, enum journal_origin *origin)
+{
+    struct stat st;
+    f->fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (f->fd < 0 && errno == ENOENT) {
+        *origin = JOURNAL_FRESH;
+        return 0;
+    }
+    if (f->fd < 0)
+        return errno == ELOOP ? -EPERM : -errno;
+    f->fd = spawn_raise_fd(f->fd);
+    int r = is_ours(f->fd, &st);
+    if (r < 0)
+        return close_with(f, r);
+    if (st.st_size < (off_t)size_for(SLOTS_A_PAGE)) { /* cut by somebody: we make none as small */
+        *origin = JOURNAL_DAMAGED;
+        return close_with(f, 0);
+    }
+    /* what a killed growth has left beyond the last whole page was never in use */
+    uint64_t n = ((uint64_t)st.st_size - JOURNAL_HEADER_SIZE) / JOURNAL_SLOT_SIZE;
+    uint32_t n_slots = whole_pages(n < JOURNAL_SLOTS_MAX ? (uint32_t)n : JOURNAL_SLOTS_MAX);
+    r = allocate(f->fd, size_for(n_slots));
+    if (r == 0)
+        r = map(f, n_slots);
+    if (r < 0)
+        return close_with(f, r);
+    *origin = read_header(f, era);
+    return *origin == JOURNAL_RECOVERED ? 0 : close_with(f, 0);
+}
+
+static int put_aside(const char *path)
+{
+    _cleanup_free_ char *aside = NULL;
+    if (asprintf(&aside, "%s.refused", path) < 0) {
+        aside = NULL;
+        return -ENOMEM;
+    }
+    return rename(path, aside) < 0 ? -errno : 0;
+}
+
+int journal_file_open(struct journal_file *f, const char *path, const struct identity_era *era,
+                      enum journal_origin *origin)
+{
+    enum journal_origin found = JOURNAL_FRESH;
+    *f = (struct journal_file){ .fd = -1 };
+    int r = find(f, path, era, &found);
+    if (r == 0 && (found == JOURNAL_DAMAGED || found == JOURNAL_OTHER_VERSION))
+        r = put_aside(path);
+    if (r == 0 && found != JOURNAL_RECOVERED)
+        r = create(f, path, era);
+    if (r == 0)
+        *origin = found;
+    return r;
+}
+
+void journal_file_close(struct journal_file *f)
+{
+    if (f->map != NULL)
+        munmap(f->map, size_for(f->n_slots));
+    f->map = NULL;
+    cleanup_close(&f->fd);
+}

@@ -1,0 +1,31 @@
+/* journal_file.h - the file below os/journal.c: its header, its mapping, its growth. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "os/journal.h"
+
+#define JOURNAL_SLOT_SIZE 512U
+#define JOURNAL_HEADER_SIZE 4096U
+#define JOURNAL_SLOTS_MAX (1U << 20)
+
+struct journal_file {
+    int fd;
+    unsigned char *map;
+    uint32_t n_slots; /* mapped, and with room on the disk */
+    uint64_t id;
+};
+
+/* As journal_open(); the file is left closed after an error. */
+int journal_file_open(struct journal_file *f, const char *path, const struct identity_era *era,
+                      enum journal_origin *origin);
+void journal_file_close(struct journal_file *f);
+
+/* Room for at least n slots, the new ones zeros; the mapping may move. */
+int journal_file_grow(struct journal_file *f, uint32_t n);
+
+unsigned char *journal_file_slot(const struct journal_file *f, uint32_t i);
+
+uint64_t journal_file_sequence(const struct journal_file *f);
+void journal_file_set_sequence(struct journal_file *f, uint64_t sequence);
