@@ -172,6 +172,8 @@ static int inherited_pipe(int reader, int writer, int fill_it)
     if ((fcntl(writer, F_GETFL) & O_NONBLOCK) != 0)
         return 6;
     close(reader);
+    if (poll(&(struct pollfd){ .fd = writer }, 1, -1) != 1) /* until our parent has closed it, too */
+        return 8;
     return logfile_write(f, "x", 1, &written) == -EPIPE ? 0 : 7;
 }
 
