@@ -50,8 +50,8 @@ struct stream_drops; /* drop: how it stands with what is thrown away */
 struct logline;
 
 struct stream {
-    struct loop_io io; /* knows its loop, also while it is silent */
-    struct stream *next;  /* of the owner's list of lingering ones */
+    struct loop_io io;   /* knows its loop, also while it is silent */
+    struct stream *next; /* of the owner's list of lingering ones */
     const struct stream_owner *owner;
     void *arg;
     struct logfile *log; /* NULL: read and thrown away */
