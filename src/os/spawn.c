@@ -11,7 +11,9 @@
  * of it, so the heap is kept out of children altogether (MADV_DONTFORK), and what
  * the child does need, the plan and its strings, is packed into one block of
  * memory that is not heap.  Touching the heap between clone and exec would be a
- * segmentation fault in the child, never anything in the daemon.
+ * segmentation fault in the child, never anything in the daemon.  And since every
+ * page of ours that is written after a clone is copied first, several children are
+ * made one directly after the other where several are to be made.
  *
  * Order in the child: process group, limits, priorities and processors, descriptors,
  * the limit of open files (placing descriptors may need more of them), groups, gid,
@@ -274,18 +276,20 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* A copy of the plan that holds together without the heap. */
-static int pack_plan(const struct spawn_plan *plan, const struct spawn_plan **ret)
+/* An upper bound of what pack_plan() takes. */
+static size_t plan_size(const struct spawn_plan *plan)
 {
     size_t groups = plan->identity != NULL ? plan->identity->n_groups * sizeof(gid_t) : 0;
     size_t need = sizeof(*plan) + sizeof(struct spawn_identity) + 2 * groups + sizeof(struct confinement) +
                   list_size(plan->argv) + list_size(plan->envp) + strlen(plan->file) + 256;
     need += plan->directory != NULL ? strlen(plan->directory) : 0;
-    need += opens_size(plan);
-    int r = pack_reserve(need);
-    if (r < 0)
-        return r;
-    pack.used = 0;
+    return need + opens_size(plan);
+}
+
+/* A copy of the plan that holds together without the heap. */
+static const struct spawn_plan *pack_plan(const struct spawn_plan *plan)
+{
+    size_t groups = plan->identity != NULL ? plan->identity->n_groups * sizeof(gid_t) : 0;
     struct spawn_plan *p = pack_bytes(plan, sizeof(*plan));
     p->file = pack_string(plan->file);
     p->directory = pack_string(plan->directory);
@@ -304,8 +308,19 @@ static int pack_plan(const struct spawn_plan *plan, const struct spawn_plan **re
         pack_opens(p);
     if (plan->confinement != NULL)
         p->confinement = pack_bytes(plan->confinement, sizeof(*plan->confinement));
-    *ret = p;
-    return 0;
+    return p;
+}
+
+static int pack_all(struct spawn_start *starts, size_t n)
+{
+    size_t need = 0;
+    for (size_t i = 0; i < n; i++)
+        need += plan_size(starts[i].plan);
+    int r = pack_reserve(need);
+    pack.used = 0;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        starts[i].packed = pack_plan(starts[i].plan);
+    return r;
 }
 
 /* -- making the child --------------------------------------------------------- */
@@ -375,35 +390,72 @@ int spawn_raise_fd(int fd)
     return raised;
 }
 
-int spawn(const struct spawn_plan *plan, struct spawned *ret)
+static int make_error_pipe(struct spawned *s)
 {
-    int pipe_fds[2];
-    if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0)
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
         return -errno;
-    _cleanup_close_ int error_read = pipe_fds[0];
-    _cleanup_close_ int error_write = pipe_fds[1];
+    s->error_fd = fds[0];
+    s->held_fd = fds[1];
+    return 0;
+}
 
-    const struct spawn_plan *packed;
-    int r = pack_plan(plan, &packed);
-    if (r < 0)
-        return r;
+static void start_fail(struct spawn_start *start, int error)
+{
+    start->error = error;
+    cleanup_close(&start->made.error_fd);
+    cleanup_close(&start->made.held_fd);
+}
+
+/* The child may not look into *start, which is heap. */
+static void clone_one(struct spawn_start *start)
+{
+    const struct spawn_plan *packed = start->packed;
+    int error_fd = start->made.held_fd;
+    bool handlers_cleared;
+    pid_t pid = clone_with_pidfd(&start->made.pidfd, &handlers_cleared);
+    if (pid == 0)
+        child_main(packed, handlers_cleared, error_fd);
+    start->made.pid = pid;
+    start->error = pid < 0 ? -errno : 0;
+}
+
+void spawn_many(struct spawn_start *starts, size_t n)
+{
+    int r = pack_all(starts, n);
+    for (size_t i = 0; i < n; i++) {
+        starts[i].made = (struct spawned){ .pidfd = -1, .error_fd = -1, .held_fd = -1 };
+        starts[i].error = r < 0 ? r : make_error_pipe(&starts[i].made);
+    }
     keep_heap_out();
-
     sigset_t all, before;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
-    int pidfd = -1;
-    bool handlers_cleared;
-    pid_t pid = clone_with_pidfd(&pidfd, &handlers_cleared);
-    int error = errno;
-    if (pid == 0)
-        child_main(packed, handlers_cleared, error_write);
+    for (size_t i = 0; i < n; i++)
+        if (starts[i].error == 0)
+            clone_one(&starts[i]);
     sigprocmask(SIG_SETMASK, &before, NULL);
-    if (pid < 0)
-        return -error;
-    setpgid(pid, pid); /* the child does it, too: whoever is first, its group exists when we return */
-    *ret = (struct spawned){
-        .pid = pid, .pidfd = spawn_raise_fd(pidfd), .error_fd = TAKE_FD(error_read), .held_fd = TAKE_FD(error_write)
-    };
-    return 0;
+    for (size_t i = 0; i < n; i++) {
+        struct spawned *made = &starts[i].made;
+        if (starts[i].error < 0) {
+            start_fail(&starts[i], starts[i].error);
+            continue;
+        }
+        setpgid(made->pid, made->pid); /* the child does it, too: whoever is first, its group exists when we return */
+        made->pidfd = spawn_raise_fd(made->pidfd);
+    }
+}
+
+int spawn(const struct spawn_plan *plan, struct spawned *ret)
+{
+    struct spawn_start *start = malloc(sizeof(*start)); /* not on the stack: see spawn_many() */
+    if (start == NULL)
+        return -ENOMEM;
+    start->plan = plan;
+    spawn_many(start, 1);
+    int r = start->error;
+    if (r == 0)
+        *ret = start->made;
+    free(start);
+    return r;
 }

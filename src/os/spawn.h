@@ -29,6 +29,18 @@ struct spawn_report {
     int index; /* of the descriptor, at SPAWN_STAGE_STDIO */
 };
 
+/* One of several starts.  To be kept on the heap, which children do not have: what
+ * is written between two clones is not copied then. */
+struct spawn_start {
+    const struct spawn_plan *plan;
+    int error; /* 0, or as spawn() would return it */
+    struct spawned made;
+    const struct spawn_plan *packed; /* for spawn.c */
+};
+
+/* All of them, in order; each succeeds or fails by itself. */
+void spawn_many(struct spawn_start *starts, size_t n);
+
 /* 0 and *ret, whose descriptors are the caller's (all CLOEXEC, error_fd
  * non-blocking); or a negative errno and no child: -EAGAIN, -ENOMEM, -EMFILE and
  * -ENFILE mean that the system lacks something at the moment. */
