@@ -13,6 +13,8 @@ bool spawn_variable_withheld(const char *assignment)
         "LISTEN_FDS=",     "LISTEN_FDNAMES=",   "NODE_CHANNEL_FD=", "NODE_CHANNEL_SERIALIZATION_MODE=",
         "NODE_UNIQUE_ID=", "DROVER_CHANNEL_FD="
     };
+    if (strchr("DLNW", assignment[0]) == NULL) /* most others: this is asked for each variable at each start */
+        return false;
     for (size_t i = 0; i < ELEMENTS(withheld); i++)
         if (strncmp(assignment, withheld[i], strlen(withheld[i])) == 0)
             return true;
@@ -37,7 +39,7 @@ static size_t put(char **envp, size_t n, const char *assignment)
 {
     size_t length = name_length(assignment);
     for (size_t i = 0; i < n; i++) {
-        if (strncmp(envp[i], assignment, length) == 0) {
+        if (envp[i][0] == assignment[0] && strncmp(envp[i], assignment, length) == 0) {
             envp[i] = (char *)assignment;
             return n;
         }

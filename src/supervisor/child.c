@@ -134,32 +134,79 @@ static int adopt(struct child *c, struct child_plan *p, struct spawned *spawned)
     return r < 0 ? r : q;
 }
 
-int child_spawn(struct child *c)
-{
+/* One of the starts that are made together. */
+struct birth {
+    struct child *child;
+    struct child_plan plan;
     struct exit_cause cause;
-    _cleanup_(child_plan_done) struct child_plan p;
+    bool planned;
+};
+
+static void birth_plan(struct birth *b, struct child *c)
+{
     const struct plan_source from = child_plan_source(c);
-    child_plan_init(&p);
+    b->child = c;
+    child_plan_init(&b->plan);
     free(TAKE_PTR(c->detail));
-    if (child_plan_make(&from, &p, &cause) < 0) {
-        spawn_failed(c, cause, p.culprit);
-        return 0;
-    }
-    struct spawned spawned;
-    int r = spawn(&p.plan, &spawned);
-    if (r < 0) {
-        spawn_failed(c, exit_cause_from_spawn(SPAWN_STAGE_FORK, -r), NULL);
-        return 0;
-    }
+    b->planned = child_plan_make(&from, &b->plan, &b->cause) == 0;
+}
+
+static void birth_done(struct birth *b, struct spawned *made)
+{
+    struct child *c = b->child;
     c->supervisor->starts++;
-    log_info("spawned: '%s' with pid %d", c->process.program->name, spawned.pid);
+    log_info("spawned: '%s' with pid %d", c->process.program->name, made->pid);
     c->start_waits = false;
-    supervisor_handle(c, PROCESS_SPAWNED, spawned.pid, (struct exit_cause){ .kind = EXIT_NONE });
-    r = adopt(c, &p, &spawned);
+    supervisor_handle(c, PROCESS_SPAWNED, made->pid, (struct exit_cause){ .kind = EXIT_NONE });
+    int r = adopt(c, &b->plan, made);
     if (r < 0) {
-        log_error("%s: cannot watch pid %d: %s; it is killed", c->process.program->name, spawned.pid, strerror(-r));
+        log_error("%s: cannot watch pid %d: %s; it is killed", c->process.program->name, made->pid, strerror(-r));
         pidfd_signal(c->pidfd, SIGKILL);
     }
+}
+
+static void births_make(struct birth *births, struct spawn_start *starts, size_t n)
+{
+    size_t n_starts = 0;
+    for (size_t i = 0; i < n; i++)
+        if (births[i].planned)
+            starts[n_starts++].plan = &births[i].plan.plan;
+    spawn_many(starts, n_starts);
+    for (size_t i = 0, k = 0; i < n; i++) {
+        if (!births[i].planned)
+            continue;
+        struct spawn_start *start = &starts[k++];
+        if (start->error == 0) {
+            birth_done(&births[i], &start->made);
+            continue;
+        }
+        births[i].planned = false;
+        births[i].cause = exit_cause_from_spawn(SPAWN_STAGE_FORK, -start->error);
+    }
+}
+
+/* What has failed is told last: whoever hears of it may stop the others, and must
+ * meet them with their pids. */
+int child_spawn_all(struct child *const *list, size_t n)
+{
+    struct birth *births = malloc(n * sizeof(*births));
+    struct spawn_start *starts = malloc(n * sizeof(*starts));
+    if (births == NULL || starts == NULL) {
+        free(births);
+        free(starts);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < n; i++)
+        birth_plan(&births[i], list[i]);
+    births_make(births, starts, n);
+    for (size_t i = 0; i < n; i++) {
+        const struct process *p = &births[i].child->process;
+        if (!births[i].planned && p->state == PROCESS_STARTING && p->pid == 0)
+            spawn_failed(births[i].child, births[i].cause, births[i].plan.culprit);
+        child_plan_done(&births[i].plan);
+    }
+    free(starts);
+    free(births);
     return 0;
 }
 

@@ -69,7 +69,9 @@ int child_new(struct supervisor *s, struct member_group *g, const struct program
               struct child **ret);
 void child_free(struct child *c);
 void child_reap(struct child *c); /* takes its status if it has ended */
-int child_spawn(struct child *c); /* carries out EFFECT_SPAWN; 0 also when the spawn failed */
+/* Carries out EFFECT_SPAWN for several at once, see spawn_many(); what fails is told
+ * by events.  -ENOMEM: nothing was done. */
+int child_spawn_all(struct child *const *list, size_t n);
 
 /* Sends a signal; 0, -ESRCH, -EPERM. */
 int child_signal(struct child *c, int signal, bool as_group);
