@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "os/logmove.h"
 #include "supervisor/capture_drop.h"
+#include "supervisor/capture_gather.h"
 #include "wire/logline.h"
 
 #define CHUNK (64 * 1024)
@@ -44,7 +45,7 @@ static struct buf formatted = BUF_INIT(LOGLINE_OUT);
 
 static void on_readable(int fd, unsigned what, void *arg);
 
-static void watch(struct stream *s, bool on)
+void stream_listen(struct stream *s, bool on)
 {
     if (s->watched == on)
         return;
@@ -76,7 +77,7 @@ static void note_rotations(struct stream *s)
 static void end_move(struct stream *s, struct move *v)
 {
     if (v != NULL)
-        mover_end(s->mover, v);
+        mover_end(capture_mover(s->capture), v);
 }
 
 static void stash_free(struct stream *s)
@@ -119,7 +120,7 @@ static void stash_put(struct stream *s, const char *data, size_t len, const char
     memcpy(s->stash->data, data, len);
     if (rest_len > 0)
         memcpy(s->stash->data + len, rest, rest_len);
-    watch(s, false);
+    stream_listen(s, false);
     stash_arm(s, error);
 }
 
@@ -205,7 +206,7 @@ static void on_retry(void *arg)
     if (s->told_full)
         report(s, "recovered", 0, 0);
     s->told_full = false;
-    watch(s, true);
+    stream_listen(s, true);
 }
 
 /* -- reading ---------------------------------------------------------------- */
@@ -258,8 +259,9 @@ static ssize_t move_unseen(struct stream *s)
 static ssize_t take_chunk(struct stream *s)
 {
     ssize_t n = -ENOBUFS;
-    if (s->mover != NULL && is_plain(s) && logfile_is_file(s->log))
-        n = mover_take(s->mover, s->fd, chunk, CHUNK, &s->move);
+    struct mover *mover = capture_mover(s->capture);
+    if (mover != NULL && is_plain(s) && logfile_is_file(s->log))
+        n = mover_take(mover, s->fd, chunk, CHUNK, &s->move);
     if (n == -ENOBUFS || n == -EINVAL || n == -EMFILE || n == -ENFILE) {
         n = read(s->fd, chunk, read_size(s));
         n = n < 0 ? -errno : n;
@@ -291,8 +293,18 @@ static void on_readable(int fd, unsigned what, void *arg)
     (void)fd;
     (void)what;
     struct stream *s = arg;
-    if (move_once(s) < 0)
+    if (!gather_begin(s) && move_once(s) < 0)
         s->owner->closed(s, s->arg);
+}
+
+ssize_t stream_move(struct stream *s)
+{
+    ssize_t total = 0, n;
+    do {
+        n = move_once(s);
+        total += n > 0 ? n : 0;
+    } while (n == CHUNK && total < DIRECT_MAX);
+    return n < 0 ? n : total;
 }
 
 bool stream_drain(struct stream *s)
@@ -349,7 +361,7 @@ int stream_new(struct loop *loop, int fd, int number, struct logfile *log, const
     s->number = (uint8_t)number;
     s->log = log;
     s->strip_ansi = o->strip_ansi;
-    s->mover = o->mover;
+    s->capture = o->capture;
     s->owner = owner;
     s->arg = arg;
     s->rotations = log != NULL ? logfile_rotations(log) : 0;
@@ -391,6 +403,7 @@ void stream_free(struct stream *s)
         give_up_stash(s);
     if (s->drops != NULL)
         stream_drops_end(s);
+    gather_end(s);
     loop_io_clear(&s->io);
     cleanup_close(&s->fd);
     logfile_unref(s->log);

@@ -15,6 +15,8 @@
 #include "supervisor/loop.h"
 
 struct stream;
+struct capture;
+struct mover;
 
 /* What became of a log: "full" (bytes wait, the job will block), "dropped" (they
  * are thrown away instead), "recovered" from either, "rotated". */
@@ -41,8 +43,8 @@ struct stream_options {
     bool strip_ansi;
     enum log_format format;
     enum log_overflow overflow;
-    const char *process; /* for lines of JSON; outlives the stream */
-    struct mover *mover; /* NULL: bytes pass through memory of ours, and die with us */
+    const char *process;     /* for lines of JSON; outlives the stream */
+    struct capture *capture; /* outlives the stream; NULL: bytes pass through memory of ours, and die with us */
 };
 
 struct stream_stash; /* block: bytes that a slow or full log has not taken yet */
@@ -58,7 +60,7 @@ struct stream {
     struct stream_stash *stash;
     struct stream_drops *drops; /* NULL: the job waits for its log */
     struct logline *lines;      /* NULL: raw */
-    struct mover *mover;
+    struct capture *capture;
     struct move *move; /* the one that is under way */
     int fd;
     pid_t run;      /* of the process that got the other end */
@@ -67,9 +69,17 @@ struct stream {
     bool lingering; /* its process is gone */
     bool watched;
     bool told_full;
+    bool gathered; /* see capture_gather.h */
+    bool enlarged;
+    uint32_t last; /* when it was readable, in microseconds that go round */
     enum ansi_state ansi;
     unsigned rotations;
 };
+
+/* What the streams of a loop share.  Takes over the mover (os/logmove.h); NULL: none. */
+int capture_new(struct loop *loop, struct mover *mover, struct capture **ret);
+void capture_free(struct capture *c); /* all streams must be gone */
+struct mover *capture_mover(const struct capture *c);
 
 /* Takes over `fd` (the read end, non-blocking) and one reference to `log`. */
 int stream_new(struct loop *loop, int fd, int number, struct logfile *log, const struct stream_options *o,

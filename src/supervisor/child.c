@@ -111,7 +111,8 @@ static int adopt(struct child *c, struct child_plan *p, struct spawned *spawned)
     struct stream_options o = { .strip_ansi = c->supervisor->config->daemon.strip_ansi,
                                 .format = c->process.program->log_format,
                                 .overflow = c->process.program->log_overflow,
-                                .process = event_name_text(c->name) };
+                                .process = event_name_text(c->name),
+                                .capture = c->supervisor->capture };
     c->pidfd = spawned->pidfd;
     int in = TAKE_FD(p->ours[0]);
     c->in = (struct feed){ .loop = loop, .fd = in };

@@ -366,6 +366,8 @@ int supervisor_new(struct loop *loop, const struct supervisor_options *o, struct
     if (r == 0)
         r = logfile_table_new(&s->logs);
     if (r == 0)
+        r = capture_new(loop, NULL, &s->capture);
+    if (r == 0)
         r = identities_new(&s->identities);
     if (r == 0)
         r = (s->syslogger = syslogger_new()) == NULL ? -ENOMEM : 0;
@@ -389,6 +391,7 @@ void supervisor_free(struct supervisor *s)
     config_unref(s->config);
     identities_free(s->identities);
     syslogger_free(s->syslogger);
+    capture_free(s->capture);
     logfile_table_free(s->logs);
     events_free(s->events);
     free(s);

@@ -46,6 +46,7 @@ struct supervisor {
     size_t n_groups;
     struct events *events;
     struct logfile_table *logs;
+    struct capture *capture;
     struct identities *identities;
     struct syslogger *syslogger;
     struct update *update; /* the one under way, or NULL */

@@ -29,7 +29,7 @@ def now_ns():
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
-def until(condition, what, seconds):
+def until(condition, what, seconds, pause=0.01):
     """The first true value of condition(); a bound on every wait."""
     deadline = time.monotonic() + seconds
     while True:
@@ -38,7 +38,7 @@ def until(condition, what, seconds):
             return value
         if time.monotonic() > deadline:
             raise Failure("waited %g s in vain for %s" % (seconds, what))
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 # -- processes ------------------------------------------------------------------
@@ -156,6 +156,11 @@ def switches(pids):
     return total
 
 
+def cpu_ns(pids):
+    """Processor time so far."""
+    return sum(int(read("/proc/%d/schedstat" % pid).split()[0]) for pid in pids)
+
+
 # -- the machine ------------------------------------------------------------------
 
 def processor():
@@ -167,6 +172,10 @@ def processor():
 
 def memory_gib():
     return int(read("/proc/meminfo").split()[1]) / (1 << 20)
+
+
+def free_memory():
+    return int(next(line for line in read("/proc/meminfo").splitlines() if "MemAvailable" in line).split()[1]) << 10
 
 
 def first_line(command):

@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import fleet
+import logs
 import machine
 
 THOUSAND = 1000
@@ -46,6 +47,12 @@ FIGURES = [
     Figure(5, "storm 10", "restarts a second, 10 such jobs", "/s", ("x>=", 0.6)),
     Figure(5, "beside", "requests a second beside 10 such at the default pace; limit: without", "/s",
            ("x>=", 0.9)),
+    Figure(6, "log blocks", "log, 64 KiB a write, through rotation", "MB/s", ("x>=", 0.9)),
+    Figure(6, "ahead blocks", "the same; limit: supervisord", "MB/s", ("x>=", 1.0)),
+    Figure(6, "cpu blocks", "processor seconds a GB for it", "s", ("x<=", 1.2)),
+    Figure(7, "log lines", "log, 100 bytes a write, through rotation", "MB/s", ("x>=", 0.9)),
+    Figure(7, "ahead lines", "the same; limit: supervisord", "MB/s", ("x>=", 1.0)),
+    Figure(7, "cpu lines", "processor seconds a GB for it", "s", ("x<=", 1.2)),
     Figure(8, "status one", "status of one of 1,000, a whole process", "ms", ("x<=", 2.5)),
     Figure(8, "status all", "status of all 1,000", "ms", ("x<=", 10)),
     Figure(13, "wake-ups", "wake-ups in %d idle seconds with 1,000 jobs" % IDLE_SECONDS, "", ("<=", 0)),
@@ -304,4 +311,5 @@ SCENES = [
     (singles, (3,), False),
     (storms, (5,), False),
     (beside, (5,), False),
+    (logs.measure, (6, 7), False),
 ]

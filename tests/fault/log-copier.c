@@ -129,7 +129,11 @@ int main(int argc, char **argv)
     finish();
     if (write(STDOUT_FILENO, "r", 1) != 1)
         return 1;
-    const struct stream_options o = { .mover = mover };
+    struct capture *capture;
+    r = capture_new(loop, mover, &capture);
+    if (r < 0)
+        die("capture", r);
+    const struct stream_options o = { .capture = capture };
     for (n_open = 0; n_open < n_jobs; n_open++) {
         struct job *j = &jobs[n_open];
         r = stream_new(loop, j->fd, n_open % 2 + 1, j->log, &o, &owner, NULL, &j->stream);

@@ -198,10 +198,10 @@ static void full(const char *path)
 {
     struct stream *s = NULL;
     struct logfile *f = NULL;
-    const struct stream_options o = { .mover = mover };
+    struct stream_options o = { 0 };
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 6, RLIM_INFINITY });
-    if (loop_new(&loop) < 0 || logfile_open(table, path, 0, 0, &f) < 0 ||
+    if (loop_new(&loop) < 0 || capture_new(loop, mover, &o.capture) < 0 || logfile_open(table, path, 0, 0, &f) < 0 ||
         stream_new(loop, ends[0], 1, f, &o, &owner, NULL, &s) < 0)
         _exit(2);
     loop_run(loop);
@@ -284,6 +284,53 @@ static void test_direct(void **state)
     logfile_unref(f);
 }
 
+/* -- little, without a pause --------------------------------------------------- */
+
+static unsigned lines_said;
+static bool was_gathered;
+
+/* Each line brings the next, until the stream is being gathered. */
+static void on_line(struct stream *s, const char *data, size_t len, void *arg)
+{
+    (void)data;
+    (void)len;
+    (void)arg;
+    was_gathered |= s->gathered;
+    if (was_gathered || lines_said == 100000) {
+        loop_stop(loop);
+        return;
+    }
+    lines_said++;
+    say("line\n");
+}
+
+static void test_a_busy_stream_is_gathered(void **state)
+{
+    (void)state;
+    static const struct stream_owner busy = {
+        .watched = on_watched, .output = on_line, .logged = on_bytes, .report = on_report, .dropped = on_dropped
+    };
+    struct stream_options o = { 0 };
+    struct stream *s = NULL;
+    struct logfile *f = NULL;
+    assert_int_equal(loop_new(&loop), 0);
+    assert_int_equal(capture_new(loop, TAKE_PTR(mover), &o.capture), 0);
+    assert_int_equal(logfile_open(table, "busy.log", 0, 0, &f), 0);
+    assert_int_equal(stream_new(loop, TAKE_FD(ends[0]), 1, f, &o, &busy, NULL, &s), 0);
+    lines_said = 1;
+    say("line\n");
+    assert_int_equal(loop_run(loop), 0);
+    assert_true(was_gathered);
+    assert_false(s->gathered); /* a line in a pause is little, and it is listened to again */
+    assert_true(s->watched);
+    stream_free(s);
+    capture_free(o.capture);
+    loop_free(loop);
+    struct stat st;
+    assert_int_equal(stat("busy.log", &st), 0);
+    assert_int_equal(st.st_size, lines_said * 5);
+}
+
 #define MOVE_TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
@@ -298,6 +345,7 @@ int main(void)
         MOVE_TEST(test_full_and_room_again),
         MOVE_TEST(test_full_and_dead),
         MOVE_TEST(test_direct),
+        MOVE_TEST(test_a_busy_stream_is_gathered),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }
