@@ -443,6 +443,13 @@ size_t logfile_splice(struct logfile *f, int pipe, size_t waiting)
     return n > 0 ? (size_t)n : 0;
 }
 
+void logfile_settle(const struct logfile *f, struct mover *m)
+{
+    struct stat st;
+    if (f->is_file && fstat(f->fd, &st) == 0)
+        mover_settle(m, st.st_dev, st.st_ino, (uint64_t)st.st_size);
+}
+
 void logfile_set_move(struct logfile *f, struct move *v)
 {
     f->table->move = v;

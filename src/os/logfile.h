@@ -11,6 +11,7 @@
 struct logfile_table;
 struct logfile;
 struct move;
+struct mover;
 
 int logfile_table_new(struct logfile_table **ret);
 void logfile_table_free(struct logfile_table *t); /* all files must have been let go */
@@ -24,6 +25,8 @@ void logfile_unref(struct logfile *f);
 /* Writes as much as goes at once.  0: all of it; -EAGAIN: the reader at the other
  * end is slow; -ENOSPC and its kin.  *written always says how much is done. */
 int logfile_write(struct logfile *f, const void *data, size_t len, size_t *written);
+/* Before anything is written to a file that a predecessor wrote to: see mover_settle(). */
+void logfile_settle(const struct logfile *f, struct mover *m);
 /* The move that the next writes are part of (os/logmove.h), or NULL. */
 void logfile_set_move(struct logfile *f, struct move *v);
 

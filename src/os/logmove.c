@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -20,11 +21,14 @@
 #include "os/spawn.h"
 
 #define SCRATCH_SIZE (64 * 1024)
+#define SLOT_SIZE 168
 
 enum { IDLE, TAKEN, WRITTEN };
 
 struct record {
     uint64_t state, from, dev, ino, offset, done;
+    struct move_mind mind;
+    uint32_t half; /* of its room for a begun line, which has `mind.begun` bytes */
 };
 
 struct slot {
@@ -32,13 +36,16 @@ struct slot {
     struct record copies[2];
 };
 
-_Static_assert(sizeof(struct slot) <= MOVER_MEMORY / MOVER_SLOTS, "a slot has outgrown its place");
+_Static_assert(sizeof(struct slot) <= SLOT_SIZE, "a slot has outgrown its place");
+_Static_assert(MOVER_SLOTS *SLOT_SIZE <= 4096, "the slots have outgrown their page");
 
 struct move {
     struct slot *slot;
+    char *begun;          /* two halves in the shared memory */
     struct record record; /* as it will be committed next */
     int scratch[2];
     bool busy;
+    bool left; /* by somebody before us, and not yet taken up */
 };
 
 struct mover {
@@ -46,6 +53,9 @@ struct mover {
     int look[2];
     int null_fd;
     unsigned char *memory;
+    bool any_left;
+    void (*on_scratch)(unsigned i, const int fds[2], void *arg);
+    void *on_scratch_arg;
     struct move moves[MOVER_SLOTS];
 };
 
@@ -89,7 +99,7 @@ static void close_pipe(int fds[2])
     cleanup_close(&fds[1]);
 }
 
-static int make_scratch(struct move *v)
+static int make_scratch(struct mover *m, struct move *v)
 {
     if (v->scratch[0] >= 0)
         return 0;
@@ -98,6 +108,8 @@ static int make_scratch(struct move *v)
         close_pipe(v->scratch);
         r = -ENOBUFS;
     }
+    if (r == 0 && m->on_scratch != NULL)
+        m->on_scratch((unsigned)(v - m->moves), v->scratch, m->on_scratch_arg);
     return r;
 }
 
@@ -137,17 +149,28 @@ static struct move *free_move(struct mover *m)
     return NULL;
 }
 
-ssize_t mover_take(struct mover *m, int fd, void *data, size_t size, struct move **ret)
+/* Before the bytes are, so that they never lie there without a name. */
+static void commit_taken(struct move *v, ino_t from, uint64_t wall, uint32_t state)
 {
-    struct move *v = free_move(m);
+    v->record.from = from;
+    v->record.ino = v->record.done = 0;
+    v->record.mind.wall = wall;
+    v->record.mind.state = state;
+    commit_state(v, TAKEN);
+}
+
+ssize_t mover_take(struct mover *m, int fd, void *data, size_t size, uint64_t wall, uint32_t state, struct move **ret)
+{
+    struct move *v = *ret != NULL ? *ret : free_move(m);
     struct stat st;
-    int r = v == NULL ? -ENOBUFS : make_scratch(v);
+    int r = v == NULL ? -ENOBUFS : make_scratch(m, v);
     if (r == 0 && fstat(fd, &st) < 0)
         r = -errno;
     if (r < 0)
         return r;
-    v->record = (struct record){ .from = st.st_ino };
-    commit_state(v, TAKEN); /* before the bytes are, so that they never lie there without a name */
+    if (*ret == NULL)
+        v->record.mind.begun = 0;
+    commit_taken(v, st.st_ino, wall, state);
     ssize_t n = splice(fd, NULL, v->scratch[1], NULL, size < SCRATCH_SIZE ? size : SCRATCH_SIZE, SPLICE_F_NONBLOCK);
     if (n <= 0) {
         r = n < 0 ? -errno : 0;
@@ -156,18 +179,48 @@ ssize_t mover_take(struct mover *m, int fd, void *data, size_t size, struct move
     }
     v->busy = true; /* also when they cannot be looked at: they stay with this slot, for a successor */
     ssize_t seen = look(m, v, data, (size_t)n);
-    if (seen < 0)
-        return seen;
-    *ret = v;
+    if (seen >= 0)
+        *ret = v;
     return seen;
 }
 
-void mover_end(struct mover *m, struct move *v)
+void mover_take_begun(struct move *v, uint64_t wall)
+{
+    commit_taken(v, v->record.from, wall, v->record.mind.state);
+}
+
+uint64_t move_wall(const struct move *v)
+{
+    return v->record.mind.wall;
+}
+
+/* Into the half that the record which holds does not speak of. */
+static void keep_begun(struct move *v, const void *begun, size_t len, uint64_t wall)
+{
+    if (len > 0) {
+        v->record.half ^= 1;
+
+        memcpy(v->begun + v->record.half * (size_t)MOVER_BEGUN, begun, len);
+    }
+    v->record.mind.begun = (uint32_t)len;
+    v->record.mind.begun_wall = wall;
+}
+
+static void end(struct mover *m, struct move *v)
 {
     commit_state(v, WRITTEN);
     empty_scratch(m, v);
     commit_state(v, IDLE);
-    v->busy = false;
+}
+
+void mover_end(struct mover *m, struct move **at, const void *begun, size_t len, uint64_t begun_wall)
+{
+    struct move *v = *at;
+    keep_begun(v, begun, len, begun_wall);
+    end(m, v);
+    v->busy = len > 0;
+    if (len == 0)
+        *at = NULL;
 }
 
 void move_note(struct move *v, dev_t dev, ino_t ino, uint64_t size)
@@ -185,34 +238,77 @@ void move_wrote(struct move *v, uint64_t n)
 
 /* -- after a death ------------------------------------------------------------ */
 
-bool mover_left(struct mover *m, unsigned i, struct move_state *ret)
+/* Whether there is anything in it that somebody has to go on with. */
+static bool has_left(struct mover *m, struct move *v)
 {
-    struct move *v = &m->moves[i];
-    if (v->scratch[0] < 0 || v->record.state == IDLE)
-        return false;
-    if (v->record.state == WRITTEN) {
-        mover_end(m, v);
-        return false;
-    }
-    *ret = (struct move_state){ .from = v->record.from,
-                                .dev = v->record.dev,
-                                .ino = v->record.ino,
-                                .offset = v->record.offset,
-                                .done = v->record.done };
-    v->busy = true; /* until it is resumed and ended */
-    return true;
+    if (v->record.state == WRITTEN)
+        end(m, v);
+    return v->record.state == TAKEN || v->record.mind.begun > 0;
 }
 
-ssize_t mover_resume(struct mover *m, unsigned i, uint64_t done, void *data, size_t size, struct move **ret)
+void mover_adopt(struct mover *m, unsigned i, const int fds[2])
 {
     struct move *v = &m->moves[i];
-    v->record.done = done;
-    move_note(v, 0, 0, 0);
-    ssize_t n = look(m, v, data, size);
-    if (n < 0)
+    v->scratch[0] = fds[0];
+    v->scratch[1] = fds[1];
+    v->busy = v->left = has_left(m, v);
+    m->any_left |= v->left;
+}
+
+void mover_settle(struct mover *m, dev_t dev, ino_t ino, uint64_t size)
+{
+    for (unsigned i = 0; m->any_left && i < MOVER_SLOTS; i++) {
+        struct move *v = &m->moves[i];
+        if (!v->left || v->record.state != TAKEN || v->record.ino != ino || v->record.dev != dev)
+            continue;
+        if (size > v->record.offset)
+            v->record.done += size - v->record.offset;
+        move_note(v, 0, 0, 0);
+    }
+}
+
+ssize_t mover_resume(struct mover *m, int fd, void *data, struct move_mind *mind, uint64_t *done, struct move **ret)
+{
+    struct stat st;
+    *ret = NULL;
+    if (!m->any_left)
+        return 0;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    for (unsigned i = 0; i < MOVER_SLOTS; i++) {
+        struct move *v = &m->moves[i];
+        if (!v->left || v->record.from != st.st_ino)
+            continue;
+        ssize_t n = look(m, v, data, SCRATCH_SIZE);
+        if (n < 0)
+            return n;
+        move_note(v, 0, 0, 0);
+        v->left = false;
+        *mind = v->record.mind;
+        *done = v->record.state == TAKEN ? v->record.done : 0;
+        *ret = v;
         return n;
-    *ret = v;
-    return n;
+    }
+    return 0;
+}
+
+void mover_forget(struct mover *m)
+{
+    for (unsigned i = 0; m->any_left && i < MOVER_SLOTS; i++) {
+        struct move *v = &m->moves[i];
+        if (v->left) {
+            v->record.mind.begun = 0;
+            end(m, v);
+        }
+        v->busy &= !v->left;
+        v->left = false;
+    }
+    m->any_left = false;
+}
+
+const void *move_begun(const struct move *v)
+{
+    return v->begun + v->record.half * (size_t)MOVER_BEGUN;
 }
 
 /* -- birth and end ------------------------------------------------------------ */
@@ -228,8 +324,12 @@ static int map_memory(struct mover *m, int fd)
     m->memory = memory;
     for (unsigned i = 0; i < MOVER_SLOTS; i++) {
         struct move *v = &m->moves[i];
-        v->slot = (struct slot *)(void *)(m->memory + i * (MOVER_MEMORY / MOVER_SLOTS));
+        v->slot = (struct slot *)(void *)(m->memory + (size_t)i * SLOT_SIZE);
+        v->begun = (char *)m->memory + 4096 + (size_t)i * 2 * MOVER_BEGUN;
         v->record = v->slot->copies[atomic_load_explicit(&v->slot->number, memory_order_acquire) & 1];
+        v->busy = v->left =
+            v->record.state == IDLE && v->record.mind.begun > 0; /* no scratch pipe is needed for that */
+        m->any_left |= v->left;
     }
     return 0;
 }
@@ -254,6 +354,11 @@ int mover_new(int memory_fd, struct mover **ret)
         return r;
     }
     m->null_fd = spawn_raise_fd(m->null_fd);
+    r = memory_fd < 0 ? make_scratch(m, &m->moves[0]) : 0;
+    if (r < 0) {
+        mover_free(m);
+        return r;
+    }
     *ret = m;
     return 0;
 }
@@ -283,8 +388,8 @@ void mover_scratch(const struct mover *m, unsigned i, int fds[2])
     fds[1] = m->moves[i].scratch[1];
 }
 
-void mover_adopt(struct mover *m, unsigned i, const int fds[2])
+void mover_on_scratch(struct mover *m, void (*fn)(unsigned i, const int fds[2], void *arg), void *arg)
 {
-    m->moves[i].scratch[0] = fds[0];
-    m->moves[i].scratch[1] = fds[1];
+    m->on_scratch = fn;
+    m->on_scratch_arg = arg;
 }

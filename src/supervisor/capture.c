@@ -34,14 +34,15 @@ struct stream_stash {
     struct loop_timer timer;
     int error;
     usec_t since;
-    struct move *move; /* that they are the rest of, or NULL */
     size_t ready, len, done;
     char data[];
 };
 
-/* One loop, one thread: both are used within a call only. */
+/* One loop, one thread: all are used within a call only. */
 static char chunk[CHUNK];
 static struct buf formatted = BUF_INIT(LOGLINE_OUT);
+/* Bytes at the beginning of what is made that a predecessor has written. */
+static size_t skip;
 
 static void on_readable(int fd, unsigned what, void *arg);
 
@@ -74,19 +75,24 @@ static void note_rotations(struct stream *s)
 
 /* -- what a log does not take ------------------------------------------------- */
 
-static void end_move(struct stream *s, struct move *v)
+/* All that was taken is written; what is begun of a line stays with the move. */
+static void end_move(struct stream *s)
 {
-    if (v != NULL)
-        mover_end(capture_mover(s->capture), v);
+    if (s->move == NULL)
+        return;
+    const struct logline *l = s->lines;
+    bool begun = l != NULL && l->begun.len <= MOVER_BEGUN;
+    mover_end(capture_mover(s->capture), &s->move, begun ? l->begun.data : NULL, begun ? l->begun.len : 0,
+              begun ? l->begun_wall : 0);
 }
 
 static void stash_free(struct stream *s)
 {
     if (s->stash == NULL)
         return;
-    end_move(s, s->stash->move);
     loop_timer_clear(&s->stash->timer);
     free(TAKE_PTR(s->stash));
+    end_move(s);
 }
 
 static void on_retry(void *arg);
@@ -114,7 +120,6 @@ static void stash_put(struct stream *s, const char *data, size_t len, const char
         return;
     }
     s->stash->since = loop_now(loop_of(&s->io));
-    s->stash->move = TAKE_PTR(s->move);
     s->stash->ready = len;
     s->stash->len = len + rest_len;
     memcpy(s->stash->data, data, len);
@@ -136,6 +141,13 @@ static int write_and_tell(struct stream *s, const char *data, size_t len, size_t
     return r;
 }
 
+static void put_or_drop(struct stream *s, const char *data, size_t len)
+{
+    logfile_set_move(s->log, s->move);
+    stream_put_or_drop(s, data, len);
+    logfile_set_move(s->log, NULL);
+}
+
 /* `rest`: what was read with these bytes and is to follow them.  False when it
  * must wait with them. */
 static bool put(struct stream *s, const char *data, size_t len, const char *rest, size_t rest_len)
@@ -146,10 +158,14 @@ static bool put(struct stream *s, const char *data, size_t len, const char *rest
         s->owner->logged(s, data, len, s->arg);
         return true;
     }
+    size_t skipped = len < skip ? len : skip;
+    skip -= skipped;
+    data += skipped;
+    len -= skipped;
     size_t written = 0;
     int r = 0;
     if (s->drops != NULL)
-        stream_put_or_drop(s, data, len);
+        put_or_drop(s, data, len);
     else
         r = write_and_tell(s, data, len, &written);
     note_rotations(s);
@@ -171,7 +187,7 @@ static bool take(struct stream *s, const char *data, size_t len)
     if (s->lines == NULL)
         return put(s, data, len, NULL, 0);
     bool through = true;
-    usec_t wall = wall_now();
+    usec_t wall = s->move != NULL ? move_wall(s->move) : wall_now();
     while (len > 0 && through) {
         buf_reset(&formatted);
         size_t used = logline_format(s->lines, wall, data, len, &formatted);
@@ -189,9 +205,7 @@ static void on_retry(void *arg)
     struct stream *s = arg;
     struct stream_stash *stash = s->stash;
     size_t written = 0;
-    s->move = stash->move;
     int r = write_and_tell(s, stash->data + stash->done, stash->ready - stash->done, &written);
-    s->move = NULL;
     stash->done += written;
     note_rotations(s);
     if (r < 0) {
@@ -200,9 +214,9 @@ static void on_retry(void *arg)
     }
     _cleanup_free_ struct stream_stash *old = TAKE_PTR(s->stash);
     loop_timer_clear(&old->timer);
-    end_move(s, old->move);
     if (!take(s, old->data + old->ready, old->len - old->ready))
         return;
+    end_move(s);
     if (s->told_full)
         report(s, "recovered", 0, 0);
     s->told_full = false;
@@ -221,15 +235,27 @@ static void deliver(struct stream *s, char *data, size_t len)
     take(s, data, len);
 }
 
-/* The end has come in the middle of a line.  False when the log has no room for
- * that: then the end comes when it has. */
-static bool end_lines(struct stream *s)
+static bool put_begun(struct stream *s)
 {
-    if (s->lines == NULL)
+    if (s->lines == NULL || s->lines->begun.len == 0)
         return true;
     buf_reset(&formatted);
     logline_flush(s->lines, &formatted);
     return put(s, formatted.data, formatted.len, NULL, 0);
+}
+
+/* The end has come in the middle of a line.  False when the log has no room for
+ * that: then the end comes when it has. */
+static bool end_lines(struct stream *s)
+{
+    if (s->lines == NULL || s->lines->begun.len == 0)
+        return true;
+    if (s->move != NULL)
+        mover_take_begun(s->move, wall_now());
+    if (!put_begun(s))
+        return false;
+    end_move(s);
+    return true;
 }
 
 /* A log without room is found out with one byte, and the rest stays in the pipe. */
@@ -260,15 +286,16 @@ static ssize_t take_chunk(struct stream *s)
 {
     ssize_t n = -ENOBUFS;
     struct mover *mover = capture_mover(s->capture);
-    if (mover != NULL && is_plain(s) && logfile_is_file(s->log))
-        n = mover_take(mover, s->fd, chunk, CHUNK, &s->move);
+    if (mover != NULL && s->log != NULL && logfile_is_file(s->log))
+        n = mover_take(mover, s->fd, chunk, CHUNK, s->lines != NULL ? wall_now() : 0, s->ansi, &s->move);
     if (n == -ENOBUFS || n == -EINVAL || n == -EMFILE || n == -ENFILE) {
         n = read(s->fd, chunk, read_size(s));
         n = n < 0 ? -errno : n;
     }
     if (n > 0)
         deliver(s, chunk, (size_t)n);
-    end_move(s, TAKE_PTR(s->move));
+    if (n > 0 && s->stash == NULL)
+        end_move(s);
     return n;
 }
 
@@ -293,8 +320,13 @@ static void on_readable(int fd, unsigned what, void *arg)
     (void)fd;
     (void)what;
     struct stream *s = arg;
-    if (!gather_begin(s) && move_once(s) < 0)
+    if (gather_begin(s))
+        return;
+    ssize_t n = move_once(s);
+    if (n < 0)
         s->owner->closed(s, s->arg);
+    else
+        gather_note(s, (size_t)n);
 }
 
 ssize_t stream_move(struct stream *s)
@@ -351,6 +383,33 @@ static void free_parts(struct stream *s)
     free(s);
 }
 
+/* What a predecessor took out of this pipe and did not bring to its end. */
+static void resume(struct stream *s)
+{
+    struct mover *m = s->log != NULL ? capture_mover(s->capture) : NULL;
+    struct move_mind mind;
+    uint64_t done;
+    if (m == NULL)
+        return;
+    logfile_settle(s->log, m);
+    ssize_t n = mover_resume(m, s->fd, chunk, &mind, &done, &s->move);
+    if (s->move == NULL)
+        return;
+    s->ansi = mind.state;
+    if (s->lines != NULL)
+        logline_resume(s->lines, mind.begun_wall, move_begun(s->move), mind.begun);
+    skip = done;
+    size_t len = n > 0 ? (size_t)n : 0;
+    if (s->strip_ansi)
+        len = ansi_strip(&s->ansi, chunk, len);
+    bool through = take(s, chunk, len);
+    if (through && skip > 0) /* it had begun to write the begun line as the last one */
+        through = put_begun(s);
+    skip = 0;
+    if (through)
+        end_move(s);
+}
+
 int stream_new(struct loop *loop, int fd, int number, struct logfile *log, const struct stream_options *o,
                const struct stream_owner *owner, void *arg, struct stream **ret)
 {
@@ -373,6 +432,7 @@ int stream_new(struct loop *loop, int fd, int number, struct logfile *log, const
         free_parts(s);
         return r;
     }
+    resume(s);
     *ret = s;
     return 0;
 }

@@ -15,21 +15,24 @@
 #include "base/cleanup.h"
 #include "os/logmove.h"
 
-#define LIST_MAX 64        /* with more at once, each gathers while the others have their turn */
-#define BUSY 100           /* microseconds between two wake-ups */
-#define PAUSE 400          /* microseconds; nobody waits longer than this for a line */
-#define PAUSE_SMALL 100    /* while a pipe could not be made larger */
-#define ENOUGH (16 * 1024) /* bytes that are worth moving at once */
-#define LEAST (4 * 1024)   /* less than this in a pause is not that busy */
+#define LIST_MAX 64           /* with more at once, each gathers while the others have their turn */
+#define BUSY 100              /* microseconds between two wake-ups */
+#define PAUSE 400             /* microseconds; nobody waits longer than this for a line */
+#define PAUSE_SMALL 100       /* while a pipe could not be made larger */
+#define ENOUGH (16 * 1024)    /* bytes that are worth moving at once */
+#define LEAST (4 * 1024)      /* less than this in a pause is not that busy */
+#define PIPE_HALF (32 * 1024) /* of one as it is born */
 #define PIPE_LARGE (256 * 1024)
+#define ENLARGED_MAX 64 /* a quarter of what one user may have by default */
 
 struct capture {
     struct loop *loop;
     struct mover *mover;
-    struct loop_event timer;
+    struct loop_timer timer;
     usec_t pause;
     struct stream **list;
     size_t n;
+    unsigned n_enlarged;
 };
 
 static void on_pause(void *arg);
@@ -62,13 +65,28 @@ static void arm(struct capture *c)
 
 /* -- pauses ----------------------------------------------------------------- */
 
-static void enlarge(struct capture *c, struct stream *s, ssize_t moved)
+/* One that has made its pipe large, or may not, is not asked again. */
+static void enlarge(struct capture *c, struct stream *s)
 {
-    if (s->enlarged || moved < fcntl(s->fd, F_GETPIPE_SZ) / 2)
+    if (s->enlarged || c->n_enlarged == ENLARGED_MAX)
         return;
     s->enlarged = true;
+    c->n_enlarged++;
     if (fcntl(s->fd, F_GETPIPE_SZ) < PIPE_LARGE && fcntl(s->fd, F_SETPIPE_SZ, PIPE_LARGE) < 0)
         c->pause = PAUSE_SMALL;
+}
+
+void gather_note(struct stream *s, size_t moved)
+{
+    if (s->capture != NULL && moved >= PIPE_HALF)
+        enlarge(s->capture, s);
+}
+
+static void gather_stop(struct stream *s)
+{
+    if (s->gathered)
+        list_remove(s->capture, s);
+    s->gathered = false;
 }
 
 static void look(struct capture *c, struct stream *s)
@@ -76,10 +94,10 @@ static void look(struct capture *c, struct stream *s)
     ssize_t n = stream_move(s);
     s->last = (uint32_t)loop_now(c->loop);
     if (n >= LEAST && s->stash == NULL) {
-        enlarge(c, s, n);
+        gather_note(s, (size_t)n);
         return;
     }
-    gather_end(s);
+    gather_stop(s);
     if (n < 0)
         s->owner->closed(s, s->arg);
     else if (s->stash == NULL)
@@ -119,10 +137,10 @@ bool gather_begin(struct stream *s)
 
 void gather_end(struct stream *s)
 {
-    if (!s->gathered)
-        return;
-    s->gathered = false;
-    list_remove(s->capture, s);
+    gather_stop(s);
+    if (s->enlarged)
+        s->capture->n_enlarged--;
+    s->enlarged = false;
 }
 
 /* -- birth and end ------------------------------------------------------------ */

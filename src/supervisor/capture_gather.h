@@ -10,7 +10,9 @@
 
 /* The stream is readable: true when it is so busy that it is looked at later. */
 bool gather_begin(struct stream *s);
-void gather_end(struct stream *s); /* before a stream goes; nothing when it is not gathered */
+/* So much was moved at once. */
+void gather_note(struct stream *s, size_t moved);
+void gather_end(struct stream *s); /* before a stream goes */
 
 /* By capture.c: what the pipe holds now, or a fair part of it, is moved.  How much;
  * -1: the end of file has come, and nothing was done about it. */

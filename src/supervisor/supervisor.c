@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "os/logmove.h"
 #include "os/syslogger.h"
 #include "supervisor/groups.h"
 #include "supervisor/identities.h"
@@ -351,6 +352,19 @@ int supervisor_reopen_logs(struct supervisor *s)
     return logfile_reopen_all(s->logs);
 }
 
+/* Without a mover (no descriptors, pipes that are too small) logs do without. */
+static int new_capture(struct supervisor *s)
+{
+    struct mover *mover = NULL;
+    int r = mover_new(-1, &mover);
+    if (r < 0)
+        log_warn("a crash of this daemon may cost bytes of logs: %s", strerror(-r));
+    r = capture_new(s->loop, mover, &s->capture);
+    if (r < 0)
+        mover_free(mover);
+    return r;
+}
+
 int supervisor_new(struct loop *loop, const struct supervisor_options *o, struct supervisor **ret)
 {
     struct supervisor *s = calloc(1, sizeof(*s));
@@ -366,7 +380,7 @@ int supervisor_new(struct loop *loop, const struct supervisor_options *o, struct
     if (r == 0)
         r = logfile_table_new(&s->logs);
     if (r == 0)
-        r = capture_new(loop, NULL, &s->capture);
+        r = new_capture(s);
     if (r == 0)
         r = identities_new(&s->identities);
     if (r == 0)

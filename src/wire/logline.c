@@ -62,7 +62,9 @@ static void add_line(const struct logline *l, const char *time, const char *line
 
 static void end_begun(struct logline *l, bool partial, struct buf *out)
 {
-    add_line(l, l->begun_at, l->begun.data, l->begun.len, partial, out);
+    char time[LOGLINE_TIME];
+    logline_time(l->begun_wall, time);
+    add_line(l, time, l->begun.data, l->begun.len, partial, out);
     if (partial)
         buf_reset(&l->begun);
     else
@@ -107,10 +109,10 @@ static void add_part(struct logline *l, const char *now, const char *data, size_
         add_line(l, now, data, len, partial, out);
 }
 
-static void begin(struct logline *l, const char *now, const char *data, size_t len, struct buf *out)
+static void begin(struct logline *l, usec_t wall, const char *now, const char *data, size_t len, struct buf *out)
 {
     if (l->begun.len == 0)
-        memcpy(l->begun_at, now, LOGLINE_TIME);
+        l->begun_wall = wall;
     if (buf_add(&l->begun, data, len) == 0)
         return;
     l->begun.error = 0;
@@ -125,7 +127,7 @@ size_t logline_format(struct logline *l, usec_t wall, const char *data, size_t l
     while (done < len && out->len < LOGLINE_FILL && out->error == 0) {
         size_t line, used;
         if (!next_end(l, data + done, len - done, &line, &used)) {
-            begin(l, now, data + done, len - done, out);
+            begin(l, wall, now, data + done, len - done, out);
             return len;
         }
         add_part(l, now, data + done, line, line == used, out);
@@ -138,4 +140,12 @@ void logline_flush(struct logline *l, struct buf *out)
 {
     if (l->begun.len > 0)
         end_begun(l, false, out);
+}
+
+void logline_resume(struct logline *l, usec_t wall, const void *data, size_t len)
+{
+    buf_reset(&l->begun);
+    l->begun_wall = wall;
+    if (buf_add(&l->begun, data, len) < 0)
+        l->begun.error = 0;
 }

@@ -25,7 +25,7 @@ struct logline {
     const char *process;    /* borrowed */
     const char *stream;
     struct buf begun; /* what is there of a line that has not ended */
-    char begun_at[LOGLINE_TIME];
+    usec_t begun_wall;
 };
 
 void logline_init(struct logline *l, enum log_format format, const char *process, const char *stream);
@@ -38,5 +38,8 @@ size_t logline_format(struct logline *l, usec_t wall, const char *data, size_t l
 
 /* The end has come: the line that was begun is one. */
 void logline_flush(struct logline *l, struct buf *out);
+
+/* A line that another process has begun. */
+void logline_resume(struct logline *l, usec_t wall, const void *data, size_t len);
 
 void logline_time(usec_t wall, char out[LOGLINE_TIME]);

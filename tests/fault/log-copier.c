@@ -1,6 +1,6 @@
 /* log-copier.c - the capturing half of the daemon, to be killed at any instant.
  *
- *     log-copier MEMORY SIZE BACKUPS SCRATCH-READ SCRATCH-WRITE [PIPE LOG]...
+ *     log-copier MEMORY SIZE BACKUPS SCRATCHES [READ WRITE]... [PIPE FORMAT LOG]...
  *
  * MEMORY and the ends of pipes are descriptors that somebody else keeps; all
  * moving is done by the objects of droverd.  Finishes what its predecessor left,
@@ -13,11 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "os/logfinish.h"
+#include "os/logmove.h"
 #include "supervisor/capture.h"
 
 struct job {
     struct stream *stream;
+    enum log_format format;
     struct logfile *log;
     int fd;
 };
@@ -84,62 +85,46 @@ static const struct stream_owner owner = { .watched = on_watched,
                                            .report = on_report,
                                            .dropped = on_dropped };
 
-static ino_t inode_of(int fd)
+static void open_job(struct job *j, char **words, const char *size, const char *backups)
 {
-    struct stat st;
-    return fstat(fd, &st) < 0 ? 0 : st.st_ino;
+    j->fd = number(words[0]);
+    j->format = (enum log_format)number(words[1]);
+    int r = logfile_open(table, words[2], (uint64_t)number(size), (unsigned)number(backups), &j->log);
+    if (r < 0)
+        die(words[2], r);
 }
 
-static void finish(void)
+static void watch_job(struct job *j, struct capture *capture)
 {
-    struct move_state state;
-    if (!mover_left(mover, 0, &state))
-        return;
-    for (int i = 0; i < n_jobs; i++) {
-        if (inode_of(jobs[i].fd) != state.from)
-            continue;
-        int r = log_finish(mover, 0, &state, jobs[i].log);
-        if (r < 0)
-            die("finish", r);
-        return;
-    }
-    die("finish", -ENOENT);
+    const struct stream_options o = { .capture = capture, .format = j->format, .process = "g:p" };
+    int r = stream_new(loop, j->fd, (int)(j - jobs) % 2 + 1, j->log, &o, &owner, NULL, &j->stream);
+    if (r < 0)
+        die("stream", r);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 8)
+    struct capture *capture;
+    if (argc < 5)
         return 2;
-    int scratch[2] = { number(argv[4]), number(argv[5]) };
     int r = loop_new(&loop);
     if (r == 0)
         r = logfile_table_new(&table);
     if (r == 0)
         r = mover_new(number(argv[1]), &mover);
+    if (r == 0)
+        r = capture_new(loop, mover, &capture);
     if (r < 0)
         die("start", r);
-    mover_adopt(mover, 0, scratch);
-    for (int i = 6; i + 1 < argc && n_jobs < 64; i += 2) {
-        struct job *j = &jobs[n_jobs++];
-        j->fd = number(argv[i]);
-        r = logfile_open(table, argv[i + 1], (uint64_t)number(argv[2]), (unsigned)number(argv[3]), &j->log);
-        if (r < 0)
-            die(argv[i + 1], r);
-    }
-    finish();
+    int at = 5, scratches = number(argv[4]);
+    for (int i = 0; i < scratches; i++, at += 2)
+        mover_adopt(mover, (unsigned)i, (int[2]){ number(argv[at]), number(argv[at + 1]) });
+    for (; at + 2 < argc && n_jobs < 64; at += 3)
+        open_job(&jobs[n_jobs++], argv + at, argv[2], argv[3]);
+    for (n_open = 0; n_open < n_jobs; n_open++)
+        watch_job(&jobs[n_open], capture);
     if (write(STDOUT_FILENO, "r", 1) != 1)
         return 1;
-    struct capture *capture;
-    r = capture_new(loop, mover, &capture);
-    if (r < 0)
-        die("capture", r);
-    const struct stream_options o = { .capture = capture };
-    for (n_open = 0; n_open < n_jobs; n_open++) {
-        struct job *j = &jobs[n_open];
-        r = stream_new(loop, j->fd, n_open % 2 + 1, j->log, &o, &owner, NULL, &j->stream);
-        if (r < 0)
-            die("stream", r);
-    }
     loop_run(loop);
     return dropped != 0;
 }

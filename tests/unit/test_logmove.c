@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "os/logfinish.h"
+#include "os/logmove.h"
 #include "scratch.h"
 #include "supervisor/capture.h"
 
@@ -62,94 +62,36 @@ static void test_bytes_stay_until_the_end(void **state)
     char data[100];
     struct move *v = NULL;
     int fds[2];
-    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), &v), -EAGAIN);
+    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), 0, 0, &v), -EAGAIN);
     say("hello\n");
-    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), &v), 6);
+    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), 0, 0, &v), 6);
     assert_memory_equal(data, "hello\n", 6);
     mover_scratch(mover, 0, fds);
     assert_int_equal(waiting(ends[0]), 0);
     assert_int_equal(waiting(fds[0]), 6);
-    mover_end(mover, v);
+    mover_end(mover, &v, NULL, 0, 0);
     assert_int_equal(waiting(fds[0]), 0);
     cleanup_close(&ends[1]);
-    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), &v), 0);
+    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), 0, 0, &v), 0);
 }
 
 static void test_slots_run_out(void **state)
 {
     (void)state;
     char data[100];
-    struct move *moves[MOVER_SLOTS], *none = NULL;
+    struct move *moves[MOVER_SLOTS] = { NULL }, *none = NULL, *seventh;
     for (int i = 0; i < MOVER_SLOTS; i++) {
         say("x");
-        assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), &moves[i]), 1);
+        assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), 0, 0, &moves[i]), 1);
     }
     say("y");
-    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), &none), -ENOBUFS);
+    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), 0, 0, &none), -ENOBUFS);
     assert_int_equal(waiting(ends[0]), 1); /* untouched */
-    mover_end(mover, moves[7]);
-    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), &none), 1);
-    assert_ptr_equal(none, moves[7]);
+    seventh = moves[7];
+    mover_end(mover, &moves[7], NULL, 0, 0);
+    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), 0, 0, &none), 1);
+    assert_ptr_equal(none, seventh);
 }
-
-/* Left behind `done` bytes of it: the rest, and only that, is written. */
-static void finished_after(size_t done, bool rotated)
-{
-    char data[100];
-    struct move *v = NULL;
-    struct move_state left;
-    struct logfile *f = NULL;
-    size_t written;
-    say("one\ntwo\nthree\n");
-    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), &v), 14);
-    assert_int_equal(logfile_open(table, "left.log", rotated ? 4 : 0, 9, &f), 0);
-    logfile_set_move(f, v);
-    assert_int_equal(logfile_write(f, data, done, &written), 0);
-    logfile_set_move(f, NULL);
-    logfile_unref(f); /* and now it dies */
-    struct mover *m = successor();
-    assert_true(mover_left(m, 0, &left));
-    assert_int_equal(logfile_open(table, "left.log", 0, 9, &f), 0);
-    assert_int_equal(log_finish(m, 0, &left, f), 0);
-    assert_false(mover_left(m, 1, &left));
-    logfile_unref(f);
-    mover_free(m);
-}
-
-static void test_finished_by_a_successor(void **state)
-{
-    (void)state;
-    finished_after(0, false);
-    assert_content("left.log", "one\ntwo\nthree\n");
-    assert_int_equal(unlink("left.log"), 0);
-}
-
-static void test_what_is_written_is_not_written_again(void **state)
-{
-    (void)state;
-    make_file("left.log", "before\n", 0644);
-    finished_after(6, false);
-    assert_content("left.log", "before\none\ntwo\nthree\n");
-    assert_int_equal(unlink("left.log"), 0);
-}
-
-static void test_nor_what_was_rotated(void **state)
-{
-    (void)state;
-    finished_after(10, true);
-    assert_content("left.log.2", "one\n");
-    assert_content("left.log.1", "two\n");
-    assert_content("left.log", "three\n");
-}
-
-static void test_all_was_written(void **state)
-{
-    (void)state;
-    finished_after(14, false);
-    assert_content("left.log", "three\none\ntwo\nthree\n"); /* of the test before */
-}
-
-/* -- a stream whose log is full ------------------------------------------------- */
 
 static struct loop *loop;
 static uint64_t dropped;
@@ -192,6 +134,74 @@ static const struct stream_owner owner = {
     .watched = on_watched, .output = on_bytes, .logged = on_bytes, .report = on_report, .dropped = on_dropped
 };
 
+/* Another process's stream for the same pipe and log, as it is made and ended at once. */
+static void succeed(const char *path, enum log_format format)
+{
+    struct stream_options o = { .format = format, .process = "g:p" };
+    struct stream *s = NULL;
+    struct logfile *f = NULL;
+    assert_int_equal(loop_new(&loop), 0);
+    assert_int_equal(capture_new(loop, successor(), &o.capture), 0);
+    assert_int_equal(logfile_open(table, path, 0, 9, &f), 0);
+    assert_int_equal(stream_new(loop, dup(ends[0]), 1, f, &o, &owner, NULL, &s), 0);
+    assert_null(s->stash);
+    stream_free(s);
+    capture_free(o.capture);
+    loop_free(loop);
+}
+
+/* Left behind `done` bytes of it: the rest, and only that, is written. */
+static void finished_after(size_t done, bool rotated)
+{
+    char data[100];
+    struct move *v = NULL;
+    struct logfile *f = NULL;
+    size_t written;
+    say("one\ntwo\nthree\n");
+    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), 0, 0, &v), 14);
+    assert_int_equal(logfile_open(table, "left.log", rotated ? 4 : 0, 9, &f), 0);
+    logfile_set_move(f, v);
+    assert_int_equal(logfile_write(f, data, done, &written), 0);
+    logfile_set_move(f, NULL);
+    logfile_unref(f); /* and now it dies */
+    succeed("left.log", LOG_FORMAT_RAW);
+}
+
+static void test_finished_by_a_successor(void **state)
+{
+    (void)state;
+    finished_after(0, false);
+    assert_content("left.log", "one\ntwo\nthree\n");
+    assert_int_equal(unlink("left.log"), 0);
+}
+
+static void test_what_is_written_is_not_written_again(void **state)
+{
+    (void)state;
+    make_file("left.log", "before\n", 0644);
+    finished_after(6, false);
+    assert_content("left.log", "before\none\ntwo\nthree\n");
+    assert_int_equal(unlink("left.log"), 0);
+}
+
+static void test_nor_what_was_rotated(void **state)
+{
+    (void)state;
+    finished_after(10, true);
+    assert_content("left.log.2", "one\n");
+    assert_content("left.log.1", "two\n");
+    assert_content("left.log", "three\n");
+}
+
+static void test_all_was_written(void **state)
+{
+    (void)state;
+    finished_after(14, false);
+    assert_content("left.log", "three\none\ntwo\nthree\n"); /* of the test before */
+}
+
+/* -- a stream whose log is full ------------------------------------------------- */
+
 /* In a process of its own: 6 bytes go into the log, the disk is full, and there is
  * room again, or the process dies. */
 static void full(const char *path)
@@ -214,8 +224,8 @@ static void run_full(const char *path)
     struct move *v = NULL;
     int status = -1;
     say("x"); /* makes the scratch pipe, so that it is there when the process has gone */
-    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), &v), 1);
-    mover_end(mover, v);
+    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), 0, 0, &v), 1);
+    mover_end(mover, &v, NULL, 0, 0);
     say("12345\n6789\n");
     pid_t pid = fork();
     if (pid == 0)
@@ -227,33 +237,60 @@ static void run_full(const char *path)
 static void test_full_and_room_again(void **state)
 {
     (void)state;
-    struct move_state left;
     dies = false;
     run_full("full.log");
     assert_content("full.log", "12345\n6789\n");
-    struct mover *m = successor();
-    assert_false(mover_left(m, 0, &left));
-    mover_free(m);
+    succeed("full.log", LOG_FORMAT_RAW);
+    assert_content("full.log", "12345\n6789\n");
 }
 
 static void test_full_and_dead(void **state)
 {
     (void)state;
-    struct move_state left;
-    struct logfile *f = NULL;
     dies = true;
     run_full("dead.log");
-    assert_content("dead.log", "12345\n");
-    struct mover *m = successor();
-    assert_true(mover_left(m, 0, &left));
-    assert_int_equal(left.done, 6);
-    assert_int_equal(left.ino, 0); /* others may write to the file meanwhile */
     make_file("dead.log", "12345\nof another\n", 0644);
-    assert_int_equal(logfile_open(table, "dead.log", 0, 0, &f), 0);
-    assert_int_equal(log_finish(m, 0, &left, f), 0);
+    succeed("dead.log", LOG_FORMAT_RAW);
     assert_content("dead.log", "12345\nof another\n6789\n");
+}
+
+/* -- lines that are rewritten --------------------------------------------------- */
+
+#define WALL (UINT64_C(1700000000) * USEC_PER_SEC + 42)
+#define TIME "2023-11-14T22:13:20.000042Z "
+
+static void test_the_time_is_that_of_the_first_try(void **state)
+{
+    (void)state;
+    char data[100];
+    struct move *v = NULL;
+    struct logfile *f = NULL;
+    size_t written;
+    say("one\ntwo\n");
+    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), WALL, 0, &v), 8);
+    assert_int_equal(logfile_open(table, "time.log", 0, 9, &f), 0);
+    logfile_set_move(f, v);
+    assert_int_equal(logfile_write(f, TIME "one\n" TIME, 60, &written), 0); /* amid the second */
+    logfile_set_move(f, NULL);
     logfile_unref(f);
-    mover_free(m);
+    succeed("time.log", LOG_FORMAT_TIMESTAMP);
+    assert_content("time.log", TIME "one\n" TIME "two\n");
+}
+
+static void test_a_begun_line_is_gone_on_with(void **state)
+{
+    (void)state;
+    char data[100];
+    struct move *v = NULL;
+    say("one\nbegin");
+    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), WALL, 0, &v), 9);
+    mover_end(mover, &v, "begin", 5, WALL);
+    assert_non_null(v);
+    say("ning\nand");
+    assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), WALL + 1, 0, &v), 8);
+    assert_memory_equal(data, "ning\nand", 8); /* and nothing of it is written yet */
+    succeed("begun.log", LOG_FORMAT_TIMESTAMP);
+    assert_content("begun.log", TIME "beginning\n2023-11-14T22:13:20.000043Z and\n");
 }
 
 /* -- the direct way ------------------------------------------------------------- */
@@ -331,6 +368,32 @@ static void test_a_busy_stream_is_gathered(void **state)
     assert_int_equal(st.st_size, lines_said * 5);
 }
 
+static void test_what_nobody_asks_for_is_given_up(void **state)
+{
+    (void)state;
+    char data[100];
+    struct move *v = NULL;
+    for (int i = 0; i < MOVER_SLOTS; i++) {
+        say("lost\n");
+        v = NULL;
+        assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), 0, 0, &v), 5);
+    }
+    struct mover *m = NULL;
+    assert_int_equal(mover_new(dup(mover_memory(mover)), &m), 0);
+    for (unsigned i = 0; i < MOVER_SLOTS; i++) {
+        int fds[2];
+        mover_scratch(mover, i, fds);
+        mover_adopt(m, i, (int[2]){ dup(fds[0]), dup(fds[1]) });
+    }
+    say("next\n");
+    v = NULL;
+    assert_int_equal(mover_take(m, ends[0], data, sizeof(data), 0, 0, &v), -ENOBUFS);
+    mover_forget(m);
+    assert_int_equal(mover_take(m, ends[0], data, sizeof(data), 0, 0, &v), 5);
+    assert_memory_equal(data, "next\n", 5);
+    mover_free(m);
+}
+
 #define MOVE_TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
@@ -344,6 +407,9 @@ int main(void)
         MOVE_TEST(test_all_was_written),
         MOVE_TEST(test_full_and_room_again),
         MOVE_TEST(test_full_and_dead),
+        MOVE_TEST(test_the_time_is_that_of_the_first_try),
+        MOVE_TEST(test_a_begun_line_is_gone_on_with),
+        MOVE_TEST(test_what_nobody_asks_for_is_given_up),
         MOVE_TEST(test_direct),
         MOVE_TEST(test_a_busy_stream_is_gathered),
     };
