@@ -59,7 +59,7 @@ static void enter_starting(struct process *p, const struct process_input *in, st
     disarm(p, out);
     p->started = in->now;
     p->started_wall = in->wall;
-    p->execed = false;
+    p->execed = p->signal_due = false;
     p->step = p->timed_out = 0;
     set_state(p, PROCESS_STARTING, out);
     push(out, (struct effect){ .kind = EFFECT_SPAWN });
@@ -184,6 +184,7 @@ static void restart(struct process *p, const struct process_input *in, struct ef
 static void take_cause(struct process *p, const struct process_input *in)
 {
     p->pid = 0;
+    p->signal_due = false;
     p->cause = in->cause;
     p->cause.timed_out = p->timed_out > 0;
 }
@@ -232,15 +233,28 @@ static void exited_stop(struct process *p, const struct process_input *in, struc
 
 /* -- stopping ------------------------------------------------------------- */
 
+static bool is_last_step(const struct process *p)
+{
+    return p->step + 1u >= p->program->n_ladder;
+}
+
+/* The signal of where it stands: of its step, or that of its timeout. */
+static void send_signal(struct process *p, struct effects *out)
+{
+    const struct program *program = p->program;
+    bool by_timeout = p->state == PROCESS_RUNNING && p->timed_out == 1;
+    int signal = by_timeout ? program->timeout_signal : program->ladder[p->step].signal;
+    bool kill = !by_timeout && signal == SIGKILL && is_last_step(p);
+    p->signal_due = true;
+    push(out, (struct effect){ .kind = EFFECT_SIGNAL,
+                               .signal = signal,
+                               .as_group = kill ? program->killasgroup : program->stopasgroup });
+}
+
 static void stop_step(struct process *p, const struct process_input *in, struct effects *out)
 {
-    const struct stop_step *s = &p->program->ladder[p->step];
-    bool last = p->step + 1u >= p->program->n_ladder;
-    push(out, (struct effect){ .kind = EFFECT_SIGNAL,
-                               .signal = s->signal,
-                               .as_group =
-                                   s->signal == SIGKILL && last ? p->program->killasgroup : p->program->stopasgroup });
-    arm(p, usec_add(in->now, last ? KILL_AGAIN : s->wait), out);
+    send_signal(p, out);
+    arm(p, usec_add(in->now, is_last_step(p) ? KILL_AGAIN : p->program->ladder[p->step].wait), out);
 }
 
 /* Its timeout has come: its own signal, then the ladder.  It stays RUNNING, since
@@ -253,8 +267,7 @@ static void running_timer(struct process *p, const struct process_input *in, str
     p->deadline = 0;
     if (p->timed_out == 0) {
         p->timed_out = 1;
-        push(out, (struct effect){
-                      .kind = EFFECT_SIGNAL, .signal = program->timeout_signal, .as_group = program->stopasgroup });
+        send_signal(p, out);
         arm(p, usec_add(in->now, program->stopwaitsecs), out);
         return;
     }
@@ -309,6 +322,19 @@ static void lose_hold(struct process *p, const struct process_input *in, struct 
     set_state(p, PROCESS_UNKNOWN, out);
 }
 
+/* -- going on --------------------------------------------------------------- */
+
+/* Whoever carried the effects out is gone, and so are its timers and its queue. */
+static void recovered(struct process *p, const struct process_input *in, struct effects *out)
+{
+    if (p->signal_due)
+        send_signal(p, out);
+    if (p->deadline != 0)
+        arm(p, p->deadline > in->now ? p->deadline : in->now, out);
+    else if (p->state == PROCESS_STARTING && p->pid == 0)
+        push(out, (struct effect){ .kind = EFFECT_SPAWN });
+}
+
 static void ignore(struct process *p, const struct process_input *in, struct effects *out)
 {
     (void)p;
@@ -325,15 +351,15 @@ enum { ROW_STOPPED, ROW_STARTING, ROW_RUNNING, ROW_BACKOFF, ROW_STOPPING, ROW_EX
 
 /* clang-format off */
 static const transition_fn table[ROWS][PROCESS_EVENTS] = {
-    /*                 START             STOP           SPAWNED     EXECED      SPAWN_FAILED POSTPONED           EXITED           TIMER           SIGNAL_FAILED */
-    [ROW_STOPPED]  = { start,            ignore,        impossible, impossible, impossible,  impossible,         impossible,      impossible,     ignore },
-    [ROW_STARTING] = { ignore,           running_stop,  spawned,    execed,     fail_start,  starting_postponed, starting_exited, starting_timer, lose_hold },
-    [ROW_RUNNING]  = { ignore,           running_stop,  impossible, impossible, impossible,  impossible,         running_exited,  running_timer,  lose_hold },
-    [ROW_BACKOFF]  = { start,            backoff_stop,  impossible, impossible, impossible,  impossible,         impossible,      backoff_timer,  ignore },
-    [ROW_STOPPING] = { start_after_stop, stopping_stop, impossible, ignore,     impossible,  impossible,         stopping_exited, stopping_timer, lose_hold },
-    [ROW_EXITED]   = { start,            exited_stop,   impossible, impossible, impossible,  impossible,         impossible,      exited_timer,   ignore },
-    [ROW_FATAL]    = { start,            ignore,        impossible, impossible, impossible,  impossible,         impossible,      impossible,     ignore },
-    [ROW_UNKNOWN]  = { ignore,           ignore,        impossible, ignore,     impossible,  impossible,         stopping_exited, impossible,     ignore },
+    /*                 START             STOP           SPAWNED     EXECED      SPAWN_FAILED POSTPONED           EXITED           TIMER           SIGNAL_FAILED RECOVERED */
+    [ROW_STOPPED]  = { start,            ignore,        impossible, impossible, impossible,  impossible,         impossible,      impossible,     ignore,       recovered },
+    [ROW_STARTING] = { ignore,           running_stop,  spawned,    execed,     fail_start,  starting_postponed, starting_exited, starting_timer, lose_hold,    recovered },
+    [ROW_RUNNING]  = { ignore,           running_stop,  impossible, impossible, impossible,  impossible,         running_exited,  running_timer,  lose_hold,    recovered },
+    [ROW_BACKOFF]  = { start,            backoff_stop,  impossible, impossible, impossible,  impossible,         impossible,      backoff_timer,  ignore,       recovered },
+    [ROW_STOPPING] = { start_after_stop, stopping_stop, impossible, ignore,     impossible,  impossible,         stopping_exited, stopping_timer, lose_hold,    recovered },
+    [ROW_EXITED]   = { start,            exited_stop,   impossible, impossible, impossible,  impossible,         impossible,      exited_timer,   ignore,       recovered },
+    [ROW_FATAL]    = { start,            ignore,        impossible, impossible, impossible,  impossible,         impossible,      impossible,     ignore,       recovered },
+    [ROW_UNKNOWN]  = { ignore,           ignore,        impossible, ignore,     impossible,  impossible,         stopping_exited, impossible,     ignore,       recovered },
 };
 /* clang-format on */
 
@@ -375,6 +401,13 @@ void process_init(struct process *p, const struct program *program)
 {
     struct process blank = { .program = program, .state = PROCESS_STOPPED };
     memcpy(p, &blank, sizeof(*p)); /* the state is const to everybody else */
+}
+
+void process_restore(struct process *p, const struct process *kept)
+{
+    struct process restored = *kept;
+    restored.program = p->program;
+    memcpy(p, &restored, sizeof(*p));
 }
 
 const char *process_state_name(enum process_state state)

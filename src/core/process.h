@@ -37,6 +37,7 @@ enum process_event {
     PROCESS_EXITED_EVENT,    /* .cause: the child is gone */
     PROCESS_TIMER,           /* the deadline has come */
     PROCESS_SIGNAL_FAILED,   /* we may not signal it */
+    PROCESS_RECOVERED,       /* this value was restored: what was under way for it goes on */
     PROCESS_EVENTS,
 };
 
@@ -69,6 +70,7 @@ struct process {
     bool execed;                    /* of this child: its program runs */
     bool restart_token;             /* one restart at once is allowed, see restart_interval */
     bool operator_stopped;          /* down because an operator said so */
+    bool signal_due;                /* the last signal asked for; until whoever sent it says false */
     uint8_t step;                   /* of the stop ladder */
     uint8_t timed_out;              /* 1: was sent timeout_signal, 2: is on the stop ladder for it */
     pid_t pid;                      /* 0: no child */
@@ -91,6 +93,9 @@ struct process_input {
 };
 
 void process_init(struct process *p, const struct program *program);
+/* Takes everything but the program from a value that was kept; RECOVERED is to
+ * follow, as timers and starts that were asked for were not. */
+void process_restore(struct process *p, const struct process *kept);
 
 /* Effects are to be carried out in their order. */
 void process_handle(struct process *p, const struct process_input *in, struct effects *out);

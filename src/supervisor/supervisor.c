@@ -163,6 +163,7 @@ static int send_signal(struct child *c, const struct effect *e)
         log_warn("'%s' (%d) has run for its timeout; it gets %s", c->process.program->name, c->process.pid,
                  exit_signal_name(e->signal, (char[16]){ 0 }));
     int r = child_signal(c, e->signal, e->as_group);
+    c->process.signal_due = false;
     return r == -ESRCH ? 0 : r; /* it has just ended by itself; its pidfd will say so */
 }
 

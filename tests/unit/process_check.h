@@ -66,6 +66,7 @@ static inline const char *effects_checked(struct watched *w, const struct proces
             LAW(state == PROCESS_STOPPING || (state == PROCESS_RUNNING && w->p.timed_out > 0),
                 "a signal of ours outside of STOPPING and before the timeout");
             LAW(!honest || w->p.pid != 0, "a signal for nobody");
+            w->p.signal_due = false;
         } else {
             LAW(!honest || (w->p.pid == 0 && !w->spawn_asked), "a second child was asked for");
             w->spawn_asked = true;

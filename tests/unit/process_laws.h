@@ -50,6 +50,10 @@ static inline void world_before(struct watched *w, enum process_event event)
 {
     if (event == PROCESS_TIMER)
         w->timer = 0;
+    if (event == PROCESS_RECOVERED) { /* a new world, which knows only what was written down */
+        w->timer = 0;
+        w->spawn_asked = false;
+    }
     if (event == PROCESS_SPAWNED || event == PROCESS_SPAWN_FAILED || event == PROCESS_SPAWN_POSTPONED)
         w->spawn_asked = false;
 }

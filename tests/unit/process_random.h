@@ -80,6 +80,7 @@ static inline bool is_honest(const struct watched *w, enum process_event event)
         return w->last.n >= 2 && w->last.list[w->last.n - 2].kind == EFFECT_SIGNAL;
     case PROCESS_START:
     case PROCESS_STOP:
+    case PROCESS_RECOVERED:
     case PROCESS_EVENTS:
         break;
     }

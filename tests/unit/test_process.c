@@ -15,19 +15,19 @@ enum { NO = -1, OUT = -2 };
 #define FAT PROCESS_FATAL
 #define UNK PROCESS_UNKNOWN
 static const int leads_to[PLACES][PROCESS_EVENTS] = {
-    /*             START STOP SPAWNED EXECED SPAWN_FAILED POSTPONED EXITED TIMER SIGNAL_FAILED */
-    [STOPPED]   = { STA, STO, NO,     NO,    NO,          NO,       NO,    NO,   STO },
-    [ASKED]     = { STA, STO, STA,    OUT,   BAC,         STA,      OUT,   OUT,  OUT },
-    [POSTPONED] = { STA, STO, OUT,    OUT,   OUT,         OUT,      OUT,   STA,  OUT },
-    [BORN]      = { STA, END, OUT,    STA,   OUT,         OUT,      BAC,   OUT,  UNK },
-    [UP]        = { STA, END, OUT,    OUT,   OUT,         OUT,      BAC,   RUN,  UNK },
-    [RUNNING]   = { RUN, END, NO,     NO,    NO,          NO,       EXI,   RUN,  UNK },
-    [BACKOFF]   = { STA, STO, NO,     NO,    NO,          NO,       NO,    STA,  BAC },
-    [STOPPING]  = { END, END, NO,     END,   NO,          NO,       STO,   END,  UNK },
-    [EXITED]    = { STA, EXI, NO,     NO,    NO,          NO,       NO,    OUT,  EXI },
-    [WAITING]   = { STA, STO, NO,     NO,    NO,          NO,       NO,    STA,  EXI },
-    [FATAL]     = { STA, FAT, NO,     NO,    NO,          NO,       NO,    NO,   FAT },
-    [UNKNOWN]   = { UNK, UNK, NO,     UNK,   NO,          NO,       STO,   NO,   UNK },
+    /*             START STOP SPAWNED EXECED SPAWN_FAILED POSTPONED EXITED TIMER SIGNAL_FAILED RECOVERED */
+    [STOPPED]   = { STA, STO, NO,     NO,    NO,          NO,       NO,    NO,   STO,           STO },
+    [ASKED]     = { STA, STO, STA,    OUT,   BAC,         STA,      OUT,   OUT,  OUT,           STA },
+    [POSTPONED] = { STA, STO, OUT,    OUT,   OUT,         OUT,      OUT,   STA,  OUT,           STA },
+    [BORN]      = { STA, END, OUT,    STA,   OUT,         OUT,      BAC,   OUT,  UNK,           STA },
+    [UP]        = { STA, END, OUT,    OUT,   OUT,         OUT,      BAC,   RUN,  UNK,           STA },
+    [RUNNING]   = { RUN, END, NO,     NO,    NO,          NO,       EXI,   RUN,  UNK,           RUN },
+    [BACKOFF]   = { STA, STO, NO,     NO,    NO,          NO,       NO,    STA,  BAC,           BAC },
+    [STOPPING]  = { END, END, NO,     END,   NO,          NO,       STO,   END,  UNK,           END },
+    [EXITED]    = { STA, EXI, NO,     NO,    NO,          NO,       NO,    OUT,  EXI,           EXI },
+    [WAITING]   = { STA, STO, NO,     NO,    NO,          NO,       NO,    STA,  EXI,           EXI },
+    [FATAL]     = { STA, FAT, NO,     NO,    NO,          NO,       NO,    NO,   FAT,           FAT },
+    [UNKNOWN]   = { UNK, UNK, NO,     UNK,   NO,          NO,       STO,   NO,   UNK,           UNK },
 };
 /* clang-format on */
 
@@ -54,6 +54,63 @@ static void test_every_cell(void **state)
     }
     assert_false(process_event_legal(PROCESS_STOPPED, PROCESS_EVENTS));
     assert_false(process_event_legal(PROCESS_STOPPED, (enum process_event)1000));
+}
+
+/* As whoever comes after a supervisor that died reads it: another value, the same
+ * program, none of the timers. */
+static void comes_back(struct watched *w, bool signal_due)
+{
+    struct process kept = w->p;
+    kept.signal_due = signal_due;
+    kept.program = NULL;
+    process_init(&w->p, &w->program);
+    process_restore(&w->p, &kept);
+    assert_ptr_equal(w->p.program, &w->program);
+    give(w, PROCESS_RECOVERED);
+}
+
+static void test_a_signal_that_was_not_sent_is_sent_again(void **state)
+{
+    (void)state;
+    struct watched w;
+    born(&w, &plain);
+    starts(&w);
+    give(&w, PROCESS_STOP);
+    usec_t deadline = w.p.deadline;
+    comes_back(&w, false);
+    assert_null(effect_of(&w, EFFECT_SIGNAL));
+    assert_int_equal(w.p.deadline, deadline);
+    comes_back(&w, true);
+    assert_non_null(effect_of(&w, EFFECT_SIGNAL));
+    assert_int_equal(effect_of(&w, EFFECT_SIGNAL)->signal, SIGTERM);
+    assert_int_equal(w.p.step, 0);
+    w.now = deadline + S; /* it was long away: the next step is due at once */
+    comes_back(&w, false);
+    assert_int_equal(w.timer, w.now);
+    give(&w, PROCESS_TIMER);
+    assert_int_equal(effect_of(&w, EFFECT_SIGNAL)->signal, SIGKILL);
+    dies(&w, 0);
+    assert_false(w.p.signal_due);
+}
+
+static void test_a_start_that_was_asked_for_is_asked_again(void **state)
+{
+    (void)state;
+    struct watched w;
+    born(&w, &plain);
+    give(&w, PROCESS_START);
+    comes_back(&w, false);
+    assert_non_null(effect_of(&w, EFFECT_SPAWN));
+    give(&w, PROCESS_SPAWN_POSTPONED);
+    comes_back(&w, false);
+    assert_null(effect_of(&w, EFFECT_SPAWN));
+    assert_non_null(effect_of(&w, EFFECT_ARM));
+    give(&w, PROCESS_TIMER);
+    runs(&w);
+    comes_back(&w, false);
+    assert_null(effect_of(&w, EFFECT_SPAWN));
+    give(&w, PROCESS_TIMER);
+    assert_int_equal(w.p.state, PROCESS_RUNNING);
 }
 
 static void test_names(void **state)
@@ -258,11 +315,18 @@ static void test_random_lives(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_cell),          cmocka_unit_test(test_names),
-        cmocka_unit_test(test_startsecs),           cmocka_unit_test(test_exec_failure_is_never_running),
-        cmocka_unit_test(test_startretries),        cmocka_unit_test(test_startretries_extremes),
-        cmocka_unit_test(test_tries_are_forgotten), cmocka_unit_test(test_postponed),
-        cmocka_unit_test(test_lost_hold),           cmocka_unit_test(test_random_lives),
+        cmocka_unit_test(test_every_cell),
+        cmocka_unit_test(test_a_signal_that_was_not_sent_is_sent_again),
+        cmocka_unit_test(test_a_start_that_was_asked_for_is_asked_again),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_startsecs),
+        cmocka_unit_test(test_exec_failure_is_never_running),
+        cmocka_unit_test(test_startretries),
+        cmocka_unit_test(test_startretries_extremes),
+        cmocka_unit_test(test_tries_are_forgotten),
+        cmocka_unit_test(test_postponed),
+        cmocka_unit_test(test_lost_hold),
+        cmocka_unit_test(test_random_lives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
