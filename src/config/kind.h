@@ -15,6 +15,7 @@ extern const struct option_kind kind_uid, kind_gid, kind_groups;
 extern const struct option_kind kind_stdio, kind_shell, kind_inherit_environment, kind_environment_file;
 extern const struct option_kind kind_limit, kind_level, kind_ionice, kind_cpus, kind_no_new_privileges,
     kind_capabilities;
+extern const struct option_kind kind_ipc, kind_ipc_size, kind_ipc_count; /* kind_ipc.c */
 /* of the daemon, its servers and groups: kind_daemon.c, kind_server.c */
 extern const struct option_kind kind_directory, kind_logpath, kind_loglevel, kind_daemon_environment, kind_exit_with;
 extern const struct option_kind kind_port, kind_socket_file, kind_chown, kind_chmod, kind_serverurl_client, kind_path,

@@ -14,10 +14,8 @@
 #define STDIO_NULL (-1) /* the word: what the place has when nothing is said */
 
 static const struct strtab words_of_kinds[] = {
-    { "pipe", STDIO_PIPE },
-    { "ignore", STDIO_IGNORE },
-    { "inherit", STDIO_INHERIT },
-    { "null", STDIO_NULL },
+    { "pipe", STDIO_PIPE }, { "ignore", STDIO_IGNORE }, { "inherit", STDIO_INHERIT },
+    { "ipc", STDIO_IPC },   { "null", STDIO_NULL },
 };
 
 /* "<PATH", ">PATH", ">>PATH" */
@@ -43,12 +41,12 @@ static int read_entry(struct setting *s, const char *word, size_t place, struct 
         e->kind = kind != STDIO_NULL ? (enum stdio_kind)kind : place < 3 ? STDIO_PIPE : STDIO_IGNORE;
         return 0;
     }
-    if (strcmp(word, "ipc") == 0 || strncmp(word, "socket:", 7) == 0)
+    if (strncmp(word, "socket:", 7) == 0)
         return setting_refuse(s, "\"%s\" is not served in this version; leave it out", word);
     if (parse_int(word, &number) < 0 || number < 0 || number >= STDIO_MAX)
         return setting_refuse(s,
-                              "\"%s\" is none of pipe, ignore, inherit, null, a number from 0 to %d, <PATH, >PATH, "
-                              ">>PATH",
+                              "\"%s\" is none of pipe, ignore, inherit, ipc, null, a number from 0 to %d, <PATH, "
+                              ">PATH, >>PATH",
                               word, STDIO_MAX - 1);
     e->kind = STDIO_NUMBER;
     e->number = (int)number;
@@ -65,6 +63,7 @@ static int set_stdio(struct setting *s, const char *text)
     struct program *p = s->base;
     struct stdio_entry entries[STDIO_MAX] = { { 0 } };
     const char **words = NULL;
+    unsigned channels = 0;
     size_t n = split_list(s->l, text, &words);
     p->stdio = NULL;
     if (n == 0 || n > STDIO_MAX)
@@ -74,6 +73,8 @@ static int set_stdio(struct setting *s, const char *text)
         int r = read_entry(s, words[i], i, &entries[i]);
         if (r < 0)
             return r;
+        if (entries[i].kind == STDIO_IPC && channels++ > 0)
+            return setting_refuse(s, "names ipc twice; a process has one channel at most");
     }
     if (n == 1 && (entries[0].kind == STDIO_IGNORE || entries[0].kind == STDIO_INHERIT))
         entries[1] = entries[2] = entries[0];
@@ -122,5 +123,5 @@ static bool equal_stdio(const struct option *o, const void *a, const void *b)
     return true;
 }
 
-const struct option_kind kind_stdio = { "a list of pipe, ignore, inherit, null, numbers, <PATH, >PATH, >>PATH",
+const struct option_kind kind_stdio = { "a list of pipe, ignore, inherit, ipc, null, numbers, <PATH, >PATH, >>PATH",
                                         SHAPE_LIST, set_stdio, print_stdio, equal_stdio };

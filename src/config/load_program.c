@@ -140,6 +140,28 @@ const char *const *file_variables(struct loader *l, const struct draft *d)
     return left != NULL ? keep_environment(l, NULL, left) : NULL;
 }
 
+/* False: an error was reported. */
+static bool check_channel(struct loader *l, const struct ini_section *section, const struct draft *d)
+{
+    struct where w = { .section = section, .option = "ipc" };
+    int number = ipc_descriptor(&d->p);
+    if (number < 0 && ipc_settings_of(&d->p)->mode != IPC_FALSE) {
+        report(l, DIAGNOSTIC_ERROR, &w, NULL, "finds no descriptor; stdio names all 64, so one of them has to be ipc");
+        return false;
+    }
+    if (number == 1 && d->p.redirect_stderr) {
+        w.option = "stdio";
+        report(l, DIAGNOSTIC_ERROR, &w, NULL,
+               "makes descriptor 1 the channel, and redirect_stderr would write into it; take one of the two away");
+        return false;
+    }
+    if (number < 0 && d->ipc != NULL && d->scope.number == d->numprocs_start) {
+        w.option = "ipc_max_message";
+        report(l, DIAGNOSTIC_WARNING, &w, NULL, "and the other limits of a channel do nothing without ipc = true");
+    }
+    return true;
+}
+
 /* The process with the number in d->scope. */
 static bool load_process(struct loader *l, const struct ini_section *section, struct draft *d)
 {
@@ -149,6 +171,8 @@ static bool load_process(struct loader *l, const struct ini_section *section, st
     if (!set_options(l, section, &options_program, d, &d->scope, OPTION_PROCESS, 0))
         return false;
     finish_logs(l, section, &d->p);
+    if (!check_channel(l, section, d))
+        return false;
     if (d->p.redirect_stderr && stdio_entry(d->p.stdio, 2).kind != STDIO_PIPE) {
         w.option = "stdio";
         report(l, DIAGNOSTIC_ERROR, &w, NULL,

@@ -16,6 +16,7 @@ struct draft {
     bool killasgroup_set, restart_reset_set;
     bool gid_missing; /* the uid is a number that no database knows */
     struct confinement *confinement;
+    struct ipc_settings *ipc;
     const char *file_text; /* the value of environment_file that file_pairs were read for */
     struct pair *file_pairs;
 };

@@ -12,6 +12,7 @@
 
 #include "base/usec.h"
 #include "core/confinement.h"
+#include "core/ipc.h"
 #include "core/stdio_list.h"
 
 enum program_type { PROGRAM_PLAIN, PROGRAM_EVENTLISTENER, PROGRAM_FCGI };
@@ -105,6 +106,7 @@ struct program {
     const char *const *file_variables;      /* what was in them, less what `environment` sets; NULL-terminated */
     const struct confinement *confinement;  /* NULL: none */
     const struct stdio_list *stdio;         /* NULL: three pipes */
+    const struct ipc_settings *ipc;         /* NULL: the defaults, see ipc_settings_of() */
 
     const char *user;    /* name as resolved ("root" for uid 0), NULL: no such key */
     const char *account; /* who the supplementary groups are those of; NULL: a number without a name */

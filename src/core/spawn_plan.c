@@ -68,7 +68,8 @@ static size_t put_all(char **envp, size_t n, const char *const *list)
 
 char **spawn_environment(const struct spawn_variables *v)
 {
-    size_t most = list_length(v->base) + list_length(v->extra) + list_length(v->own) + list_length(v->files) + 1;
+    size_t most = list_length(v->base) + list_length(v->extra) + list_length(v->own) + list_length(v->files) +
+                  list_length(v->channel) + 1;
     char **envp = malloc(most * sizeof(*envp));
     if (envp == NULL)
         return NULL;
@@ -79,6 +80,7 @@ char **spawn_environment(const struct spawn_variables *v)
     n = put_all(envp, n, v->extra);
     n = put_all(envp, n, v->own);
     n = put_all(envp, n, v->files);
+    n = put_all(envp, n, v->channel);
     envp[n] = NULL;
     return envp;
 }

@@ -55,6 +55,7 @@ struct spawn_variables {
     const char *const *extra;   /* SUPERVISOR_* */
     const char *const *own;     /* `environment` */
     const char *const *files;   /* `environment_file`, less what `own` sets */
+    const char *const *channel; /* NODE_CHANNEL_FD and its kin: what nobody may say otherwise */
 };
 
 /* One malloc'd block for the list; the strings are borrowed.  NULL without memory. */

@@ -15,6 +15,7 @@ enum stdio_kind {
     STDIO_IGNORE,  /* /dev/null; 3 and above: not open */
     STDIO_INHERIT, /* the daemon's own of the same number */
     STDIO_NUMBER,  /* .number: the daemon's own of that number */
+    STDIO_IPC,     /* its channel; at most one of a list */
     STDIO_READ,    /* .path, these three are opened by the new process itself */
     STDIO_WRITE,
     STDIO_APPEND,

@@ -19,9 +19,11 @@
 #include "supervisor/identities.h"
 #include "supervisor/supervisor.h"
 
+#define CHANNEL_SNDBUF (1024 * 1024)
+
 void child_plan_init(struct child_plan *p)
 {
-    *p = (struct child_plan){ .plan = { .umask = -1 }, .strings = BUF_INIT(1 << 20) };
+    *p = (struct child_plan){ .plan = { .umask = -1 }, .strings = BUF_INIT(1 << 20), .channel_fd = -1 };
     for (int i = 0; i < SPAWN_FDS_MAX; i++)
         p->ends[i] = p->ours[i] = -1;
 }
@@ -51,6 +53,16 @@ struct plan_source child_plan_source(struct child *c)
 
 /* -- words and variables -------------------------------------------------------- */
 
+/* The variables that tell a process where its channel is. */
+static void name_channel(struct child_plan *p)
+{
+    snprintf(p->channel_names[0], sizeof(p->channel_names[0]), "NODE_CHANNEL_FD=%d", p->channel_fd);
+    snprintf(p->channel_names[1], sizeof(p->channel_names[1]), "DROVER_CHANNEL_FD=%d", p->channel_fd);
+    p->channel[0] = p->channel_names[0];
+    p->channel[1] = p->channel_names[1];
+    p->channel[2] = "NODE_CHANNEL_SERIALIZATION_MODE=json";
+}
+
 /* SUPERVISOR_ENABLED and its kin, as supervisord documents them for subprocesses. */
 static int name_itself(const struct plan_source *from, struct child_plan *p)
 {
@@ -79,11 +91,15 @@ static int make_variables(const struct plan_source *from, struct child_plan *p)
     int r = from->group != NULL ? name_itself(from, p) : 0;
     if (r < 0)
         return r;
+    p->channel_fd = ipc_descriptor(from->program);
+    if (p->channel_fd >= 0)
+        name_channel(p);
     const struct spawn_variables v = { .base = from->supervisor->options.environ,
                                        .inherit = from->program->inherit_environment,
                                        .extra = p->extra,
                                        .own = from->program->environment,
-                                       .files = from->program->file_variables };
+                                       .files = from->program->file_variables,
+                                       .channel = p->channel };
     p->envp = spawn_environment(&v);
     return p->envp == NULL ? -ENOMEM : 0;
 }
@@ -186,6 +202,22 @@ static int make_pipe(struct child_plan *p, unsigned i)
     return fcntl(p->ours[i], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+/* How much a process may write before we read it is up to the buffer of its end, and
+ * the other way round; the kernel gives what net.core.wmem_max allows. */
+static int make_channel(struct child_plan *p, unsigned i)
+{
+    int fds[2];
+    int wish = CHANNEL_SNDBUF;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        return -errno;
+    for (int end = 0; end < 2; end++)
+        setsockopt(fds[end], SOL_SOCKET, SO_SNDBUF, &wish, sizeof(wish));
+    p->ends[i] = fds[1];
+    p->ours[i] = spawn_raise_fd(fds[0]);
+    p->plan.fds[i] = p->ends[i];
+    return fcntl(p->ours[i], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
 static int make_captured(struct child *c, struct child_plan *p, unsigned i)
 {
     int r = child_log_open(c, (int)i, &p->logs[i - 1]);
@@ -224,6 +256,8 @@ static int make_descriptor(const struct plan_source *from, struct child_plan *p,
         if (i < 3)
             add_open(p, i, "/dev/null", O_RDWR);
         return 0;
+    case STDIO_IPC: /* is made before anybody asks */
+        break;
     case STDIO_INHERIT:
         return pass_on(from, p, i, (int)i);
     case STDIO_NUMBER:
@@ -254,11 +288,15 @@ static int make_stdio(const struct plan_source *from, struct child_plan *p)
     const struct program *program = from->program;
     int r = 0;
     p->plan.n_fds = stdio_length(program->stdio);
+    if (p->channel_fd >= (int)p->plan.n_fds)
+        p->plan.n_fds = (unsigned)p->channel_fd + 1;
     p->plan.opens = p->opens;
     for (unsigned i = 0; r == 0 && i < p->plan.n_fds; i++) {
         p->plan.fds[i] = -1;
         if (i == 2 && program->redirect_stderr)
             copy_output(p);
+        else if ((int)i == p->channel_fd)
+            r = make_channel(p, i);
         else
             r = make_descriptor(from, p, i);
     }
