@@ -1,0 +1,310 @@
+/* channel.c - the life of channels, and the end of a turn for all of them.
+ *
+ * Owns each channel's descriptor and memory.  A channel that is freed from inside a
+ * callback of its own is emptied at once and given back at the end of the turn.
+ * What waits without an event of its own (a receiver that does not answer a handle,
+ * a kernel that has too many descriptors on the way) is looked at by one timer that
+ * only exists while there is such a thing. */
+#include "supervisor/channel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "supervisor/channel_internal.h"
+
+#define SLOW (20 * USEC_PER_MSEC)
+#define READ_FIRST (16 * 1024)
+#define LAST_WORDS_MAX (8U << 20) /* more than a socket holds: whoever still writes does not keep us here */
+
+static void on_turn_end(void *arg);
+static void on_slow(void *arg);
+static void on_event(int fd, unsigned what, void *arg);
+
+int channels_new(struct loop *loop, struct channels **ret)
+{
+    struct channels *s = malloc(sizeof(*s));
+    if (s == NULL)
+        return -ENOMEM;
+    memset(s, 0, offsetof(struct channels, scratch));
+    s->loop = loop;
+    *ret = s;
+    return 0;
+}
+
+static void bury(struct channel *ch)
+{
+    free(ch->keep);
+    free(ch);
+}
+
+static void empty_graveyard(struct channels *s)
+{
+    while (s->graveyard != NULL) {
+        struct channel *ch = s->graveyard;
+        s->graveyard = ch->dirty_next;
+        bury(ch);
+    }
+}
+
+void channels_free(struct channels *s)
+{
+    if (s == NULL)
+        return;
+    on_turn_end(s);
+    loop_undefer(s->loop, &s->work);
+    loop_timer_clear(&s->timer);
+    for (unsigned i = 0; i < s->n_spares; i++)
+        free(s->spares[i].data);
+    free(s);
+}
+
+/* -- the end of the turn ------------------------------------------------------ */
+
+void channel_touch(struct channel *ch)
+{
+    struct channels *s = ch->hub;
+    if (ch->is_dirty)
+        return;
+    ch->is_dirty = true;
+    ch->dirty_next = s->dirty;
+    s->dirty = ch;
+    loop_defer(s->loop, &s->work, on_turn_end, s);
+}
+
+static void tell_room(struct channel *ch)
+{
+    bool room = channel_queued_bytes(ch) <= ch->queue_bytes / 2 && ch->n_out <= ch->queue_messages / 2;
+    if (!ch->wants_room || ch->fd < 0 || !room)
+        return;
+    ch->wants_room = false;
+    if (ch->owner->room != NULL)
+        ch->owner->room(ch, ch->arg);
+}
+
+static void attend(struct channel *ch)
+{
+    if (ch->fd >= 0 && !ch->paused && frame_has_more(&ch->frame))
+        channel_look(ch);
+    if (ch->fd >= 0 && !ch->blocked)
+        channel_flush(ch);
+    if (!ch->freed)
+        channel_settle(ch);
+    if (!ch->freed)
+        tell_room(ch);
+    if (ch->fd < 0)
+        return;
+    if (ch->closing && (ch->broken || channel_out_is_empty(ch)))
+        channel_last_words(ch);
+    else
+        channel_watch(ch);
+}
+
+/* What callbacks add while this goes on is for the next turn. */
+static void on_turn_end(void *arg)
+{
+    struct channels *s = arg;
+    struct channel *list = TAKE_PTR(s->dirty);
+    while (list != NULL) {
+        struct channel *ch = list;
+        list = ch->dirty_next;
+        ch->is_dirty = false;
+        if (ch->freed)
+            bury(ch);
+        else
+            attend(ch);
+    }
+    empty_graveyard(s);
+}
+
+static void on_slow(void *arg)
+{
+    struct channels *s = arg;
+    struct channel *list = TAKE_PTR(s->slow);
+    s->timer_set = false;
+    while (list != NULL) {
+        struct channel *ch = list;
+        list = ch->slow_next;
+        ch->is_slow = false;
+        ch->blocked = ch->blocked && !ch->retry_later;
+        ch->retry_later = false;
+        channel_touch(ch);
+    }
+}
+
+void channel_slow(struct channel *ch)
+{
+    struct channels *s = ch->hub;
+    if (!ch->is_slow) {
+        ch->is_slow = true;
+        ch->slow_next = s->slow;
+        s->slow = ch;
+    }
+    if (!s->timer_set)
+        s->timer_set = loop_timer_set(s->loop, &s->timer, loop_now(s->loop) + SLOW, on_slow, s) == 0;
+}
+
+/* -- events ------------------------------------------------------------------- */
+
+void channel_watch(struct channel *ch)
+{
+    unsigned what = (ch->paused == 0 ? LOOP_READ : 0) | (ch->blocked && !ch->retry_later && !ch->broken ? LOOP_WRITE : 0);
+    loop_io_set(ch->hub->loop, &ch->io, ch->fd, what, LOOP_DATA, on_event, ch);
+}
+
+static void on_event(int fd, unsigned what, void *arg)
+{
+    struct channel *ch = arg;
+    (void)fd;
+    if ((what & LOOP_WRITE) != 0) {
+        ch->blocked = false;
+        channel_touch(ch);
+    }
+    if ((what & LOOP_READ) != 0 && ch->paused == 0)
+        channel_read(ch);
+}
+
+void channel_pause(struct channel *ch, enum channel_reason reason)
+{
+    if (ch->paused == 0 && ch->fd >= 0)
+        channel_touch(ch);
+    ch->paused |= (uint8_t)reason;
+}
+
+void channel_resume(struct channel *ch, enum channel_reason reason)
+{
+    if ((ch->paused & reason) == 0)
+        return;
+    ch->paused &= (uint8_t)~reason;
+    if (ch->paused == 0 && ch->fd >= 0)
+        channel_touch(ch);
+}
+
+/* -- birth and end ------------------------------------------------------------ */
+
+static int grow(struct frame *f, uint32_t size)
+{
+    struct channel *ch = (struct channel *)((char *)f - offsetof(struct channel, frame));
+    int r = channel_keep_grow(&ch->keep, size);
+    f->state = &ch->keep->in;
+    f->store = ch->keep->bytes;
+    f->size = ch->keep->in_size;
+    return r;
+}
+
+int channel_new(struct channels *s, int fd, const struct ipc_settings *settings, const struct channel_owner *owner,
+                void *arg, struct channel **ret)
+{
+    struct channel *ch = calloc(1, sizeof(*ch));
+    struct channel_keep *keep = channel_keep_new();
+    if (ch == NULL || keep == NULL) {
+        free(ch);
+        free(keep);
+        return -ENOMEM;
+    }
+    ch->hub = s;
+    ch->owner = owner;
+    ch->arg = arg;
+    ch->keep = keep;
+    ch->fd = fd;
+    ch->queue_bytes = settings->queue_bytes;
+    ch->queue_messages = settings->queue_messages;
+    ch->read_size = READ_FIRST;
+    ch->frame = (struct frame){ .grow = grow, .max = (uint32_t)settings->max_message, .state = &keep->in };
+    int r = loop_io_set(s->loop, &ch->io, fd, LOOP_READ, LOOP_DATA, on_event, ch);
+    if (r < 0) {
+        bury(ch);
+        return r;
+    }
+    *ret = ch;
+    return 0;
+}
+
+/* A line without an end is no message. */
+static void drop_input(struct channel *ch)
+{
+    int fd;
+    if (ch->keep->in.len > 0 || ch->keep->in.skipping)
+        ch->counters.cut++;
+    ch->keep->in = (struct frame_state){ 0 };
+    ch->frame.fresh_len = 0;
+    while ((fd = frame_stray_fd(&ch->frame)) >= 0)
+        close(fd);
+}
+
+static void let_go(struct channel *ch, int error)
+{
+    loop_io_clear(&ch->io);
+    cleanup_close(&ch->fd);
+    drop_input(ch);
+    ch->broken = true;
+    channel_out_forget(ch, error);
+}
+
+void channel_end(struct channel *ch)
+{
+    if (ch->fd < 0)
+        return;
+    let_go(ch, -EPIPE);
+    if (!ch->freed)
+        ch->owner->ended(ch, ch->arg);
+}
+
+void channel_free(struct channel *ch)
+{
+    static const struct channel_owner nobody;
+    if (ch == NULL || ch->freed)
+        return;
+    ch->freed = true;
+    ch->owner = &nobody;
+    if (ch->fd >= 0)
+        let_go(ch, -EPIPE);
+    for (struct channel **at = &ch->hub->slow; ch->is_slow && *at != NULL; at = &(*at)->slow_next)
+        if (*at == ch) {
+            *at = ch->slow_next;
+            break;
+        }
+    if (ch->is_dirty)
+        return; /* the end of the turn finds it in its list */
+    ch->dirty_next = ch->hub->graveyard;
+    ch->hub->graveyard = ch;
+    loop_defer(ch->hub->loop, &ch->hub->work, on_turn_end, ch->hub);
+}
+
+void channel_disconnect(struct channel *ch)
+{
+    if (ch->fd < 0 || ch->closing)
+        return;
+    ch->closing = true;
+    channel_touch(ch);
+}
+
+void channel_last_words(struct channel *ch)
+{
+    if (ch->fd < 0)
+        return;
+    if (!ch->last_words)
+        ch->last_left = LAST_WORDS_MAX;
+    ch->last_words = true;
+    ch->broken = true;
+    while (ch->fd >= 0 && ch->paused == 0 && !frame_has_more(&ch->frame))
+        channel_read(ch);
+    if (ch->fd >= 0)
+        channel_touch(ch); /* what is left is read when nobody minds */
+}
+
+bool channel_is_open(const struct channel *ch)
+{
+    return ch->fd >= 0 && !ch->broken && !ch->closing;
+}
+
+const struct channel_counters *channel_counters(const struct channel *ch)
+{
+    return &ch->counters;
+}
+
+void channel_count_bounce(struct channel *ch)
+{
+    ch->counters.bounced++;
+}

@@ -1,0 +1,114 @@
+/* channel.h - messages to and from one process, over its end of a socketpair.
+ *
+ * Lines of JSON in both directions, descriptors with some of them, and Node's own
+ * protocol, which is answered here and seen by nobody.  Whoever owns a channel is
+ * told of every message by a callback, and may in it do anything to this or any
+ * other channel: what must not happen inside of it is done at the end of the turn.
+ *
+ * What is sent waits in a queue of the receiver's that has limits; it leaves at the
+ * end of the turn, as much as there is in one write. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "core/ipc.h"
+#include "supervisor/loop.h"
+#include "wire/jsonscan.h"
+#include "wire/node.h"
+
+struct channel;
+struct channels; /* what all of them share */
+
+struct channel_message {
+    const char *text; /* one well-formed JSON text; this and .scan are valid during the call */
+    size_t len;
+    const struct jsonscan *scan; /* of it, with the owner's keys */
+    enum node_type type;         /* what .fd is, as its sender says; NODE_TYPE_NONE: not said, or no descriptor */
+    enum node_dgram dgram;
+    int fd; /* that came with it, -1: none.  TAKE_FD() it, else it is closed after the call */
+};
+
+enum channel_fault_kind {
+    CHANNEL_MALFORMED,
+    CHANNEL_OVERSIZED,
+    CHANNEL_NO_HANDLE,    /* its descriptor was lost on the way; a Node program sends it again */
+    CHANNEL_STRAY_HANDLE, /* a descriptor that belongs to no message was closed */
+};
+
+/* A line that is skipped. */
+struct channel_fault {
+    enum channel_fault_kind kind;
+    uint64_t len;    /* of the line */
+    size_t at;       /* malformed: the first byte that cannot be */
+    const char *why; /* malformed: in words */
+};
+
+struct channel_owner {
+    const struct jsonscan_keys *keys; /* to look for in every message: NODE_KEYS_LIST, then the owner's own */
+    void (*message)(struct channel *ch, struct channel_message *m, void *arg);
+    void (*fault)(struct channel *ch, const struct channel_fault *f, void *arg); /* or NULL */
+    /* What became of a message that was sent with a tag: 0 the socket has taken it (a
+     * handle: its receiver has said so), or a negative errno. */
+    void (*sent)(struct channel *ch, uint64_t tag, int result, void *arg); /* or NULL */
+    /* There is room again, after -ENOBUFS. */
+    void (*room)(struct channel *ch, void *arg); /* or NULL */
+    /* Nothing comes any more: all was read, the descriptor is closed.  Once. */
+    void (*ended)(struct channel *ch, void *arg);
+};
+
+struct channel_counters {
+    uint64_t received, sent; /* messages */
+    uint64_t bounced;        /* messages that it was not given; counted by who sends */
+    uint64_t malformed, oversized, cut; /* lines skipped; cut: the last one had no end */
+    uint64_t handles_received, handles_sent, handles_lost;
+};
+
+int channels_new(struct loop *loop, struct channels **ret);
+void channels_free(struct channels *s); /* all channels have been freed */
+
+/* Takes over `fd`, which does not block; the settings are copied. */
+int channel_new(struct channels *s, int fd, const struct ipc_settings *settings, const struct channel_owner *owner,
+                void *arg, struct channel **ret);
+/* Closes it at once and tells nobody: `ended` is not called.  May be called from a callback. */
+void channel_free(struct channel *ch);
+
+/* -- sending ---------------------------------------------------------------- */
+
+enum { CHANNEL_RESERVE = 1 }; /* flags: an answer that may use what is kept for answers beyond the limits */
+
+/* One line, of parts that are copied; the newline is added.  0, -EPIPE (it is closed,
+ * or being closed), -ENOBUFS (its queue is full; `room` will be called), -ENOMEM.  A tag
+ * other than 0 comes back in `sent`. */
+int channel_send(struct channel *ch, const struct iovec *parts, unsigned n, unsigned flags, uint64_t tag);
+
+/* The same with a descriptor, which is taken over when the result is 0: `parts` are a
+ * whole NODE_HANDLE, see node_wrap_before().  To a receiver that acknowledges handles
+ * the next one goes only after its answer. */
+int channel_send_handle(struct channel *ch, const struct iovec *parts, unsigned n, int fd, uint64_t tag);
+
+/* What waits to be taken by the socket. */
+size_t channel_queued_bytes(const struct channel *ch);
+uint32_t channel_queued(const struct channel *ch); /* messages */
+
+/* -- reading ---------------------------------------------------------------- */
+
+/* Each who pauses a channel has a reason of his own; it is read when nobody has any.
+ * After the call no more messages come, not even of those that were read already. */
+enum channel_reason { CHANNEL_PAUSE_RELAY = 1, CHANNEL_PAUSE_PACE = 2, CHANNEL_PAUSE_ANSWERS = 4 };
+void channel_pause(struct channel *ch, enum channel_reason reason);
+void channel_resume(struct channel *ch, enum channel_reason reason);
+
+/* -- the end ------------------------------------------------------------------ */
+
+/* Nothing more is sent but what waits; then it is closed.  `ended` follows. */
+void channel_disconnect(struct channel *ch);
+
+/* The process has ended: what it had sent is read (by and by, where somebody has paused
+ * it), then `ended` is called, whoever still has the other end. */
+void channel_last_words(struct channel *ch);
+
+bool channel_is_open(const struct channel *ch); /* can be sent to */
+const struct channel_counters *channel_counters(const struct channel *ch);
+void channel_count_bounce(struct channel *ch);

@@ -1,0 +1,216 @@
+/* channel_in.c - what comes from a process.
+ *
+ * Bytes are read into one buffer that all channels share, and lines are looked at
+ * where they lie there; only a line that a read has cut is copied.  How much is read
+ * at once follows from how long the messages are, so that a process gets 64 KiB or
+ * about 256 messages of a turn.  Owns descriptors from the moment they are read until
+ * they are handed on with their message; every other way closes them. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "os/fdio.h"
+#include "supervisor/channel_internal.h"
+
+#define MESSAGES_A_TURN 256
+#define READ_LEAST 4096
+#define NESTING_MAX 8 /* Node wraps a handle once more each time it sends it again, 4 times in all */
+
+static void tell_fault(struct channel *ch, const struct channel_fault *f)
+{
+    if (ch->owner->fault != NULL)
+        ch->owner->fault(ch, f, ch->arg);
+}
+
+static void close_strays(struct channel *ch)
+{
+    int fd;
+    while ((fd = frame_stray_fd(&ch->frame)) >= 0) {
+        close(fd);
+        ch->counters.handles_lost++;
+        tell_fault(ch, &(struct channel_fault){ .kind = CHANNEL_STRAY_HANDLE });
+    }
+}
+
+/* -- one line ----------------------------------------------------------------- */
+
+static void malformed(struct channel *ch, size_t len, size_t at, const char *why)
+{
+    ch->counters.malformed++;
+    tell_fault(ch, &(struct channel_fault){ .kind = CHANNEL_MALFORMED, .len = len, .at = at, .why = why });
+}
+
+static void deliver(struct channel *ch, struct channel_message *m)
+{
+    ch->counters.received++;
+    ch->owner->message(ch, m, ch->arg);
+    cleanup_close(&m->fd);
+}
+
+/* What a handle carries may be a handle again, the same one sent once more. */
+static int unwrap(struct channel *ch, struct channel_message *m, struct jsonscan *scan)
+{
+    for (int depth = 0; depth < NESTING_MAX; depth++) {
+        struct node_handle h;
+        node_handle_of(m->text, scan, &h);
+        m->type = h.type;
+        m->dgram = h.dgram;
+        m->text += h.msg.at;
+        m->len = h.msg.len;
+        if (h.msg.type == JSONSCAN_NONE || jsonscan(m->text, m->len, ch->owner->keys, scan, NULL) < 0)
+            return -EINVAL;
+        enum node_kind kind = node_kind_of(m->text, scan);
+        if (kind != NODE_HANDLE)
+            return kind == NODE_PLAIN ? 0 : -ENOMSG;
+    }
+    return -EINVAL;
+}
+
+static void take_handle(struct channel *ch, const char *text, size_t len, struct jsonscan *scan)
+{
+    struct channel_message m = { .text = text, .len = len, .scan = scan, .fd = frame_take_fd(&ch->frame) };
+    channel_answer_ack(ch, m.fd >= 0);
+    if (m.fd < 0) {
+        ch->counters.handles_lost++;
+        tell_fault(ch, &(struct channel_fault){ .kind = CHANNEL_NO_HANDLE, .len = len });
+        return;
+    }
+    ch->counters.handles_received++;
+    int r = unwrap(ch, &m, scan);
+    if (r == 0)
+        deliver(ch, &m);
+    else if (r == -EINVAL)
+        malformed(ch, len, 0, "a NODE_HANDLE without a message");
+    cleanup_close(&m.fd);
+}
+
+static void take_answer(struct channel *ch, bool arrived)
+{
+    if (!ch->keep->unacked)
+        return;
+    uint64_t tag = ch->unacked_tag;
+    ch->keep->unacked = false;
+    ch->unacked_tag = 0;
+    ch->no_acks = false;
+    if (tag != 0 && ch->owner->sent != NULL)
+        ch->owner->sent(ch, tag, arrived ? 0 : -EBADF, ch->arg);
+    if (!ch->freed)
+        channel_touch(ch);
+}
+
+static void take_question(struct channel *ch, const char *text, const struct jsonscan *scan, enum node_kind kind)
+{
+    char line[1024];
+    size_t n = node_answer(text, scan, kind, line, sizeof(line));
+    if (n > 0)
+        channel_answer(ch, line, n);
+}
+
+static void take_line(struct channel *ch, const char *text, size_t len)
+{
+    struct jsonscan scan;
+    struct jsonscan_fault why;
+    if (jsonscan(text, len, ch->owner->keys, &scan, &why) < 0) {
+        malformed(ch, len, why.at, why.why);
+        return;
+    }
+    enum node_kind kind = node_kind_of(text, &scan);
+    switch (kind) {
+    case NODE_PLAIN:
+        deliver(ch, &(struct channel_message){ .text = text, .len = len, .scan = &scan, .fd = -1 });
+        break;
+    case NODE_HANDLE:
+        take_handle(ch, text, len, &scan);
+        break;
+    case NODE_ACK:
+    case NODE_NACK:
+        take_answer(ch, kind == NODE_ACK);
+        break;
+    case NODE_GET_COUNT:
+    case NODE_NOTIFY_CLOSE:
+        take_question(ch, text, &scan, kind);
+        break;
+    case NODE_OTHER:
+        break;
+    }
+}
+
+/* -- many lines --------------------------------------------------------------- */
+
+/* How many lines were taken. */
+static unsigned take_lines(struct channel *ch)
+{
+    struct frame_line line;
+    enum frame_result r;
+    unsigned n = 0;
+    bool full = false; /* there was no memory to keep what is left */
+    while (ch->fd >= 0 && (ch->paused == 0 || full) && (r = frame_next(&ch->frame, &line)) != FRAME_MORE) {
+        n++;
+        if (r == FRAME_LINE) {
+            take_line(ch, line.text, line.len);
+        } else {
+            ch->counters.oversized++;
+            close_strays(ch);
+            tell_fault(ch, &(struct channel_fault){ .kind = CHANNEL_OVERSIZED, .len = line.len });
+        }
+        if (ch->paused != 0 && ch->fd >= 0 && !full)
+            full = frame_hold(&ch->frame) < 0;
+    }
+    if (ch->fd >= 0 && !frame_has_more(&ch->frame))
+        close_strays(ch);
+    return n;
+}
+
+void channel_look(struct channel *ch)
+{
+    take_lines(ch);
+    if (ch->fd >= 0 && ch->last_words)
+        channel_touch(ch);
+}
+
+/* As much as about that many messages of this length are. */
+static void choose_size(struct channel *ch, size_t bytes, unsigned lines)
+{
+    size_t size = lines > 0 ? bytes / lines * MESSAGES_A_TURN : CHANNEL_READ_MAX;
+    size = size < READ_LEAST ? READ_LEAST : size;
+    ch->read_size = (uint32_t)(size > CHANNEL_READ_MAX ? CHANNEL_READ_MAX : size);
+}
+
+static void add_fds(struct channel *ch, const struct fdio_received *got)
+{
+    for (unsigned i = 0; i < got->n_fds; i++) {
+        if (frame_add_fd(&ch->frame, got->fds[i]))
+            continue;
+        close(got->fds[i]);
+        ch->counters.handles_lost++;
+    }
+    ch->counters.handles_lost += got->cut;
+}
+
+void channel_read(struct channel *ch)
+{
+    struct fdio_received got;
+    char *scratch = ch->hub->scratch;
+    ssize_t n = fdio_receive(ch->fd, scratch, ch->read_size, &got);
+    if (n == -EAGAIN && !ch->last_words)
+        return;
+    if (n > 0 && ch->last_words) {
+        n = (size_t)n > ch->last_left ? 0 : n;
+        ch->last_left -= (uint32_t)n;
+    }
+    if (n <= 0) {
+        channel_end(ch);
+        return;
+    }
+    if (got.n_fds > 0 || got.cut)
+        add_fds(ch, &got);
+    frame_feed(&ch->frame, scratch, (size_t)n);
+    unsigned lines = take_lines(ch);
+    if (ch->fd < 0)
+        return;
+    choose_size(ch, (size_t)n, lines);
+    channel_keep_trim(&ch->keep);
+    ch->frame.state = &ch->keep->in;
+    ch->frame.store = ch->keep->bytes;
+    ch->frame.size = ch->keep->in_size;
+}

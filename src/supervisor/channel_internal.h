@@ -1,0 +1,92 @@
+/* channel_internal.h - what the files channel*.c share; others use channel.h. */
+#pragma once
+
+#include "supervisor/channel.h"
+#include "supervisor/channel_keep.h"
+
+#define CHANNEL_READ_MAX (64 * 1024)
+#define CHANNEL_SPARES 8
+#define CHANNEL_RESERVE_BYTES (64 * 1024)
+#define CHANNEL_RESERVE_MESSAGES 64
+#define CHANNEL_HANDLES_MAX 16 /* that wait for one receiver: each is an open file of ours */
+
+/* A queue of bytes: its memory is borrowed from the hub, and only while it has some. */
+struct channel_bytes {
+    char *data;
+    size_t head, len, size;
+};
+
+/* A message of the queue that somebody wants to know about, or one with a descriptor. */
+struct channel_mark {
+    uint64_t start, end; /* where it lies in all that was ever queued */
+    uint64_t tag;
+    int fd; /* -1: none */
+};
+
+struct channel_marks {
+    struct channel_mark *list;
+    uint32_t head, n, size;
+};
+
+struct channels {
+    struct loop *loop;
+    struct loop_work work;
+    struct channel *dirty;     /* that the end of the turn has something to do for */
+    struct channel *graveyard; /* freed in this turn */
+    struct loop_event timer;   /* for those that wait without an event: see channel_slow() */
+    struct channel *slow;
+    bool timer_set;
+    struct channel_bytes spares[CHANNEL_SPARES];
+    unsigned n_spares;
+    char scratch[CHANNEL_READ_MAX]; /* what was read last; used within one turn of one channel */
+};
+
+struct channel {
+    struct loop_event io;
+    struct channels *hub;
+    const struct channel_owner *owner;
+    void *arg;
+    struct channel *dirty_next, *slow_next;
+    struct channel_keep *keep;
+    struct channel_bytes out; /* whole lines */
+    uint64_t out_end;         /* all that was ever queued, in bytes */
+    uint32_t n_out;           /* messages in .out */
+    struct channel_marks tags, handles;
+    uint64_t unacked_tag;
+    usec_t unacked_until;
+    char *answers; /* to questions of Node's, whole lines; malloc'd */
+    uint32_t answers_len;
+    struct frame frame;
+    struct channel_counters counters;
+    uint64_t queue_bytes;
+    uint32_t queue_messages;
+    uint32_t read_size;
+    uint32_t last_left; /* bytes that may still be read, once it has last words */
+    int fd; /* -1: ended */
+    uint8_t paused; /* enum channel_reason */
+    bool is_dirty, is_slow, freed;
+    bool blocked;    /* the socket is full, */
+    bool retry_later; /* or the kernel lacks something */
+    bool broken;     /* nobody reads there any more */
+    bool closing;    /* ends when all is written */
+    bool last_words; /* ends when all is read */
+    bool wants_room; /* somebody was refused */
+    bool no_acks;    /* it does not answer handles, so nobody waits for it */
+};
+
+void channel_touch(struct channel *ch); /* the end of the turn is to look at it */
+void channel_slow(struct channel *ch);  /* it is looked at again a little later */
+void channel_watch(struct channel *ch); /* as its pauses and its queue would have it */
+void channel_end(struct channel *ch);   /* closes and tells; `ch` may be freed by it at the end of the turn */
+
+/* channel_in.c */
+void channel_read(struct channel *ch);
+void channel_look(struct channel *ch); /* at what was read before a pause */
+
+/* channel_out.c */
+void channel_flush(struct channel *ch);
+void channel_settle(struct channel *ch); /* tells who asked what has been taken */
+bool channel_out_is_empty(const struct channel *ch);
+void channel_answer_ack(struct channel *ch, bool arrived);
+void channel_answer(struct channel *ch, const char *line, size_t len);
+void channel_out_forget(struct channel *ch, int error); /* what waits is lost */
