@@ -20,8 +20,11 @@ const struct command commands_events[] = {
 struct listener {
     struct http_request *request;
     struct event_subscriber subscriber;
-    char *match; /* NULL: everything */
+    char *match;     /* NULL: everything */
+    uint64_t missed; /* messages that came faster than they were read */
 };
+
+#define MESSAGES_UNREAD (HTTP_UNREAD_MAX / 4)
 
 /* "group:process" against a glob, where `proc` alone stands for proc:proc too. */
 static bool is_wanted(const struct event *e, const char *match)
@@ -54,11 +57,21 @@ static void cut_off(struct listener *l, const struct event *e)
     listener_end(l);
 }
 
+/* A program that sends more than the listener reads must not cost it the rest. */
+static bool skip_message(struct listener *l, const struct event *e, struct buf *out)
+{
+    bool skip = e->type == EVENT_MESSAGE && http_stream_unread(l->request) > MESSAGES_UNREAD;
+    if (!skip && l->missed > 0)
+        buf_printf(out, "{\"event\":\"gap\",\"missed\":%llu}\n", (unsigned long long)l->missed);
+    l->missed = skip ? l->missed + 1 : 0;
+    return skip;
+}
+
 static void on_event(const struct event *e, void *arg)
 {
     struct listener *l = arg;
     _cleanup_buf_ struct buf b = BUF_INIT(64 * 1024);
-    if (!is_wanted(e, l->match))
+    if (!is_wanted(e, l->match) || skip_message(l, e, &b))
         return;
     event_json(e, &b);
     if (b.error == 0 && http_stream_write(l->request, b.data, b.len) == -ENOBUFS)
@@ -116,6 +129,7 @@ static void follow(struct control_call *call, struct events *ev, const char *mat
     l->match = match != NULL ? strdup(match) : NULL;
     http_request_on_close(call->request, on_hangup, l);
     events_subscribe(ev, &l->subscriber, on_event, l);
+    l->subscriber.messages = true;
     if (http_stream_begin(call->request, 200, "application/x-ndjson") == 0)
         write_past(l, ev, since);
 }

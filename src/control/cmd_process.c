@@ -121,11 +121,13 @@ static void json_descriptor(struct jsonw *j, const struct child *c, unsigned fd)
 {
     static const char *const kinds[] = {
         [STDIO_PIPE] = "pipe", [STDIO_IGNORE] = "ignore", [STDIO_INHERIT] = "inherit", [STDIO_NUMBER] = "number",
-        [STDIO_READ] = "read", [STDIO_WRITE] = "write",   [STDIO_APPEND] = "append"
+        [STDIO_READ] = "read", [STDIO_WRITE] = "write",   [STDIO_APPEND] = "append",   [STDIO_IPC] = "ipc"
     };
     const struct program *p = c->process.program;
     unsigned seen = fd == 2 && p->redirect_stderr ? 1 : fd;
     struct stdio_entry e = stdio_entry(p->stdio, seen);
+    if ((int)fd == ipc_descriptor(p))
+        e.kind = STDIO_IPC;
     bool captured = e.kind == STDIO_PIPE && (seen == 1 || seen == 2);
     jsonw_object(j, NULL);
     jsonw_int(j, "fd", fd);
@@ -138,8 +140,10 @@ static void json_descriptor(struct jsonw *j, const struct child *c, unsigned fd)
 
 static void json_descriptors(struct jsonw *j, const struct child *c)
 {
+    const struct program *p = c->process.program;
+    int channel = ipc_descriptor(p);
     jsonw_array(j, "descriptors");
-    for (unsigned fd = 0; fd < stdio_length(c->process.program->stdio); fd++)
+    for (unsigned fd = 0; fd < stdio_length(p->stdio) || (int)fd <= channel; fd++)
         json_descriptor(j, c, fd);
     jsonw_array_end(j);
 }

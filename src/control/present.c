@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "supervisor/child_ipc.h"
 #include "supervisor/supervisor.h"
 
 usec_t present_now(void)
@@ -281,6 +282,29 @@ static void put_log_trouble(const struct view *v, const char *f)
     jsonw_object_end(v->j);
 }
 
+static void put_channel(const struct view *v, const char *f)
+{
+    struct child_ipc_state s;
+    if (!child_ipc_state(v->c, &s)) {
+        jsonw_null(v->j, f);
+        return;
+    }
+    jsonw_object(v->j, f);
+    jsonw_bool(v->j, "open", s.open);
+    jsonw_int(v->j, "fd", s.fd);
+    jsonw_int(v->j, "received", (int64_t)s.counters.received);
+    jsonw_int(v->j, "sent", (int64_t)s.counters.sent);
+    jsonw_int(v->j, "queued", s.queued);
+    jsonw_int(v->j, "bounced", (int64_t)s.counters.bounced);
+    jsonw_int(v->j, "malformed", (int64_t)s.counters.malformed);
+    jsonw_int(v->j, "oversized", (int64_t)s.counters.oversized);
+    jsonw_int(v->j, "cut", (int64_t)s.counters.cut);
+    jsonw_int(v->j, "handles_received", (int64_t)s.counters.handles_received);
+    jsonw_int(v->j, "handles_sent", (int64_t)s.counters.handles_sent);
+    jsonw_int(v->j, "handles_lost", (int64_t)s.counters.handles_lost);
+    jsonw_object_end(v->j);
+}
+
 static void put_wanted(const struct view *v, const char *f)
 {
     jsonw_bool(v->j, f, v->p->wanted);
@@ -313,6 +337,7 @@ static const struct {
     { "syslog_lost", put_syslog_lost },
     { "log_dropped", put_log_dropped },
     { "log_trouble", put_log_trouble },
+    { "channel", put_channel },
     { "program", put_program },
     { "comment", put_comment },
 };

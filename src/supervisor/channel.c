@@ -95,9 +95,9 @@ static void attend(struct channel *ch)
         tell_room(ch);
     if (ch->fd < 0)
         return;
-    if (ch->closing && (ch->broken || channel_out_is_empty(ch)))
+    if (ch->last_words || (ch->closing && (ch->broken || channel_out_is_empty(ch))))
         channel_last_words(ch);
-    else
+    if (ch->fd >= 0)
         channel_watch(ch);
 }
 
@@ -149,7 +149,8 @@ void channel_slow(struct channel *ch)
 
 void channel_watch(struct channel *ch)
 {
-    unsigned what = (ch->paused == 0 ? LOOP_READ : 0) | (ch->blocked && !ch->retry_later && !ch->broken ? LOOP_WRITE : 0);
+    unsigned what =
+        (ch->paused == 0 ? LOOP_READ : 0) | (ch->blocked && !ch->retry_later && !ch->broken ? LOOP_WRITE : 0);
     loop_io_set(ch->hub->loop, &ch->io, ch->fd, what, LOOP_DATA, on_event, ch);
 }
 
@@ -288,10 +289,8 @@ void channel_last_words(struct channel *ch)
         ch->last_left = LAST_WORDS_MAX;
     ch->last_words = true;
     ch->broken = true;
-    while (ch->fd >= 0 && ch->paused == 0 && !frame_has_more(&ch->frame))
+    while (ch->fd >= 0 && ch->paused == 0 && !frame_has_more(&ch->frame)) /* what is left then, when it may be */
         channel_read(ch);
-    if (ch->fd >= 0)
-        channel_touch(ch); /* what is left is read when nobody minds */
 }
 
 bool channel_is_open(const struct channel *ch)

@@ -164,8 +164,6 @@ static unsigned take_lines(struct channel *ch)
 void channel_look(struct channel *ch)
 {
     take_lines(ch);
-    if (ch->fd >= 0 && ch->last_words)
-        channel_touch(ch);
 }
 
 /* As much as about that many messages of this length are. */

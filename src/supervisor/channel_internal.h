@@ -33,7 +33,7 @@ struct channels {
     struct loop_work work;
     struct channel *dirty;     /* that the end of the turn has something to do for */
     struct channel *graveyard; /* freed in this turn */
-    struct loop_event timer;   /* for those that wait without an event: see channel_slow() */
+    struct loop_timer timer;   /* for those that wait without an event: see channel_slow() */
     struct channel *slow;
     bool timer_set;
     struct channel_bytes spares[CHANNEL_SPARES];
@@ -42,7 +42,7 @@ struct channels {
 };
 
 struct channel {
-    struct loop_event io;
+    struct loop_io io;
     struct channels *hub;
     const struct channel_owner *owner;
     void *arg;
@@ -62,16 +62,16 @@ struct channel {
     uint32_t queue_messages;
     uint32_t read_size;
     uint32_t last_left; /* bytes that may still be read, once it has last words */
-    int fd; /* -1: ended */
-    uint8_t paused; /* enum channel_reason */
+    int fd;             /* -1: ended */
+    uint8_t paused;     /* enum channel_reason */
     bool is_dirty, is_slow, freed;
-    bool blocked;    /* the socket is full, */
+    bool blocked;     /* the socket is full, */
     bool retry_later; /* or the kernel lacks something */
-    bool broken;     /* nobody reads there any more */
-    bool closing;    /* ends when all is written */
-    bool last_words; /* ends when all is read */
-    bool wants_room; /* somebody was refused */
-    bool no_acks;    /* it does not answer handles, so nobody waits for it */
+    bool broken;      /* nobody reads there any more */
+    bool closing;     /* ends when all is written */
+    bool last_words;  /* ends when all is read */
+    bool wants_room;  /* somebody was refused */
+    bool no_acks;     /* it does not answer handles, so nobody waits for it */
 };
 
 void channel_touch(struct channel *ch); /* the end of the turn is to look at it */

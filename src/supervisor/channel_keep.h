@@ -13,12 +13,12 @@
 
 struct channel_keep {
     struct frame_state in;
-    uint32_t in_size;               /* bytes[0 .. in_size): lines that were read and not looked at */
-    uint32_t rest_size;             /* behind them: the rest of a line of which the socket has the beginning, */
-    uint32_t rest_start, rest_len;  /* and where in there it is */
-    uint32_t acks, nacks;           /* owed, whole ones */
-    bool rest_is_message;           /* rather than a word of the protocol */
-    bool unacked;                   /* a handle was sent and not answered yet */
+    uint32_t in_size;              /* bytes[0 .. in_size): lines that were read and not looked at */
+    uint32_t rest_size;            /* behind them: the rest of a line of which the socket has the beginning, */
+    uint32_t rest_start, rest_len; /* and where in there it is */
+    uint32_t acks, nacks;          /* owed, whole ones */
+    bool rest_is_message;          /* rather than a word of the protocol */
+    bool unacked;                  /* a handle was sent and not answered yet */
     char bytes[];
 };
 

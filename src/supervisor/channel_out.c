@@ -198,8 +198,8 @@ int channel_send_handle(struct channel *ch, const struct iovec *parts, unsigned 
         r = -ENOBUFS;
     }
     if (r == 0)
-        r = add_mark(&ch->handles, (struct channel_mark){
-                                       .start = ch->out_end, .end = ch->out_end + len, .tag = tag, .fd = fd });
+        r = add_mark(&ch->handles,
+                     (struct channel_mark){ .start = ch->out_end, .end = ch->out_end + len, .tag = tag, .fd = fd });
     if (r == 0)
         append(ch, parts, n);
     return r;

@@ -17,6 +17,7 @@
 #include "os/exec_lookup.h"
 #include "os/pidfd.h"
 #include "os/spawn.h"
+#include "supervisor/child_ipc.h"
 #include "supervisor/child_output.h"
 #include "supervisor/child_plan.h"
 #include "supervisor/starting.h"
@@ -74,11 +75,12 @@ static void spawn_failed(struct child *c, struct exit_cause cause, const char *c
     supervisor_handle(c, PROCESS_SPAWN_FAILED, 0, cause);
 }
 
-static void starting_done(struct child *c)
+void child_runs(struct child *c)
 {
     starting_free(TAKE_PTR(c->starting));
     struct event e = { .type = EVENT_SPAWN, .name = c->name, .pid = c->process.pid };
     events_add(c->supervisor->events, &e);
+    child_ipc_started(c);
     supervisor_handle(c, PROCESS_EXECED, 0, (struct exit_cause){ .kind = EXIT_NONE });
 }
 
@@ -88,7 +90,7 @@ static void on_starting(int fd, unsigned what, void *arg)
     (void)what;
     struct child *c = arg;
     if (starting_read(c->starting) == STARTING_RUNS)
-        starting_done(c);
+        child_runs(c);
 }
 
 static int adopt_duplex(struct child *c, struct child_plan *p, unsigned i)
@@ -103,6 +105,18 @@ static int adopt_duplex(struct child *c, struct child_plan *p, unsigned i)
     return 0;
 }
 
+static int adopt_channel(struct child *c, struct child_plan *p, pid_t pid)
+{
+    if (p->channel_fd < 0)
+        return 0;
+    int r = child_ipc_begin(c, p->ours[p->channel_fd], pid);
+    if (r == 0)
+        p->ours[p->channel_fd] = -1;
+    else
+        cleanup_close(&p->ours[p->channel_fd]);
+    return r;
+}
+
 /* Hands everything of the start over to the child; what cannot be watched for
  * lack of memory ends the start, and the process is killed and reaped as usual. */
 static int adopt(struct child *c, struct child_plan *p, struct spawned *spawned)
@@ -114,10 +128,12 @@ static int adopt(struct child *c, struct child_plan *p, struct spawned *spawned)
                                 .process = event_name_text(c->name),
                                 .capture = c->supervisor->capture };
     c->pidfd = spawned->pidfd;
+    int r = adopt_channel(c, p, spawned->pid);
     int in = TAKE_FD(p->ours[0]);
     c->in = (struct feed){ .loop = loop, .fd = in };
     duplex_free_all(TAKE_PTR(c->duplexes));
-    int r = loop_io_set(loop, &c->exit_event, c->pidfd, LOOP_READ, LOOP_LIFE, on_exit_event, c);
+    int q = loop_io_set(loop, &c->exit_event, c->pidfd, LOOP_READ, LOOP_LIFE, on_exit_event, c);
+    r = r < 0 ? r : q;
     for (int i = 0; r == 0 && i < 2; i++) {
         if (p->ours[i + 1] < 0)
             continue;
@@ -131,7 +147,7 @@ static int adopt(struct child *c, struct child_plan *p, struct spawned *spawned)
     for (unsigned i = 3; r == 0 && i < p->plan.n_fds; i++)
         if (p->ours[i] >= 0)
             r = adopt_duplex(c, p, i);
-    int q = starting_new(loop, p, spawned, on_starting, c, &c->starting);
+    q = starting_new(loop, p, spawned, on_starting, c, &c->starting);
     return r < 0 ? r : q;
 }
 
@@ -239,7 +255,7 @@ void child_reap(struct child *c)
     cause.timed_out = c->process.timed_out > 0;
     const struct spawn_report *report = c->starting != NULL ? starting_settle(c->starting) : NULL;
     if (c->starting != NULL && report == NULL)
-        starting_done(c);
+        child_runs(c);
     if (report != NULL) {
         cause = exit_cause_from_spawn(report->stage, report->error);
         const char *path = NULL;
@@ -255,6 +271,10 @@ void child_reap(struct child *c)
     for (struct duplex *d = c->duplexes; d != NULL; d = d->next)
         duplex_drain(d);
     child_drain(c);
+    if (cause.kind == EXIT_SPAWN)
+        child_ipc_abandon(c);
+    else
+        child_ipc_last_words(c);
     tell_exit(c, &cause);
     supervisor_handle(c, PROCESS_EXITED_EVENT, 0, cause);
     child_tell_closed(c, run);
@@ -333,6 +353,7 @@ void child_free(struct child *c)
     cleanup_close(&c->pidfd);
     feed_end(&c->in);
     duplex_free_all(c->duplexes);
+    child_ipc_free(c);
     if (c->timer != NULL)
         loop_timer_clear(c->timer);
     free(c->timer);

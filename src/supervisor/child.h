@@ -48,6 +48,7 @@ struct child {
     int pidfd;               /* -1: no child */
     struct feed in;          /* its stdin */
     struct duplex *duplexes; /* its pipes from 3 on, of this or the last run */
+    struct child_ipc *ipc;   /* its channels; NULL: it never had one */
     struct loop_io exit_event;
     struct loop_timer *timer;  /* only while there is a deadline */
     struct starting *starting; /* only between clone and exec */

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "os/syslogger.h"
+#include "supervisor/child_ipc.h"
 #include "supervisor/supervisor.h"
 
 /* A daemonising program leaves a grandchild with our pipe at each of its starts;
@@ -183,6 +184,7 @@ void child_tell_closed(struct child *c, pid_t run)
         open |= c->streams[i] != NULL && c->streams[i]->run == run;
     for (const struct stream *s = c->lingering; s != NULL; s = s->next)
         open |= s->run == run;
+    open |= child_ipc_is_open(c, run);
     if (open)
         return;
     struct event e = { .type = EVENT_CLOSE, .name = c->name, .pid = run };

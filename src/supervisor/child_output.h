@@ -1,4 +1,4 @@
-/* child_output.h - what child.c needs of child_output.c; others use child.h. */
+/* child_output.h - what the files child*.c need of each other; others use child.h. */
 #pragma once
 
 #include "supervisor/child.h"
@@ -12,5 +12,8 @@ void child_duplex_output(int number, const char *data, size_t len, void *child);
  * still writes to is kept, without holding up the process's next start. */
 void child_drain(struct child *c);
 
-/* `close` of a run, if it has ended and nobody writes to its pipes any more. */
+/* Its program runs: that is told, if it was not yet. */
+void child_runs(struct child *c);
+
+/* `close` of a run, if it has ended and nobody writes to its pipes and its channel any more. */
 void child_tell_closed(struct child *c, pid_t run);

@@ -110,11 +110,16 @@ static void ring_grow(struct events *ev)
     ev->size = size;
 }
 
-void events_add(struct events *ev, struct event *e)
+static usec_t wall_now(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_REALTIME, &ts);
-    e->wall = (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
+    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
+}
+
+void events_add(struct events *ev, struct event *e)
+{
+    e->wall = wall_now();
     e->seq = ++ev->last;
     if (ev->last > ev->size && ev->size < EVENTS_KEPT && ev->first == 1)
         ring_grow(ev);
@@ -139,6 +144,26 @@ void events_add(struct events *ev, struct event *e)
     }
     if (!kept)
         free(told.text);
+}
+
+void events_tell(const struct events *ev, struct event *e)
+{
+    struct event_subscriber *next;
+    e->seq = ev->last;
+    e->wall = wall_now();
+    for (struct event_subscriber *s = ev->subscribers; s != NULL; s = next) {
+        next = s->next;
+        if (s->messages)
+            s->fn(e, s->arg);
+    }
+}
+
+bool events_wants_messages(const struct events *ev)
+{
+    const struct event_subscriber *s = ev->subscribers;
+    while (s != NULL && !s->messages)
+        s = s->next;
+    return s != NULL;
 }
 
 void events_subscribe(struct events *ev, struct event_subscriber *s, event_fn fn, void *arg)
@@ -234,21 +259,33 @@ static void json_daemon(struct jsonw *j, const struct event *e)
     jsonw_string(j, "what", e->text);
 }
 
+/* A message is JSON already; one that is too long for an event is told by its length. */
+static void json_message(struct jsonw *j, const struct event *e)
+{
+    if (e->text != NULL)
+        jsonw_raw(j, "message", e->text, e->bytes);
+    else
+        jsonw_null(j, "message");
+    jsonw_int(j, "bytes", (int64_t)e->bytes);
+}
+
 static const struct {
     const char *name;
     void (*members)(struct jsonw *j, const struct event *e);
 } event_types[] = {
-    [EVENT_SPAWN] = { "spawn", NULL },          [EVENT_ERROR] = { "error", json_error },
-    [EVENT_EXIT] = { "exit", json_exit },       [EVENT_CLOSE] = { "close", NULL },
-    [EVENT_STATE] = { "state", json_state },    [EVENT_LOG] = { "log", json_log },
-    [EVENT_CONFIG] = { "config", json_config }, [EVENT_DAEMON] = { "daemon", json_daemon },
+    [EVENT_SPAWN] = { "spawn", NULL },           [EVENT_ERROR] = { "error", json_error },
+    [EVENT_EXIT] = { "exit", json_exit },        [EVENT_CLOSE] = { "close", NULL },
+    [EVENT_DISCONNECT] = { "disconnect", NULL }, [EVENT_MESSAGE] = { "message", json_message },
+    [EVENT_STATE] = { "state", json_state },     [EVENT_LOG] = { "log", json_log },
+    [EVENT_CONFIG] = { "config", json_config },  [EVENT_DAEMON] = { "daemon", json_daemon },
 };
 
 void event_json(const struct event *e, struct buf *out)
 {
     struct jsonw j = JSONW_INIT(out);
     jsonw_object(&j, NULL);
-    jsonw_int(&j, "seq", (int64_t)e->seq);
+    if (e->type != EVENT_MESSAGE)
+        jsonw_int(&j, "seq", (int64_t)e->seq);
     jsonw_seconds(&j, "time", e->wall);
     jsonw_string(&j, "event", event_types[e->type].name);
     if (e->name != NULL) {

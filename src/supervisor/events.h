@@ -19,6 +19,8 @@ enum event_type {
     EVENT_ERROR,
     EVENT_EXIT,
     EVENT_CLOSE,
+    EVENT_DISCONNECT,
+    EVENT_MESSAGE, /* told, not kept */
     EVENT_STATE,
     EVENT_LOG,
     EVENT_CONFIG,
@@ -37,14 +39,15 @@ struct event {
     uint64_t seq;
     usec_t wall;
     struct event_name *name; /* NULL: of the daemon */
-    char *text;              /* error: see event_error_text(); config: JSON members; log: reason; daemon: what */
+    char *text; /* error: see event_error_text(); config: JSON members; log: reason; daemon: what; message: itself or
+                   NULL */
     int32_t pid;
     int32_t value; /* exit: status or signal; error, log: errno */
     union {
         struct {
             uint32_t cpu_user_ms, cpu_system_ms; /* exit */
         };
-        uint64_t bytes; /* log: that were dropped */
+        uint64_t bytes; /* log: that were dropped; message: its length */
     };
     uint32_t maxrss_kib;
     uint16_t from, to; /* state */
@@ -69,6 +72,7 @@ struct event_subscriber {
     struct event_subscriber *next, **at;
     event_fn fn;
     void *arg;
+    bool messages; /* wants those of EVENT_MESSAGE too; false after events_subscribe() */
 };
 
 int events_new(struct events **ret);
@@ -80,6 +84,11 @@ void events_add(struct events *ev, struct event *e);
 
 void events_subscribe(struct events *ev, struct event_subscriber *s, event_fn fn, void *arg);
 void events_unsubscribe(struct event_subscriber *s);
+
+/* For what comes too often to be kept: told to those who want messages, without a
+ * number of its own (seq is that of the last event).  The text remains the caller's. */
+void events_tell(const struct events *ev, struct event *e);
+bool events_wants_messages(const struct events *ev);
 
 /* Number of the newest event, and the oldest that is still kept. */
 uint64_t events_last(const struct events *ev);

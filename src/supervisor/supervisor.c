@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "os/logmove.h"
 #include "os/syslogger.h"
+#include "supervisor/channel.h"
 #include "supervisor/groups.h"
 #include "supervisor/identities.h"
 #include "supervisor/shutdown.h"
@@ -405,6 +406,7 @@ void supervisor_free(struct supervisor *s)
     loop_timer_clear(&s->stop_timer);
     config_unref(s->config);
     identities_free(s->identities);
+    channels_free(s->channels);
     syslogger_free(s->syslogger);
     capture_free(s->capture);
     logfile_table_free(s->logs);

@@ -49,7 +49,8 @@ struct supervisor {
     struct capture *capture;
     struct identities *identities;
     struct syslogger *syslogger;
-    struct update *update; /* the one under way, or NULL */
+    struct channels *channels; /* NULL while no process has one */
+    struct update *update;     /* the one under way, or NULL */
     struct child *spawn_head, *spawn_tail;
     struct loop_work spawn_work, stop_work;
     struct loop_timer stop_timer;

@@ -22,7 +22,7 @@ static int pop_fd(struct frame *f)
 {
     int fd = f->fds[0];
     f->n_fds--;
-    f->n_older -= f->n_older > 0;
+    f->n_older = (uint8_t)(f->n_older - (f->n_older > 0));
     memmove(f->fds, f->fds + 1, f->n_fds * sizeof(*f->fds));
     return fd;
 }

@@ -31,9 +31,9 @@ struct frame {
     struct frame_state *state;
     char *store; /* the caller's, with room for .size bytes; made larger by .grow */
     uint32_t size;
-    uint32_t max;                                 /* bytes of a line, without its newline */
-    int (*grow)(struct frame *f, uint32_t size);  /* at least that much; keeps what is there; 0 or -ENOMEM */
-    const char *fresh;                            /* what was fed and not looked at yet */
+    uint32_t max;                                /* bytes of a line, without its newline */
+    int (*grow)(struct frame *f, uint32_t size); /* at least that much; keeps what is there; 0 or -ENOMEM */
+    const char *fresh;                           /* what was fed and not looked at yet */
     size_t fresh_len;
     int fds[FRAME_FDS_MAX];
     uint8_t n_fds;

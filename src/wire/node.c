@@ -8,7 +8,7 @@
 
 #define PREFIX "NODE_"
 #define PREFIX_LEN (sizeof(PREFIX) - 1)
-#define CMD_MAX 64    /* no command of Node's is longer */
+#define CMD_MAX 64     /* no command of Node's is longer */
 #define ANSWER_KEY 512 /* bytes of a `key`, as it is written: an address */
 
 static const struct {
@@ -119,6 +119,7 @@ int node_wrap_before(enum node_type type, enum node_dgram dgram, char buf[NODE_W
 {
     if (dgram == NODE_DGRAM_NONE)
         return snprintf(buf, NODE_WRAP_MAX, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"%s\",\"msg\":", types[type]);
-    return snprintf(buf, NODE_WRAP_MAX, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"%s\",\"dgramType\":\"%s\",\"msg\":",
-                    types[type], dgrams[dgram]);
+    return snprintf(buf, NODE_WRAP_MAX,
+                    "{\"cmd\":\"NODE_HANDLE\",\"type\":\"%s\",\"dgramType\":\"%s\",\"msg\":", types[type],
+                    dgrams[dgram]);
 }

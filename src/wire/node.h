@@ -29,11 +29,11 @@ enum node_kind {
 /* What a handle is; the order is that of its words. */
 enum node_type {
     NODE_TYPE_NONE,
-    NODE_TYPE_SERVER,        /* net.Server: a listening socket */
-    NODE_TYPE_SOCKET,        /* net.Socket: a connection */
-    NODE_TYPE_NATIVE,        /* net.Native: either, or a pipe, as the descriptor says */
-    NODE_TYPE_DGRAM_SOCKET,  /* dgram.Socket: bound UDP */
-    NODE_TYPE_DGRAM_NATIVE,  /* dgram.Native */
+    NODE_TYPE_SERVER,       /* net.Server: a listening socket */
+    NODE_TYPE_SOCKET,       /* net.Socket: a connection */
+    NODE_TYPE_NATIVE,       /* net.Native: either, or a pipe, as the descriptor says */
+    NODE_TYPE_DGRAM_SOCKET, /* dgram.Socket: bound UDP */
+    NODE_TYPE_DGRAM_NATIVE, /* dgram.Native */
 };
 
 enum node_dgram { NODE_DGRAM_NONE, NODE_DGRAM_UDP4, NODE_DGRAM_UDP6 };
