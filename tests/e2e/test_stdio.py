@@ -143,7 +143,7 @@ class Lists(Job):
             self.assertEqual(found, models[name.split(":")[0]], name)
 
     def test_refusals(self):
-        for stdio, words in (("pipe, what", '"what" is none of'), ("ipc", "not served"), ("64", "is none of"), (">", "names no file"),
+        for stdio, words in (("pipe, what", '"what" is none of'), ("ipc, ipc", "names ipc twice"), ("64", "is none of"), (">", "names no file"),
                              (", ".join(["pipe"] * 65), "more than 64"), ("", "is empty")):
             with self.subTest(stdio=stdio):
                 d = self.daemon("[program:a]\ncommand=x\nstdio=%s\n" % stdio, native=True, wait=False)
