@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "control/control.h"
 #include "control/present.h"
+#include "guardian/holder.h"
 #include "wire/jsonw.h"
 
 static void daemon_get(struct control_call *call);
@@ -61,13 +62,15 @@ static void json_counts(struct jsonw *j, const struct supervisor *s)
 static void daemon_get(struct control_call *call)
 {
     const struct supervisor *s = call->control->supervisor;
+    const struct holder *h = s->options.holder;
     _cleanup_buf_ struct buf b = BUF_INIT(64 * 1024);
     struct jsonw j = JSONW_INIT(&b);
     jsonw_object(&j, NULL);
     jsonw_string(&j, "name", "droverd");
     jsonw_string(&j, "version", DROVER_VERSION);
-    jsonw_int(&j, "pid", getpid());
+    jsonw_int(&j, "pid", h != NULL ? h->guardian : getpid());
     jsonw_int(&j, "supervisor_pid", getpid());
+    jsonw_int(&j, "recoveries", h != NULL ? (int64_t)h->generation - 1 : 0);
     jsonw_int(&j, "state", s->state);
     jsonw_string(&j, "statename", state_name(s->state));
     jsonw_seconds(&j, "start", s->started_wall);

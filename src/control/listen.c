@@ -81,21 +81,60 @@ static int open_inet(const struct config_server *s, struct listener *l, char *wh
     return 0;
 }
 
-static int open_one(const struct config_server *s, const struct passed_sockets *passed, struct listener *l, char *why,
-                    size_t size)
+/* A name for what the section asks for, so that a socket which was opened for
+ * something else (the file has been changed) is not taken for it. */
+static void name_listener(const struct config_server *s, struct listener *l)
+{
+    char text[1024];
+    if (s->is_unix)
+        snprintf(text, sizeof(text), "%s %o %u %u", s->file, s->mode, s->owner_uid, s->owner_gid);
+    else
+        snprintf(text, sizeof(text), "%s %u", s->host, s->port);
+    uint32_t hash = 0x811c9dc5; /* FNV-1a */
+    for (const char *c = text; *c != '\0'; c++)
+        hash = (hash ^ (unsigned char)*c) * 0x01000193;
+    snprintf(l->name, sizeof(l->name), "l%07x", hash & 0xfffffff);
+}
+
+/* 1 when a supervisor before us has opened it, and its file is still there. */
+static int open_held(const struct config_server *s, struct holder *h, struct listener *l)
+{
+    struct stat st = { 0 };
+    l->fd = holder_take(h, l->name);
+    if (l->fd >= 0 && s->is_unix && (lstat(s->file, &st) < 0 || !S_ISSOCK(st.st_mode)))
+        cleanup_close(&l->fd);
+    if (l->fd < 0)
+        return 0;
+    l->path = s->is_unix ? strdup(s->file) : NULL;
+    l->id = (struct unixsock_id){ .dev = st.st_dev, .ino = st.st_ino };
+    return 1;
+}
+
+static int open_new(const struct config_server *s, struct holder *h, struct listener *l, char *why, size_t size)
+{
+    name_listener(s, l);
+    int r = open_held(s, h, l);
+    if (r != 0)
+        return r;
+    r = s->is_unix ? open_unix(s, l, why, size) : open_inet(s, l, why, size);
+    return r < 0 ? r : holder_put(h, l->name, l->fd);
+}
+
+static int open_one(const struct config_server *s, const struct passed_sockets *passed, struct holder *h,
+                    struct listener *l, char *why, size_t size)
 {
     int r = open_passed(s, passed, l);
     if (r < 0)
         snprintf(why, size, "[%s] cannot use the socket that was passed for it: %s", s->section, strerror(-r));
     else if (r == 0)
-        r = s->is_unix ? open_unix(s, l, why, size) : open_inet(s, l, why, size);
+        r = open_new(s, h, l, why, size);
     return r < 0 ? r : 0;
 }
 
-int listeners_open(const struct config *config, const struct passed_sockets *passed, struct listeners *ret, char *why,
-                   size_t size)
+int listeners_open(const struct config *config, const struct passed_sockets *passed, struct holder *holder,
+                   struct listeners *ret, char *why, size_t size)
 {
-    struct listeners l = { .list = calloc(config->n_servers + 1, sizeof(struct listener)) };
+    struct listeners l = { .holder = holder, .list = calloc(config->n_servers + 1, sizeof(struct listener)) };
     if (l.list == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < config->n_servers; i++) {
@@ -103,12 +142,13 @@ int listeners_open(const struct config *config, const struct passed_sockets *pas
         struct listener *at = &l.list[l.n++];
         at->fd = -1;
         snprintf(why, size, "[%s] out of memory", s->section);
-        int r = open_one(s, passed, at, why, size);
+        int r = open_one(s, passed, holder, at, why, size);
         if (r < 0) {
             listeners_close(&l);
             return r;
         }
     }
+    holder_flush(holder);
     *ret = l;
     return 0;
 }
@@ -131,6 +171,8 @@ void listeners_close(struct listeners *l)
         cleanup_close(&l->list[i].fd);
         if (l->list[i].path != NULL && l->list[i].id.ino != 0)
             unixsock_unlink(l->list[i].path, &l->list[i].id);
+        if (l->list[i].name[0] != '\0')
+            holder_drop(l->holder, l->list[i].name);
         free(l->list[i].path);
     }
     free(l->list);

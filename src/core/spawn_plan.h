@@ -11,6 +11,7 @@
 #include "core/program.h"
 
 #define SPAWN_FDS_MAX STDIO_MAX
+#define SPAWN_TELL_MAX 16
 
 struct spawn_identity {
     uid_t uid;
@@ -41,6 +42,11 @@ struct spawn_plan {
     unsigned n_fds;
     const struct spawn_open *opens; /* each at an index where fds has -1, in ascending order */
     unsigned n_opens;
+    /* Said on `tell_fd` just before exec, whatever it costs in time; without it there
+     * is no exec.  n_tell 0: nothing. */
+    int tell_fd;
+    unsigned n_tell;
+    unsigned char tell[SPAWN_TELL_MAX];
 };
 
 /* What a job may never inherit: it would speak to systemd in the daemon's name,

@@ -65,12 +65,12 @@ static void take_all(size_t n, const char *names, struct passed_sockets *p)
             p->n++;
 }
 
-void activation_take(struct passed_sockets *ret)
+void activation_take(pid_t starter, struct passed_sockets *ret)
 {
     long pid = number_of("LISTEN_PID"), n = number_of("LISTEN_FDS");
     const char *names = getenv("LISTEN_FDNAMES");
     *ret = (struct passed_sockets){ 0 };
-    if (pid == (long)getpid() && n > 0 && n <= SOCKETS_MAX)
+    if (pid == (long)starter && n > 0 && n <= SOCKETS_MAX)
         take_all((size_t)n, names != NULL ? names : "", ret);
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");

@@ -1,9 +1,8 @@
-/* daemon.c - droverd at work.
+/* daemon.c - droverd at work: the supervisor process.
  *
- * Owns the loop, the supervisor, the control server, the listening sockets, the
- * lock and the pidfile, for as long as the program runs.  Everything that can be
- * refused (lock, sockets, user, log) is refused before it goes to the background,
- * so that the one who started it hears of it. */
+ * Owns the loop, the supervisor, the control server, and what begin.c has got
+ * (sockets, lock, pidfile), for as long as this process lives; what must outlive
+ * it is with the guardian, its parent. */
 #include "daemon/daemon.h"
 
 #include <errno.h>
@@ -18,17 +17,14 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "control/control.h"
-#include "control/listen.h"
-#include "daemon/activation.h"
+#include "core/exit_cause.h"
+#include "daemon/begin.h"
 #include "daemon/exit_with.h"
+#include "daemon/guarded.h"
 #include "daemon/notify.h"
 #include "daemon/signals.h"
-#include "daemon/state_dir.h"
 #include "os/autolog.h"
-#include "os/daemonize.h"
-#include "os/lockfile.h"
 #include "os/world.h"
-#include "supervisor/orphans.h"
 #include "supervisor/reload.h"
 
 /* Buffers from this size on are mapped, and unmapped when they are freed; left to
@@ -43,17 +39,13 @@ struct droverd {
     struct loop *loop;
     struct supervisor *supervisor;
     struct control *control;
-    struct passed_sockets passed;
-    struct listeners listeners;
+    struct holder *holder;
+    struct beginning begun;
+    struct guarded *guarded;
     struct notifier *notifier;
-    struct orphans *orphans;
     struct signals *signals;
     struct loop_timer end_timer;
     struct event_subscriber exit_with;
-    char *lock_path;
-    int lock_fd;
-    struct rlimit nofile;
-    uint64_t given_fds;
     bool ending;
     unsigned end_looks; /* at whether the last answers have gone out */
     int exit_status;
@@ -91,28 +83,6 @@ static struct config *load_logged(struct droverd *dd)
     if (r < 0)
         log_error("the configuration was not reloaded: %s", d.n_errors > 0 ? "see above" : strerror(-r));
     return r < 0 ? NULL : config;
-}
-
-/* A log that goes to standard output anyway is not echoed there a second time. */
-static bool is_stdout(const char *path)
-{
-    struct stat file, out;
-    return path != NULL && stat(path, &file) == 0 && fstat(STDOUT_FILENO, &out) == 0 && file.st_dev == out.st_dev &&
-           file.st_ino == out.st_ino;
-}
-
-static void open_log(const struct config *config)
-{
-    const struct config_daemon *d = &config->daemon;
-    struct log_options o = { .path = d->logfile,
-                             .ident = d->identifier,
-                             .level = (enum log_level)d->loglevel,
-                             .max_bytes = d->logfile_maxbytes,
-                             .backups = d->logfile_backups,
-                             .echo = d->nodaemon && !d->silent && !is_stdout(d->logfile) };
-    int r = log_open(&o);
-    if (r < 0)
-        log_error("cannot open the log %s: %s", d->logfile, strerror(-r));
 }
 
 static void on_updated(const struct update_row *rows, size_t n, void *arg)
@@ -185,11 +155,11 @@ static void serve_anew(struct droverd *dd, struct config *config)
     char why[512];
     struct listeners fresh;
     http_server_close_listeners(dd->control->http);
-    listeners_close(&dd->listeners);
-    int r = listeners_open(config, &dd->passed, &fresh, why, sizeof(why));
+    listeners_close(&dd->begun.listeners);
+    int r = listeners_open(config, &dd->begun.passed, dd->holder, &fresh, why, sizeof(why));
     if (r == 0) {
-        dd->listeners = fresh;
-        r = listeners_serve(&dd->listeners, config, dd->control->http);
+        dd->begun.listeners = fresh;
+        r = listeners_serve(&dd->begun.listeners, config, dd->control->http);
     } else {
         log_error("%s", why);
     }
@@ -205,12 +175,12 @@ static void restart_all(struct droverd *dd)
     supervisor_clear(dd->supervisor);
     if (!same_servers(dd->config, config) || config != dd->config)
         serve_anew(dd, config);
-    open_log(config);
+    begin_log(config);
     config_unref(dd->config);
     dd->config = config;
     if (!config->daemon.nocleanup)
         autolog_clean(config->daemon.childlogdir, config->daemon.identifier);
-    log_info("supervision begins anew with pid %d", getpid());
+    log_info("supervision begins anew with pid %d", dd->holder->guardian);
     int r = supervisor_load(dd->supervisor, config);
     if (r < 0)
         log_critical("cannot load the configuration: %s", strerror(-r));
@@ -287,101 +257,6 @@ static bool on_signal(enum signals_wish wish, void *arg)
 
 /* -- the beginning ------------------------------------------------------------ */
 
-static int refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static int refuse(const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    fprintf(stderr, "droverd: ");
-    vfprintf(stderr, format, ap);
-    fprintf(stderr, "\n");
-    va_end(ap);
-    return -EINVAL;
-}
-
-static void raise_limits(struct droverd *dd)
-{
-    const struct config_daemon *d = &dd->config->daemon;
-    struct rlimit nproc;
-    int r = daemonize_raise_limit(RLIMIT_NOFILE, d->minfds, &dd->nofile);
-    if (r < 0)
-        log_warn("minfds=%u is out of reach: only %llu descriptors are allowed here; raise LimitNOFILE or ulimit -n",
-                 d->minfds, (unsigned long long)dd->nofile.rlim_max);
-    r = daemonize_raise_limit(RLIMIT_NPROC, d->minprocs, &nproc);
-    if (r < 0)
-        log_warn("minprocs=%u is out of reach: only %llu processes are allowed here; raise LimitNPROC or ulimit -u",
-                 d->minprocs, (unsigned long long)nproc.rlim_max);
-}
-
-static int become_user(const struct config_daemon *d)
-{
-    if (d->user == NULL)
-        return 0;
-    int r = daemonize_become(d->uid, d->gid, d->user);
-    if (r == -EPERM)
-        return refuse("[%s] user=%s: only root can become another user; start as root, or take the key out",
-                      "supervisord", d->user);
-    return r < 0 ? refuse("cannot become user %s: %s", d->user, strerror(-r)) : 0;
-}
-
-static int take_lock(struct droverd *dd)
-{
-    pid_t holder;
-    int r = state_dir_lock_path(dd->config, &dd->lock_path);
-    if (r < 0)
-        return refuse("cannot make the state directory: %s; set state_dir", strerror(-r));
-    r = lockfile_take(dd->lock_path, &dd->lock_fd, &holder);
-    if (r == -EWOULDBLOCK)
-        return refuse("another droverd (pid %d) runs with this configuration; it holds %s", holder, dd->lock_path);
-    return r < 0 ? refuse("cannot take the lock %s: %s", dd->lock_path, strerror(-r)) : 0;
-}
-
-static int go_to_background(const struct config *config)
-{
-    const struct config_daemon *d = &config->daemon;
-    bool change_directory = d->directory != NULL && (config->kind == CONFIG_NATIVE || !d->nodaemon);
-    if (!d->nodaemon) {
-        int r = daemonize();
-        if (r < 0)
-            return refuse("cannot go to the background: %s", strerror(-r));
-    }
-    if (change_directory && chdir(d->directory) < 0)
-        return refuse("cannot change to %s: %s", d->directory, strerror(errno));
-    umask((mode_t)d->umask);
-    return 0;
-}
-
-/* Everything up to the point where nothing can be refused any more.  The lock
- * belongs to the open file, so it is still ours behind the fork. */
-static int prepare(struct droverd *dd)
-{
-    char why[512];
-    int r = daemonize_keep_standard_fds();
-    if (r < 0)
-        return refuse("cannot open /dev/null: %s", strerror(-r));
-    activation_take(&dd->passed);
-    dd->given_fds = daemonize_seal_fds();
-    raise_limits(dd);
-    r = become_user(&dd->config->daemon);
-    if (r == 0)
-        r = take_lock(dd);
-    if (r < 0)
-        return r;
-    r = listeners_open(dd->config, &dd->passed, &dd->listeners, why, sizeof(why));
-    if (r < 0)
-        return refuse("%s", why);
-    open_log(dd->config);
-    activation_complain(&dd->passed, dd->config);
-    r = go_to_background(dd->config);
-    if (r < 0)
-        return r;
-    lockfile_update(dd->lock_fd, getpid());
-    r = pidfile_write(dd->config->daemon.pidfile, getpid());
-    if (r < 0)
-        log_error("cannot write the pidfile %s: %s", dd->config->daemon.pidfile, strerror(-r));
-    return 0;
-}
-
 static void on_started(void *arg)
 {
     struct droverd *dd = arg;
@@ -398,9 +273,10 @@ static void on_changed(void *arg)
 static int build(struct droverd *dd)
 {
     const struct supervisor_options so = { .environ = (const char *const *)environ,
-                                           .nofile = dd->nofile,
+                                           .nofile = dd->holder->nofile,
                                            .restore_nofile = true,
-                                           .given_fds = dd->given_fds,
+                                           .given_fds = dd->holder->given_fds,
+                                           .holder = dd->holder,
                                            .started = on_started,
                                            .stopped = on_all_stopped,
                                            .changed = on_changed,
@@ -412,22 +288,35 @@ static int build(struct droverd *dd)
     if (r == 0)
         r = supervisor_new(dd->loop, &so, &dd->supervisor);
     if (r == 0)
-        r = notifier_new(dd->supervisor, &dd->notifier);
+        r = notifier_new(dd->supervisor, dd->holder, &dd->notifier);
     if (r == 0)
         r = control_new(dd->supervisor, &hooks, &dd->control);
     if (r == 0)
-        r = listeners_serve(&dd->listeners, dd->config, dd->control->http);
+        r = listeners_serve(&dd->begun.listeners, dd->config, dd->control->http);
     if (r == 0)
         r = signals_watch(dd->loop, on_signal, dd, &dd->signals);
     if (r == 0)
-        r = orphans_watch(dd->supervisor, &dd->orphans);
+        r = guarded_new(dd->supervisor, dd->holder, &dd->guarded);
     return r;
 }
 
-static void flush_log(void *arg)
+static void on_turn_end(void *arg)
 {
-    (void)arg;
+    struct droverd *dd = arg;
+    guarded_flush(dd->guarded);
     log_flush();
+}
+
+static void log_beginning(const struct droverd *dd)
+{
+    const struct holder *h = dd->holder;
+    char words[128];
+    struct exit_cause cause = exit_cause_from_wait(h->last_status);
+    exit_cause_words(&cause, words, sizeof(words));
+    if (h->generation > 1)
+        log_critical("the supervisor has ended (%s); number %u takes over", words, h->generation);
+    else
+        log_info("droverd %s started with pid %d, configuration %s", DROVER_VERSION, h->guardian, dd->config->path);
 }
 
 static int serve(struct droverd *dd)
@@ -438,7 +327,7 @@ static int serve(struct droverd *dd)
     if (geteuid() == 0 && d->user == NULL)
         log_warn("running as root, and so do the programs without a user of their own; user=root says that this is "
                  "meant");
-    log_info("droverd %s started with pid %d, configuration %s", DROVER_VERSION, getpid(), dd->config->path);
+    log_beginning(dd);
     events_subscribe(dd->supervisor->events, &dd->exit_with, on_event, dd);
     struct event e = { .type = EVENT_DAEMON, .text = strdup("started") };
     events_add(dd->supervisor->events, &e);
@@ -447,11 +336,11 @@ static int serve(struct droverd *dd)
         log_critical("cannot load the configuration: %s", strerror(-r));
         return r;
     }
-    loop_on_turn_end(dd->loop, flush_log, NULL);
+    loop_on_turn_end(dd->loop, on_turn_end, dd);
     log_hold(true);
     r = loop_run(dd->loop);
     log_hold(false);
-    return r;
+    return r < 0 ? r : holder_bye(dd->holder, dd->exit_status);
 }
 
 static void finish(struct droverd *dd)
@@ -463,29 +352,28 @@ static void finish(struct droverd *dd)
     if (dd->loop != NULL)
         loop_timer_clear(&dd->end_timer);
     events_unsubscribe(&dd->exit_with);
-    listeners_close(&dd->listeners);
-    activation_done(&dd->passed);
     control_free(dd->control);
-    orphans_free(dd->orphans);
+    guarded_free(dd->guarded);
     notifier_free(dd->notifier);
     if (dd->loop != NULL)
         supervisor_free(dd->supervisor);
     loop_free(dd->loop);
-    if (dd->lock_fd >= 0) {
-        pidfile_remove(dd->config->daemon.pidfile, getpid());
-        lockfile_release(dd->lock_path, &dd->lock_fd);
-    }
-    free(dd->lock_path);
+    begin_undo(&dd->begun, dd->config->daemon.pidfile);
     log_close();
     config_unref(dd->config);
 }
 
-int daemon_run(const struct options *o, const char *path, struct config *config)
+int daemon_run(struct holder *h, const struct options *o, const char *path, struct config *config)
 {
     mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER);
-    struct droverd dd = { .options = o, .path = path, .config = config_ref(config), .lock_fd = -1 };
-    int r = prepare(&dd);
+    struct droverd dd = {
+        .options = o, .path = path, .config = config_ref(config), .holder = h, .begun = BEGINNING_INIT(h, config)
+    };
+    int r = begin(&dd.begun);
     bool refused = r < 0;
+    if (r == 0 && h->generation > 1)
+        guarded_end_leftovers(h);
+    holder_end_of_taking(h);
     if (r == 0)
         r = build(&dd);
     if (r == 0)

@@ -3,10 +3,11 @@
 
 #include "config/config.h"
 #include "daemon/options.h"
+#include "guardian/holder.h"
 
 /* Reads the configuration as this command line asks for it, with the world as it
  * is.  Diagnostics are the caller's to print. */
 int daemon_load(const struct options *o, const char *path, struct config **ret, struct diagnostics *d);
 
-/* Runs until it is told to end; the exit status of the program. */
-int daemon_run(const struct options *o, const char *path, struct config *config);
+/* The supervisor: runs until it is told to end; its exit status. */
+int daemon_run(struct holder *h, const struct options *o, const char *path, struct config *config);

@@ -11,6 +11,7 @@
 #include "config/print.h"
 #include "daemon/daemon.h"
 #include "daemon/options.h"
+#include "guardian/guardian.h"
 #include "os/world.h"
 #include "wire/config_json.h"
 
@@ -72,18 +73,29 @@ static int check(const struct options *o, const char *path)
     return EXIT_SUCCESS;
 }
 
-static int run(const struct options *o, const char *path)
+/* The supervisor process.  That it is to be in the background is known only now:
+ * then the guardian goes there first, and this is done again. */
+static int run(struct holder *h, void *arg)
 {
+    const struct options *o = arg;
+    _cleanup_free_ char *path = NULL;
     struct diagnostics d = { 0 };
     struct config *config = NULL;
+    if (find_file(o, &path) < 0)
+        return 2;
     int r = daemon_load(o, path, &config, &d);
-    print_diagnostics(&d, false);
+    if (r < 0 || !h->background)
+        print_diagnostics(&d, false);
     diagnostics_clear(&d);
     if (r < 0) {
         fprintf(stderr, "droverd: %s: cannot be loaded; nothing was started\n", path);
         return 2;
     }
-    int status = daemon_run(o, path, config);
+    int status = EXIT_SUCCESS;
+    if (config->daemon.nodaemon || h->background)
+        status = daemon_run(h, o, path, config);
+    else if (holder_background(h) < 0)
+        status = EXIT_FAILURE;
     config_unref(config);
     return status;
 }
@@ -108,10 +120,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "droverd: %s: no such key; droverd --help-config lists them all\n", o.help_key);
         return 2;
     case MODE_CHECK:
+        return find_file(&o, &path) < 0 ? 2 : check(&o, path);
     case MODE_RUN:
         break;
     }
-    if (find_file(&o, &path) < 0)
-        return 2;
-    return o.mode == MODE_CHECK ? check(&o, path) : run(&o, path);
+    return guardian_run(run, &o);
 }

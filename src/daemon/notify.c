@@ -1,7 +1,7 @@
 /* notify.c - see notify.h.
  *
- * Owns the socket to the service manager and the timers that belong to it; when
- * nobody listens there are none.  The watchdog is fed by the loop itself, so a
+ * Owns the timers that belong to it; when nobody listens there are none.  The
+ * guardian sends it on, since a manager listens to the main process only.  The watchdog is fed by the loop itself, so a
  * loop that hangs is noticed. */
 #include "daemon/notify.h"
 
@@ -9,38 +9,43 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "os/sdnotify.h"
 #include "wire/notify.h"
 
 #define STATUS_EVERY (500 * USEC_PER_MSEC)
 
 struct notifier {
     struct supervisor *supervisor;
-    struct sdnotify socket;
+    struct holder *holder;
     struct loop_timer status_timer, watchdog_timer;
     bool status_due;
 };
+
+/* What the guardian does not take now is lost, as it is where a manager is behind. */
+static void send_lines(const struct notifier *n, const struct buf *b)
+{
+    if (b->error == 0)
+        holder_notify(n->holder, b->data, b->len);
+}
 
 static void on_watchdog(void *arg)
 {
     struct notifier *n = arg;
     struct buf b = BUF_INIT(64);
     notify_watchdog(&b);
-    sdnotify_send(&n->socket, &b);
+    send_lines(n, &b);
     buf_done(&b);
     struct loop *loop = n->supervisor->loop;
-    loop_timer_set(loop, &n->watchdog_timer, loop_now(loop) + n->socket.watchdog / 2, on_watchdog, n);
+    loop_timer_set(loop, &n->watchdog_timer, loop_now(loop) + n->holder->watchdog / 2, on_watchdog, n);
 }
 
-int notifier_new(struct supervisor *s, struct notifier **ret)
+int notifier_new(struct supervisor *s, struct holder *h, struct notifier **ret)
 {
     struct notifier *n = calloc(1, sizeof(*n));
     if (n == NULL)
         return -ENOMEM;
     n->supervisor = s;
-    n->socket = SDNOTIFY_INIT;
-    sdnotify_open(&n->socket); /* a manager that cannot be spoken to is none */
-    if (n->socket.fd >= 0 && n->socket.watchdog > 0)
+    n->holder = h;
+    if (n->holder->notify && n->holder->watchdog > 0)
         on_watchdog(n);
     *ret = n;
     return 0;
@@ -52,7 +57,6 @@ void notifier_free(struct notifier *n)
         return;
     loop_timer_clear(&n->status_timer);
     loop_timer_clear(&n->watchdog_timer);
-    sdnotify_close(&n->socket);
     free(n);
 }
 
@@ -69,12 +73,12 @@ static void add_status(const struct notifier *n, struct buf *b)
 static void tell(const struct notifier *n, void (*what)(struct buf *))
 {
     struct buf b = BUF_INIT(512);
-    if (n->socket.fd < 0)
+    if (!n->holder->notify)
         return;
     if (what != NULL)
         what(&b);
     add_status(n, &b);
-    sdnotify_send(&n->socket, &b);
+    send_lines(n, &b);
     buf_done(&b);
 }
 
@@ -86,10 +90,10 @@ void notifier_ready(struct notifier *n)
 void notifier_reloading(struct notifier *n)
 {
     struct buf b = BUF_INIT(128);
-    if (n->socket.fd < 0)
+    if (!n->holder->notify)
         return;
     notify_reloading(&b, loop_now(n->supervisor->loop));
-    sdnotify_send(&n->socket, &b);
+    send_lines(n, &b);
     buf_done(&b);
 }
 
@@ -107,7 +111,7 @@ static void on_status(void *arg)
 
 void notifier_changed(struct notifier *n)
 {
-    if (n == NULL || n->socket.fd < 0 || n->status_due)
+    if (n == NULL || !n->holder->notify || n->status_due)
         return;
     n->status_due = true;
     struct loop *loop = n->supervisor->loop;

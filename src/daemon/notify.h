@@ -1,11 +1,12 @@
 /* notify.h - what systemd is told: READY, RELOADING, STOPPING, STATUS, WATCHDOG. */
 #pragma once
 
+#include "guardian/holder.h"
 #include "supervisor/supervisor.h"
 
 struct notifier;
 
-int notifier_new(struct supervisor *s, struct notifier **ret);
+int notifier_new(struct supervisor *s, struct holder *h, struct notifier **ret);
 void notifier_free(struct notifier *n);
 void notifier_ready(struct notifier *n);
 void notifier_reloading(struct notifier *n);

@@ -13,15 +13,8 @@
 #define CLOSE_RANGE_CLOEXEC 4
 #endif
 
-int daemonize(void)
+int daemonize_leave_terminal(void)
 {
-    pid_t pid = fork();
-    if (pid < 0)
-        return -errno;
-    if (pid > 0)
-        _exit(EXIT_SUCCESS);
-    if (setsid() < 0)
-        return -errno;
     int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return -errno;

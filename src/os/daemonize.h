@@ -6,10 +6,8 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-/* Leaves the terminal and the caller: fork, new session, /dev/null for the three
- * standard descriptors.  The parent exits with 0.  To be called before there are
- * threads, a loop or children.  0 or a negative errno. */
-int daemonize(void);
+/* /dev/null for the three standard descriptors.  0 or a negative errno. */
+int daemonize_leave_terminal(void);
 
 /* Makes sure that descriptors 0, 1 and 2 exist, so that no file of ours takes a
  * number that libraries write messages to. */

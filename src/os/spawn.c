@@ -19,7 +19,7 @@
  * the limit of open files (placing descriptors may need more of them), groups, gid,
  * uid, capabilities, proof that nothing can be regained, directory (as the new
  * user), umask, signal mask, the files that it opens itself, no new privileges,
- * exec.  Signals are blocked around the clone so that no handler of the daemon can
+ * its word to the guardian, exec.  Signals are blocked around the clone so that no handler of the daemon can
  * run in the child. */
 #include "os/spawn.h"
 
@@ -34,6 +34,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -98,18 +99,26 @@ static void child_reset_signals(bool handlers_cleared)
             syscall(SYS_rt_sigaction, s, by_default, NULL, SIGNALS / 8); /* sigaction(3) keeps two for libc */
 }
 
+static int child_move_up(int *fd, int n)
+{
+    int moved = *fd < 0 || *fd >= n ? *fd : fcntl(*fd, F_DUPFD_CLOEXEC, n);
+    if (moved < 0 && *fd >= 0)
+        return -errno;
+    *fd = moved;
+    return 0;
+}
+
 /* Places fds[i] at i for all i.  Sources below n_fds are first moved out of the
  * way, since placing one could overwrite another that is still to come. */
-static int child_place_fds(const struct spawn_plan *plan, int *error_fd)
+static int child_place_fds(const struct spawn_plan *plan, int *error_fd, int *tell_fd)
 {
     int source[SPAWN_FDS_MAX];
     int n = (int)plan->n_fds;
-    if (*error_fd < n) {
-        int moved = fcntl(*error_fd, F_DUPFD_CLOEXEC, n);
-        if (moved < 0)
-            return -errno;
-        *error_fd = moved;
-    }
+    int r = child_move_up(error_fd, n);
+    if (r == 0)
+        r = child_move_up(tell_fd, n);
+    if (r < 0)
+        return r;
     for (int i = 0; i < n; i++) {
         source[i] = plan->fds[i];
         if (source[i] >= 0 && source[i] < n) {
@@ -129,11 +138,17 @@ static int child_place_fds(const struct spawn_plan *plan, int *error_fd)
 
 /* Everything of ours is CLOEXEC already; this is for what is not ours: a
  * descriptor that a library opened, or that our starter left us. */
-static void child_close_rest(unsigned first, int error_fd)
+static void child_close_rest(unsigned first, int a, int b)
 {
-    if ((unsigned)error_fd > first)
-        syscall(SYS_close_range, first, (unsigned)error_fd - 1, 0);
-    syscall(SYS_close_range, (unsigned)error_fd + 1, ~0U, 0);
+    const int keep[2] = { a < b ? a : b, a < b ? b : a };
+    for (int i = 0; i < 2; i++) {
+        if (keep[i] < 0)
+            continue;
+        if ((unsigned)keep[i] > first)
+            syscall(SYS_close_range, first, (unsigned)keep[i] - 1, 0);
+        first = (unsigned)keep[i] + 1;
+    }
+    syscall(SYS_close_range, first, ~0U, 0);
 }
 
 /* Ends the sharing of the table of descriptors: a copy of what is below the
@@ -141,7 +156,7 @@ static void child_close_rest(unsigned first, int error_fd)
  * be done to a descriptor before that, since it would be done to the daemon's. */
 static void child_own_table(const struct spawn_plan *plan, int error_fd)
 {
-    int highest = error_fd;
+    int highest = plan->n_tell > 0 && plan->tell_fd > error_fd ? plan->tell_fd : error_fd;
     for (unsigned i = 0; i < plan->n_fds; i++)
         highest = plan->fds[i] > highest ? plan->fds[i] : highest;
     if (syscall(SYS_close_range, (unsigned)highest + 1, ~0U, CLOSE_RANGE_UNSHARE) < 0 && unshare(CLONE_FILES) < 0)
@@ -332,10 +347,11 @@ static _Noreturn void child_main(const struct spawn_plan *plan, bool handlers_cl
     if (setpgid(0, 0) < 0)
         spawn_child_fail(error_fd, SPAWN_STAGE_PROCESS_GROUP, errno);
     spawn_child_confine(plan, error_fd);
-    int r = child_place_fds(plan, &error_fd);
+    int tell_fd = plan->n_tell > 0 ? plan->tell_fd : -1;
+    int r = child_place_fds(plan, &error_fd, &tell_fd);
     if (r < 0)
         spawn_child_fail(error_fd, SPAWN_STAGE_DESCRIPTORS, -r);
-    child_close_rest(plan->n_fds, error_fd);
+    child_close_rest(plan->n_fds, error_fd, tell_fd);
     spawn_child_limit_files(plan, error_fd);
     spawn_child_become(plan, error_fd);
     if (plan->directory != NULL && chdir(plan->directory) < 0)
@@ -348,6 +364,8 @@ static _Noreturn void child_main(const struct spawn_plan *plan, bool handlers_cl
     spawn_child_open(plan, error_fd);
     if (plan->confinement != NULL && plan->confinement->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         spawn_child_fail(error_fd, SPAWN_STAGE_NO_NEW_PRIVILEGES, errno);
+    if (tell_fd >= 0 && send(tell_fd, plan->tell, plan->n_tell, MSG_NOSIGNAL) < 0)
+        spawn_child_fail(error_fd, SPAWN_STAGE_FORK, errno);
     execve(plan->file, plan->argv, plan->envp);
     spawn_child_fail(error_fd, SPAWN_STAGE_EXEC, errno);
 }

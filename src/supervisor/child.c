@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "guardian/holder.h"
 #include "os/exec_lookup.h"
 #include "os/pidfd.h"
 #include "os/spawn.h"
@@ -151,6 +152,25 @@ static int adopt(struct child *c, struct child_plan *p, struct spawned *spawned)
     return r < 0 ? r : q;
 }
 
+/* What the guardian knows a child by. */
+static uint64_t tag_of(const struct child *c)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    for (const char *s = event_name_text(c->name); *s != '\0'; s++)
+        hash = (hash ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+static void tell_guardian(const struct child *c, struct spawn_plan *plan)
+{
+    const struct holder *h = c->supervisor->options.holder;
+    if (h == NULL)
+        return;
+    plan->tell_fd = h->fd;
+    plan->n_tell = HOLDER_BORN_SIZE;
+    holder_born(tag_of(c), plan->tell);
+}
+
 /* One of the starts that are made together. */
 struct birth {
     struct child *child;
@@ -166,6 +186,8 @@ static void birth_plan(struct birth *b, struct child *c)
     child_plan_init(&b->plan);
     free(TAKE_PTR(c->detail));
     b->planned = child_plan_make(&from, &b->plan, &b->cause) == 0;
+    if (b->planned)
+        tell_guardian(c, &b->plan.plan);
 }
 
 static void birth_done(struct birth *b, struct spawned *made)
@@ -264,6 +286,8 @@ void child_reap(struct child *c)
         explain(c, &cause, path);
     }
     starting_free(TAKE_PTR(c->starting));
+    if (c->supervisor->options.holder != NULL)
+        holder_forget(c->supervisor->options.holder, run, tag_of(c));
     take_usage(c, &usage);
     loop_io_clear(&c->exit_event);
     cleanup_close(&c->pidfd);

@@ -23,11 +23,14 @@ struct member_group {
     uint32_t order; /* among the groups of its configuration */
 };
 
+struct holder;
+
 struct supervisor_options {
     const char *const *environ; /* the daemon's own, NULL-terminated */
     struct rlimit nofile;       /* as it was before it was raised; given back to jobs */
     bool restore_nofile;
     uint64_t given_fds; /* bit N: descriptor N came from who started us, and may be passed on */
+    struct holder *holder;
     /* all that autostart asked for was tried once */
     void (*started)(void *arg);
     /* everything is down after supervisor_shutdown(); state says why */

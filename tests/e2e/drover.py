@@ -144,6 +144,11 @@ class Daemon:
     def pid(self):
         return self.background_pid or self.process.pid
 
+    @property
+    def supervisor(self):
+        """The pid of the process that has the jobs; .pid is the guardian's, which is the one that people know."""
+        return procs.supervisor(self.pid)
+
     def stderr(self):
         return procs.read(os.path.join(self.directory, "stderr")).decode(errors="replace")
 

@@ -52,6 +52,14 @@ def children(parent):
     return found
 
 
+def supervisor(guardian):
+    """The child of the main process that does the work; it comes after the guardian, and again when it is killed."""
+    def look():
+        found = [pid for pid in children(guardian) if read("/proc/%d/comm" % pid).strip() == b"droverd" and alive(pid)]
+        return found[0] if len(found) == 1 else None
+    return wait_until(look, "process %d to have a supervisor" % guardian)
+
+
 def descendants(root):
     parents = {}
     for pid in pids():

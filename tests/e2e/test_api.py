@@ -15,7 +15,7 @@ PROCESS = {
 }
 EXIT = {"status": (int, type(None)), "signal": (str, type(None)), "core": FLAG, "expected": FLAG, "at": NUMBER,
         "rusage": dict}
-DAEMON = {"name": TEXT, "version": TEXT, "pid": int, "supervisor_pid": int, "state": int, "statename": TEXT,
+DAEMON = {"name": TEXT, "version": TEXT, "pid": int, "supervisor_pid": int, "recoveries": int, "state": int, "statename": TEXT,
           "start": NUMBER, "config": TEXT, "processes": int, "memory": int, "descriptors": int, "identifier": TEXT,
           "logfile": TEXT}
 STATES = {"STOPPED": 0, "STARTING": 10, "RUNNING": 20, "BACKOFF": 30, "STOPPING": 40, "EXITED": 100, "FATAL": 200}
@@ -93,7 +93,8 @@ class Shapes(drover.TestCase):
         self.check(info, DAEMON)
         self.assertEqual((info["name"], info["pid"], info["statename"], info["processes"], info["config"]),
                          ("droverd", d.pid, "RUNNING", 4, d.file))
-        self.assertEqual(info["descriptors"], len(procs.descriptors(d.pid)))
+        self.assertEqual((info["supervisor_pid"], info["recoveries"]), (d.supervisor, 0))
+        self.assertEqual(info["descriptors"], len(procs.descriptors(d.supervisor)))
 
     def test_why(self):
         d = self.fleet()

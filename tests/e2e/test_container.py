@@ -128,7 +128,7 @@ class Container(drover.TestCase):
         self.assertIn("INFO spawned: 'web'", self.text())
         self.assertNotIn("WARN", self.text())
         everybody = procs.descendants(self.inside)
-        self.assertEqual(len(everybody), 2)
+        self.assertEqual(len(everybody), 3)  # the supervisor and the two
         os.kill(self.inside, signal.SIGTERM)
         self.assertEqual(self.outer.wait(20), 0)
         self.assertEqual([pid for pid in everybody if procs.alive(pid)], [])

@@ -309,7 +309,7 @@ class Cycles(drover.TestCase):
         self.assertEqual(after[2] - starts, n * times)
         if not drover.SAN:  # a sanitizer keeps what was freed
             self.assertLess(after[1] - memory, 512 * 1024)
-        self.assertEqual(len([p for p in procs.children(d.pid) if procs.alive(p)]), n)
+        self.assertEqual(len([p for p in procs.children(d.supervisor) if procs.alive(p)]), n)
 
     @drover.slow(120)
     def test_ten_thousand(self):

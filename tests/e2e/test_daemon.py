@@ -40,7 +40,7 @@ class Background(drover.TestCase):
     def test_directory(self):
         os.mkdir(self.path("there"))
         d = self.daemon(SLEEPER, foreground=False, daemon="directory=%(here)s/there\n")
-        self.assertEqual(os.readlink("/proc/%d/cwd" % d.pid), os.path.realpath(self.path("there")))
+        self.assertEqual(os.readlink("/proc/%d/cwd" % d.supervisor), os.path.realpath(self.path("there")))
         pid = d.wait_state("a", "RUNNING")["pid"]
         self.assertEqual(os.readlink("/proc/%d/cwd" % pid), os.path.realpath(self.path("there")))
 
@@ -344,7 +344,7 @@ class OrdinaryUser(drover.TestCase):
             command=sleep 1000
             startsecs=0
         """, whole=True)
-        for pid in (d.pid, d.wait_state("a", "RUNNING")["pid"]):
+        for pid in (d.pid, d.supervisor, d.wait_state("a", "RUNNING")["pid"]):
             status = procs.status(pid)
             self.assertEqual((status["Uid"].split(), status["Gid"].split()), (["65534"] * 4, ["65534"] * 4))
             self.assertEqual(int(status["CapEff"], 16), 0)

@@ -12,7 +12,8 @@ import procs
 
 def limit_descriptors(d, soft):
     """Of the running daemon; what is open beyond it stays open."""
-    resource.prlimit(d.pid, resource.RLIMIT_NOFILE, (soft, resource.prlimit(d.pid, resource.RLIMIT_NOFILE)[1]))
+    resource.prlimit(d.supervisor, resource.RLIMIT_NOFILE,
+                     (soft, resource.prlimit(d.supervisor, resource.RLIMIT_NOFILE)[1]))
 
 
 class Descriptors(drover.TestCase):
@@ -30,7 +31,7 @@ class Descriptors(drover.TestCase):
         d = self.daemon(self.CONFIG)
         d.events  # this stream and the one connection are there before it becomes scarce
         before = d.get("/v1/daemon").json
-        limit_descriptors(d, max(procs.descriptors(d.pid)) + 40)
+        limit_descriptors(d, max(procs.descriptors(d.supervisor)) + 40)
         d.act("start", "p:*", wait=0)
         procs.wait_until(lambda: "start waits" in d.log() and self.counts(d)["RUNNING"] > 0, "some to run, some to wait")
         return d, before
@@ -77,7 +78,7 @@ class Descriptors(drover.TestCase):
     def test_who_cannot_be_taken_in_is_told_and_nothing_spins(self):
         d = self.daemon("[program:a]\ncommand=sleep 1000\nstartsecs=0\n")
         d.get("/v1/daemon")
-        taken = procs.descriptors(d.pid)
+        taken = procs.descriptors(d.supervisor)
         limit_descriptors(d, min(n for n in range(1024) if n not in taken))
         turns = d.get("/v1/daemon").json["loop_turns"]
         for _ in range(30):

@@ -126,10 +126,10 @@ class Full(Base):
             stdout_logfile=%(here)s/a.log
         """)
         d.wait_state("a", "RUNNING")
-        resource.prlimit(d.pid, resource.RLIMIT_FSIZE, (100000, resource.RLIM_INFINITY))  # amid what one read makes
+        resource.prlimit(d.supervisor, resource.RLIMIT_FSIZE, (100000, resource.RLIM_INFINITY))  # amid what one read makes
         self.say(d, b"go\n")
         self.assertEqual(d.wait_event("log", "a", reason="full")["code"], "EFBIG")
-        resource.prlimit(d.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        resource.prlimit(d.supervisor, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         d.wait_event("close", "a")
         lines = [json.loads(line)["message"] for line in procs.read(self.path("a.log")).splitlines()]
         self.assertEqual(lines, ["line %d" % i for i in range(20000)] + ["unended"])
@@ -184,10 +184,10 @@ class Drop(Base):
             stdout_logfile=%(here)s/a.log
         """)
         d.wait_state("a", "RUNNING")
-        resource.prlimit(d.pid, resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+        resource.prlimit(d.supervisor, resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
         self.say(d, b"1234567\nabcdefghijkl")  # 14 bytes go in
         procs.wait_until(lambda: d.info("a")["log_dropped"] == 6, "the rest to be dropped")
-        resource.prlimit(d.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        resource.prlimit(d.supervisor, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         self.say(d, b"mno\n")  # of a line that has been dropped
 
         def look():  # recovered only when nothing was dropped for a second

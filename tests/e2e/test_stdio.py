@@ -89,7 +89,7 @@ class Lists(Job):
 
     def test_the_daemons_own_descriptors_stay_its_own(self):
         d = self.daemon("[program:a]\ncommand=true\nautostart=false\n", native=True)
-        own = next(n for n, target in procs.descriptors(d.pid).items() if 2 < n < 64)
+        own = next(n for n, target in procs.descriptors(d.supervisor).items() if 2 < n < 64)
         d.update("[program:a]\ncommand=sleep 1000\nstartretries=0\nstdio=ignore, ignore, %d\n" % own)
         error = d.wait_state("a", "FATAL")["spawnerr"]
         self.assertEqual((error["stage"], error["code"]), ("stdio", "EBADF"))

@@ -1,0 +1,135 @@
+/* guarded.c - see guarded.h.
+ *
+ * Owns the event on the holder's descriptor.  Writing is watched for only while
+ * the guardian is behind.  Its end is ours: without it nobody would know of our
+ * jobs if we died, and nobody would reap them. */
+#include "daemon/guarded.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "core/exit_cause.h"
+
+#define LEFTOVERS_WAIT 5000 /* milliseconds for SIGKILL to do its work */
+
+struct guarded {
+    struct supervisor *supervisor;
+    struct holder *holder;
+    struct loop_io event;
+    struct loop_work hello;
+};
+
+static void on_event(int fd, unsigned what, void *arg);
+
+static _Noreturn void leave(void)
+{
+    log_critical("the guardian is gone; so is the daemon");
+    log_flush();
+    _exit(EXIT_FAILURE);
+}
+
+static void watch(struct guarded *g, int flushed)
+{
+    unsigned what = LOOP_READ | (flushed == -EAGAIN ? (unsigned)LOOP_WRITE : 0);
+    loop_io_set(g->supervisor->loop, &g->event, g->holder->fd, what, LOOP_LIFE, on_event, g);
+}
+
+void guarded_flush(struct guarded *g)
+{
+    if (g->holder->n > 0)
+        watch(g, holder_flush(g->holder));
+}
+
+static void on_ended(const struct roll_child *child, void *arg)
+{
+    struct guarded *g = arg;
+    holder_forget(g->holder, child->pid, child->tag);
+}
+
+static void on_stranger(const struct roll_child *child, void *arg)
+{
+    (void)arg;
+    char words[128];
+    struct exit_cause cause = exit_cause_from_wait(child->status);
+    exit_cause_words(&cause, words, sizeof(words));
+    log_info("reaped unknown pid %d (%s)", child->pid, words);
+}
+
+static void on_refused(const char *name, void *arg)
+{
+    (void)arg;
+    log_error("the guardian has no room for %s: it would be lost if the supervisor were killed now", name);
+}
+
+static void on_event(int fd, unsigned what, void *arg)
+{
+    (void)fd;
+    struct guarded *g = arg;
+    const struct holder_events e = { .ended = on_ended, .stranger = on_stranger, .refused = on_refused, .arg = g };
+    if ((what & LOOP_READ) != 0 && holder_receive(g->holder, &e) < 0)
+        leave();
+    if ((what & LOOP_WRITE) != 0)
+        watch(g, holder_flush(g->holder));
+}
+
+static void say_hello(void *arg)
+{
+    struct guarded *g = arg;
+    watch(g, holder_hello(g->holder));
+}
+
+int guarded_new(struct supervisor *s, struct holder *h, struct guarded **ret)
+{
+    struct guarded *g = calloc(1, sizeof(*g));
+    if (g == NULL)
+        return -ENOMEM;
+    *g = (struct guarded){ .supervisor = s, .holder = h };
+    loop_defer(s->loop, &g->hello, say_hello, g);
+    *ret = g;
+    return 0;
+}
+
+void guarded_free(struct guarded *g)
+{
+    if (g == NULL)
+        return;
+    loop_io_clear(&g->event);
+    loop_undefer(g->supervisor->loop, &g->hello);
+    free(g);
+}
+
+/* -- those of the one before ------------------------------------------------------- */
+
+static void count_ended(const struct roll_child *child, void *arg)
+{
+    (void)child;
+    --*(unsigned *)arg;
+}
+
+static void ignore(const struct roll_child *child, void *arg)
+{
+    (void)child, (void)arg;
+}
+
+void guarded_end_leftovers(struct holder *h)
+{
+    unsigned left = roll_count_live(h->roll);
+    const struct holder_events e = { .ended = count_ended, .stranger = ignore, .refused = on_refused, .arg = &left };
+    struct pollfd p = { .fd = h->fd, .events = POLLIN };
+    if (left > 0)
+        log_warn("%u programs of the supervisor before are ended", left);
+    for (uint32_t i = 0; i < h->roll->n_born; i++) {
+        const struct roll_child *c = &h->roll->born[i];
+        if (c->state == ROLL_LIVE && kill(-c->pid, SIGKILL) < 0)
+            kill(c->pid, SIGKILL);
+        holder_forget(h, c->pid, c->tag);
+    }
+    while (left > 0 && poll(&p, 1, LEFTOVERS_WAIT) > 0 && holder_receive(h, &e) == 0)
+        continue;
+}

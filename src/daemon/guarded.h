@@ -1,0 +1,18 @@
+/* guarded.h - the supervisor's dealings with the guardian, as part of its loop. */
+#pragma once
+
+#include "guardian/holder.h"
+#include "supervisor/supervisor.h"
+
+struct guarded;
+
+/* Says hello in the first turn; hears what the guardian has to say from then on. */
+int guarded_new(struct supervisor *s, struct holder *h, struct guarded **ret);
+void guarded_free(struct guarded *g);
+
+/* At the end of a turn: what was queued in it goes out. */
+void guarded_flush(struct guarded *g);
+
+/* Of the supervisor before, whose jobs this one does not know: ends them all, so
+ * that none is started twice, and returns when they are gone. */
+void guarded_end_leftovers(struct holder *h);

@@ -1,0 +1,94 @@
+/* holder.h - what the supervisor and the guardian say to each other.
+ *
+ * A SOCK_SEQPACKET pair for each supervisor.  The supervisor is the guardian's
+ * fork: at its start it has the tables (roll.h) in its own memory, as the guardian
+ * knew them at that instant, and every held descriptor open at the same number;
+ * only what happens later comes as messages.
+ *
+ * Nothing here waits for the guardian.  What is told is queued, and sent by
+ * holder_flush(), many to a message.  A queue that the guardian does not empty
+ * (-EAGAIN) is kept, in order; nothing is lost.  A name is queued once: the last
+ * word about it counts. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "base/usec.h"
+#include "guardian/roll.h"
+
+struct holder_item;
+
+/* The supervisor's side; made by guardian_run(). */
+struct holder {
+    int fd; /* readable: holder_receive(); -1 where there is no guardian (tests) */
+    pid_t guardian;
+    pid_t starter;               /* what was started; not the guardian when that went to the background */
+    struct roll *roll;           /* our own copy, as it was when this supervisor was made */
+    unsigned generation;         /* 1: the first */
+    int last_status;             /* of wait(2): how the one before ended */
+    bool background;             /* the guardian has left the terminal, or is about to */
+    bool notify;                 /* a service manager listens */
+    usec_t watchdog;             /* it wants to hear from us this often; 0: does not care */
+    uint64_t given_fds;          /* daemonize_seal_fds() */
+    struct rlimit nofile, nproc; /* as they were before any was raised */
+    struct holder_item *queue;
+    size_t n, capacity;
+};
+
+/* -- descriptors ------------------------------------------------------------------ */
+/* The guardian is to hold a duplicate.  The descriptor is borrowed until the next
+ * flush that succeeds: drop the name before you close it.  -ENOMEM, -EINVAL. */
+int holder_put(struct holder *h, const char *name, int fd);
+int holder_drop(struct holder *h, const char *name);
+/* Held when this supervisor began: ours to use and to close, once; or -1. */
+int holder_take(struct holder *h, const char *name);
+/* All is taken that is wanted: what is left is closed and dropped, and the copy of
+ * the tables given back (h->roll is empty from then on). */
+void holder_end_of_taking(struct holder *h);
+
+/* 0: the guardian has it all (it survives us from here on); -EAGAIN: some is still
+ * queued, try again when the descriptor is writable; -EPIPE: there is no guardian. */
+int holder_flush(struct holder *h);
+
+/* -- children ------------------------------------------------------------------------ */
+/* What a child sends on h->fd just before exec: the call may block, which is the
+ * child's own affair, and fails with EPIPE once the supervisor that made it is
+ * dead: then it must not exec, since the next supervisor does not count on it. */
+#define HOLDER_BORN_SIZE 16 /* the tag is not 0 */
+void holder_born(uint64_t tag, unsigned char message[HOLDER_BORN_SIZE]);
+/* Its end is on record: the guardian may forget that child. */
+int holder_forget(struct holder *h, pid_t pid, uint64_t tag);
+
+struct holder_events {
+    /* The guardian has reaped a child of an earlier supervisor; on record until
+     * holder_forget().  Those of before our time are in h->roll. */
+    void (*ended)(const struct roll_child *child, void *arg);
+    /* ... or somebody that nobody knows: PID 1's duty.  Not on record. */
+    void (*stranger)(const struct roll_child *child, void *arg);
+    /* It could not hold that: no room, or no descriptor left. */
+    void (*refused)(const char *name, void *arg);
+    void *arg;
+};
+/* 0, or -EPIPE: the guardian is gone. */
+int holder_receive(struct holder *h, const struct holder_events *e);
+
+/* -- the daemon as a whole ------------------------------------------------------- */
+/* Dies with the guardian, from here on; again after each change of user. */
+void holder_bind(const struct holder *h);
+/* The loop turns and signals are handled: those that came before are passed on now. */
+int holder_hello(struct holder *h);
+/* Ends on purpose: the guardian ends, too, with that status. */
+int holder_bye(struct holder *h, int status);
+/* Go to the background and begin again; to be followed by our end. */
+int holder_background(struct holder *h);
+/* Nothing can be refused any more.  The guardian takes our user, groups and limit
+ * of descriptors, and lets the one who started it go. */
+int holder_settle(struct holder *h);
+/* Lines of sd_notify(3), from a closed set; -EINVAL, or as sendto(2): may be lost. */
+int holder_notify(struct holder *h, const char *lines, size_t len);
+
+void holder_done(struct holder *h);
