@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/hash.h"
 #include "config/load.h"
+#include "config/option.h"
 
 const char *const config_default_paths[] = {
     "drover.conf",
@@ -63,6 +66,23 @@ bool program_equal(const struct program *a, const struct program *b)
 {
     return strcmp(a->name, b->name) == 0 && a->type == b->type && a->shadowed == b->shadowed &&
            equal_rows(&options_program, a, b);
+}
+
+/* Only what is set counts, in any order; what all programs inherit is in `environment`. */
+uint64_t program_sum(const struct program *p)
+{
+    uint64_t sum = hash64((uint64_t)p->type, p->name, strlen(p->name));
+    _cleanup_buf_ struct buf text = BUF_INIT(SIZE_MAX / 2);
+    for (size_t i = 0; i < options_program.n; i++) {
+        const struct option *o = &options_program.options[i];
+        bool set = strcmp(o->name, "environment") == 0;
+        for (uint16_t k = 0; k < p->n_sources; k++)
+            set |= p->sources[k].option == i;
+        buf_reset(&text);
+        if (set && !(o->flags & OPTION_LOADING) && option_print(&options_program, o, p, &text))
+            sum += hash64(hash64(0, o->name, strlen(o->name)), text.data, text.len);
+    }
+    return sum;
 }
 
 bool group_equal(const struct program_group *a, const struct program_group *b)

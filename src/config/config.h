@@ -151,6 +151,9 @@ void config_keep_from_children(struct config *c);
 /* Do both define the very same process?  Compares every setting of the option
  * tables; where a setting was written (file, line) does not count. */
 bool program_equal(const struct program *a, const struct program *b);
+/* The same for definitions that are told apart by what files say, and never the
+ * same for others: to be kept where a program cannot. */
+uint64_t program_sum(const struct program *p);
 
 /* The same for groups: their own settings and all their programs. */
 bool group_equal(const struct program_group *a, const struct program_group *b);

@@ -23,6 +23,7 @@
 #include "daemon/guarded.h"
 #include "daemon/notify.h"
 #include "daemon/signals.h"
+#include "daemon/state_dir.h"
 #include "os/autolog.h"
 #include "os/world.h"
 #include "supervisor/reload.h"
@@ -277,6 +278,7 @@ static int build(struct droverd *dd)
                                            .restore_nofile = true,
                                            .given_fds = dd->holder->given_fds,
                                            .holder = dd->holder,
+                                           .journal = state_dir_journal(dd->begun.lock_path),
                                            .started = on_started,
                                            .stopped = on_all_stopped,
                                            .changed = on_changed,

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
+#include "os/journal.h"
 
 /* mkdir -p */
 static int make_directory(const char *path)
@@ -64,4 +66,32 @@ int state_dir_lock_path(const struct config *config, char **ret)
     if (r < 0)
         return r;
     return asprintf(ret, "%s/lock", directory) < 0 ? -ENOMEM : 0;
+}
+
+static int open_journal(const char *lock_path, struct journal **ret)
+{
+    struct identity_era era;
+    enum journal_origin origin;
+    _cleanup_free_ char *path = NULL;
+    if (asprintf(&path, "%.*sjournal", (int)(strlen(lock_path) - strlen("lock")), lock_path) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    int r = identity_era(&era);
+    if (r == 0)
+        r = journal_open(path, &era, ret, &origin);
+    if (r == 0 && (origin == JOURNAL_DAMAGED || origin == JOURNAL_OTHER_VERSION))
+        log_error("the journal %s is %s and was put aside as %s.refused; what runs already is not known", path,
+                  journal_origin_name(origin), path);
+    return r;
+}
+
+struct journal *state_dir_journal(const char *lock_path)
+{
+    struct journal *j = NULL;
+    int r = open_journal(lock_path, &j);
+    if (r < 0)
+        log_error("there is no journal beside %s: %s; processes are not found again if the daemon dies", lock_path,
+                  strerror(-r));
+    return j;
 }

@@ -8,3 +8,7 @@
  * $XDG_RUNTIME_DIR/drover/IDENTIFIER for others; a supervisord file: beside its
  * socket, or its pidfile when it has none. */
 int state_dir_lock_path(const struct config *config, char **ret);
+
+/* The journal beside that lock; NULL when there can be none, which is logged: what
+ * runs is then not found again after a death of the daemon. */
+struct journal *state_dir_journal(const char *lock_path);

@@ -101,6 +101,15 @@ static bool is_reaped(int pidfd)
     return pidfd_signal(pidfd, 0) == -ESRCH;
 }
 
+void identity_of_child(pid_t pid, int pidfd, struct identity *ret)
+{
+    struct identity id = { .pid = pid, .inode = inode_of(pidfd) };
+    bool enough = id.inode != 0 && sizeof(long) == 8; /* all 64 bits of it */
+    if (!enough && read_start(pid, &id.start) < 0)
+        id.start = 0;
+    *ret = id;
+}
+
 int identity_of(pid_t pid, int pidfd, struct identity *ret)
 {
     struct identity id = { .pid = pid, .inode = inode_of(pidfd) };

@@ -26,6 +26,9 @@ int identity_era(struct identity_era *ret);
 /* Of the process that `pidfd` holds and that has not been reaped: -ESRCH if it has. */
 int identity_of(pid_t pid, int pidfd, struct identity *ret);
 
+/* The same of our own child, which nobody else can reap; as cheap as this kernel lets it be. */
+void identity_of_child(pid_t pid, int pidfd, struct identity *ret);
+
 /* A pidfd of that very process, dead or alive, for as long as it is not reaped;
  * -ESRCH when it is gone, or when nothing is known that could tell. */
 int identity_open(const struct identity *id);

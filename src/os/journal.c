@@ -54,6 +54,7 @@ _Static_assert(sizeof(struct slot) == JOURNAL_SLOT_SIZE, "a slot has outgrown it
 
 struct journal {
     struct journal_file file;
+    char *path;
     uint32_t *next;  /* of a slot: the next one with its bucket, or the next free one */
     uint32_t *first; /* of a bucket; as many as slots */
     uint32_t n;      /* of both */
@@ -320,7 +321,9 @@ int journal_open(const char *path, const struct identity_era *era, struct journa
     struct journal *j = calloc(1, sizeof(*j));
     if (j == NULL)
         return -ENOMEM;
-    int r = journal_file_open(&j->file, path, era, &found);
+    j->file.fd = -1;
+    j->path = strdup(path);
+    int r = j->path == NULL ? -ENOMEM : journal_file_open(&j->file, path, era, &found);
     if (r == 0)
         r = index_slots(j);
     if (r < 0) {
@@ -338,7 +341,16 @@ void journal_close(struct journal *j)
         return;
     journal_file_close(&j->file);
     free(j->next);
+    free(j->path);
     free(j);
+}
+
+void journal_end(struct journal *j)
+{
+    uint32_t i = 0, bad = 0;
+    if (j != NULL && !journal_next(j, &i) && !journal_next_damaged(j, &bad))
+        unlink(j->path);
+    journal_close(j);
 }
 
 const char *journal_origin_name(enum journal_origin origin)

@@ -42,9 +42,9 @@ struct journal_slot {
     uint8_t cause_kind, cause_stage, cause_core, cause_timed_out;
     uint32_t cpu_user_ms, cpu_system_ms, maxrss_kib; /* of the last run that has ended */
     uint16_t state;                                  /* enum process_state */
-    uint8_t wanted, operator_stopped, restart_token, execed, detached;
+    uint8_t wanted, operator_stopped, restart_token, execed, signal_due, detached;
     uint8_t step, timed_out; /* as in struct process */
-    uint8_t spare[11];
+    uint8_t spare[10];
     struct journal_stream streams[2]; /* stdout, stderr */
 };
 
@@ -62,6 +62,7 @@ struct journal;
  * then the daemon can live without one. */
 int journal_open(const char *path, const struct identity_era *era, struct journal **ret, enum journal_origin *origin);
 void journal_close(struct journal *j); /* the file stays */
+void journal_end(struct journal *j);   /* the file goes, unless a slot is in use */
 const char *journal_origin_name(enum journal_origin origin);
 
 /* Room for so many processes on the whole; growing in one go is cheaper. */

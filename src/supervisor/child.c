@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,8 +22,11 @@
 #include "supervisor/child_ipc.h"
 #include "supervisor/child_output.h"
 #include "supervisor/child_plan.h"
+#include "supervisor/record.h"
 #include "supervisor/starting.h"
 #include "supervisor/supervisor.h"
+
+#define REAPED_WITHIN 10 /* milliseconds */
 
 static void on_exit_event(int fd, unsigned what, void *arg);
 
@@ -152,6 +156,13 @@ static int adopt(struct child *c, struct child_plan *p, struct spawned *spawned)
     return r < 0 ? r : q;
 }
 
+int child_hold(struct child *c, int pidfd)
+{
+    c->pidfd = pidfd;
+    c->adopted = true;
+    return loop_io_set(c->supervisor->loop, &c->exit_event, pidfd, LOOP_READ, LOOP_LIFE, on_exit_event, c);
+}
+
 /* What the guardian knows a child by. */
 static uint64_t tag_of(const struct child *c)
 {
@@ -185,6 +196,7 @@ static void birth_plan(struct birth *b, struct child *c)
     b->child = c;
     child_plan_init(&b->plan);
     free(TAKE_PTR(c->detail));
+    record_plan(c);
     b->planned = child_plan_make(&from, &b->plan, &b->cause) == 0;
     if (b->planned)
         tell_guardian(c, &b->plan.plan);
@@ -195,7 +207,8 @@ static void birth_done(struct birth *b, struct spawned *made)
     struct child *c = b->child;
     c->supervisor->starts++;
     log_info("spawned: '%s' with pid %d", c->process.program->name, made->pid);
-    c->start_waits = false;
+    c->start_waits = c->adopted = false;
+    record_born(c, made);
     supervisor_handle(c, PROCESS_SPAWNED, made->pid, (struct exit_cause){ .kind = EXIT_NONE });
     int r = adopt(c, &b->plan, made);
     if (r < 0) {
@@ -265,12 +278,25 @@ static void on_exit_event(int fd, unsigned what, void *arg)
     child_reap(arg);
 }
 
+/* Its parent reaps it, in its own time; the status can be had after that.  A parent
+ * that does not within these milliseconds will not (PID 1 of a careless container). */
+static int status_of_adopted(const struct child *c, int *status)
+{
+    int r = pidfd_status_of_other(c->pidfd, status);
+    if (r != -EAGAIN)
+        return r;
+    poll(&(struct pollfd){ .fd = c->pidfd }, 1, REAPED_WITHIN); /* for POLLHUP */
+    return pidfd_status_of_other(c->pidfd, status);
+}
+
 void child_reap(struct child *c)
 {
     int status = 0;
     pid_t run = c->process.pid; /* which it forgets at its exit */
     struct rusage usage = { 0 };
     int r = pidfd_reap(c->pidfd, &status, &usage);
+    if (r == -ECHILD && c->adopted)
+        r = status_of_adopted(c, &status);
     if (r == 0)
         return;
     struct exit_cause cause = r > 0 ? exit_cause_from_wait(status) : (struct exit_cause){ .kind = EXIT_UNKNOWN };
@@ -308,6 +334,8 @@ int child_signal(struct child *c, int signal, bool as_group)
 {
     if (c->pidfd < 0)
         return -ESRCH;
+    if (as_group && c->adopted)
+        return pidfd_signal_group_of(c->pidfd, c->process.pid, signal);
     /* the pid cannot have been given away: nobody but on_exit_event reaps it */
     return as_group ? pidfd_signal_group(c->process.pid, signal) : pidfd_signal(c->pidfd, signal);
 }
@@ -353,6 +381,7 @@ int child_new(struct supervisor *s, struct member_group *g, const struct program
     c->pidfd = -1;
     c->in.fd = -1;
     c->order = order;
+    record_open(c);
     *ret = c;
     return 0;
 }
@@ -372,6 +401,7 @@ void child_free(struct child *c)
         if (w->gone != NULL)
             w->gone(w->arg);
     }
+    record_close(c);
     starting_free(TAKE_PTR(c->starting));
     loop_io_clear(&c->exit_event);
     cleanup_close(&c->pidfd);

@@ -42,6 +42,7 @@ struct child {
     struct event_name *name;
     struct child *spawn_next; /* in the queue of starts */
     bool spawn_queued;
+    bool adopted;            /* its process is no child of ours: somebody else reaps it */
     bool start_waits;        /* for descriptors, memory, ...: told once, not at each try */
     bool was_up;             /* before the update that stopped it */
     bool selected;           /* scratch of control/names.c, within one call */
@@ -63,6 +64,7 @@ struct child {
     char *detail;                   /* why the last start failed, for people, and behind its NUL at what; NULL */
     uint32_t cpu_user_ms, cpu_system_ms, maxrss_kib; /* of the last ended run */
     uint32_t order;                                  /* among the programs of its configuration */
+    uint32_t slot;                                   /* of the journal, or JOURNAL_NONE */
 };
 
 /* For supervisor.c only. */
@@ -73,6 +75,7 @@ void child_reap(struct child *c); /* takes its status if it has ended */
 /* Carries out EFFECT_SPAWN for several at once, see spawn_many(); what fails is told
  * by events.  -ENOMEM: nothing was done. */
 int child_spawn_all(struct child *const *list, size_t n);
+int child_hold(struct child *c, int pidfd); /* of an adopted process; takes it over in any case */
 
 /* Sends a signal; 0, -ESRCH, -EPERM. */
 int child_signal(struct child *c, int signal, bool as_group);

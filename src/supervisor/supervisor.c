@@ -14,11 +14,14 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "os/journal.h"
 #include "os/logmove.h"
 #include "os/syslogger.h"
+#include "supervisor/adopt.h"
 #include "supervisor/channel.h"
 #include "supervisor/groups.h"
 #include "supervisor/identities.h"
+#include "supervisor/record.h"
 #include "supervisor/shutdown.h"
 
 /* Made together, see os/spawn.h; a tenth of a millisecond each, and between two turns
@@ -165,6 +168,7 @@ static int send_signal(struct child *c, const struct effect *e)
                  exit_signal_name(e->signal, (char[16]){ 0 }));
     int r = child_signal(c, e->signal, e->as_group);
     c->process.signal_due = false;
+    record_write(c);
     return r == -ESRCH ? 0 : r; /* it has just ended by itself; its pidfd will say so */
 }
 
@@ -190,6 +194,10 @@ static void log_state(const struct child *c, enum process_state from, enum proce
     char words[512];
     switch (to) {
     case PROCESS_RUNNING:
+        if (from == PROCESS_STOPPED) {
+            log_info("adopted: '%s' with pid %d, which was running already", p->program->name, p->pid);
+            break;
+        }
         log_info("success: %s entered RUNNING state, process has stayed up for > than %g seconds (startsecs)",
                  p->program->name, (double)p->program->startsecs / (double)USEC_PER_SEC);
         break;
@@ -286,6 +294,7 @@ void supervisor_handle(struct child *c, enum process_event event, pid_t pid, str
                   process_state_name(c->process.state));
     struct effects effects = { .n = 0 };
     process_handle(&c->process, &in, &effects);
+    record_write(c);
     bool signal_failed = false;
     for (unsigned i = 0; i < effects.n; i++) {
         int r = carry_out(c, &effects.list[i]);
@@ -298,6 +307,15 @@ void supervisor_handle(struct child *c, enum process_event event, pid_t pid, str
     for (unsigned i = 0; i < effects.n; i++)
         if (effects.list[i].kind == EFFECT_ANNOUNCE)
             tell_watchers(c, effects.list[i].from, effects.list[i].to);
+}
+
+void supervisor_restore(struct child *c, const struct process *kept)
+{
+    enum process_state from = c->process.state;
+    process_restore(&c->process, kept);
+    announce(c, from, kept->state);
+    supervisor_handle(c, PROCESS_RECOVERED, 0, (struct exit_cause){ .kind = EXIT_NONE });
+    tell_watchers(c, from, kept->state);
 }
 
 void supervisor_start(struct child *c)
@@ -319,7 +337,7 @@ static void autostart_all(struct supervisor *s)
     size_t n;
     _cleanup_free_ struct child **list = supervisor_in_order(s, false, &n);
     for (size_t i = 0; i < n; i++)
-        if (list[i]->process.program->autostart)
+        if (list[i]->process.program->autostart && list[i]->process.state == PROCESS_STOPPED)
             supervisor_start(list[i]);
     if (s->spawn_head == NULL)
         loop_defer(s->loop, &s->spawn_work, on_spawn_work, s); /* nothing to start: ready all the same */
@@ -338,8 +356,10 @@ int supervisor_load(struct supervisor *s, struct config *config)
     s->started_told = false; /* a restart of all is told as well */
     for (size_t i = 0; r == 0 && i < config->n_groups; i++)
         r = config->groups[i].shadowed ? 0 : supervisor_add_group(s, config, &config->groups[i]);
-    if (r == 0)
+    if (r == 0) {
+        adopt_survivors(s);
         autostart_all(s);
+    }
     return r;
 }
 
@@ -400,6 +420,7 @@ void supervisor_free(struct supervisor *s)
     if (s == NULL)
         return;
     supervisor_clear(s);
+    journal_end(s->options.journal);
     free(s->groups);
     loop_undefer(s->loop, &s->spawn_work);
     loop_undefer(s->loop, &s->stop_work);

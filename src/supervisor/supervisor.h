@@ -29,7 +29,8 @@ struct supervisor_options {
     const char *const *environ; /* the daemon's own, NULL-terminated */
     struct rlimit nofile;       /* as it was before it was raised; given back to jobs */
     bool restore_nofile;
-    uint64_t given_fds; /* bit N: descriptor N came from who started us, and may be passed on */
+    struct journal *journal; /* taken over; NULL: none */
+    uint64_t given_fds;      /* bit N: descriptor N came from who started us, and may be passed on */
     struct holder *holder;
     /* all that autostart asked for was tried once */
     void (*started)(void *arg);
@@ -83,6 +84,9 @@ void supervisor_start(struct child *c);
 void supervisor_stop(struct child *c, bool by_operator);
 /* Feeds an event; the one caller of process_handle(). */
 void supervisor_handle(struct child *c, enum process_event event, pid_t pid, struct exit_cause cause);
+
+/* Makes the record what another daemon knew of it, and has that go on (RECOVERED). */
+void supervisor_restore(struct child *c, const struct process *kept);
 
 /* -- all together ----------------------------------------------------------- */
 /* In the order of priority: lowest first, or highest first for stopping.  A

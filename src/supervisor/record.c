@@ -1,0 +1,146 @@
+/* record.c - see record.h.
+ *
+ * Owns nothing: slots are the journal's, and a child knows the number of its own.
+ * Without a journal every call does nothing.  Times are kept on CLOCK_BOOTTIME, which
+ * all processes of a boot share and which also counts sleep. */
+#include "supervisor/record.h"
+
+#include <time.h>
+
+#include "supervisor/supervisor.h"
+
+static usec_t clock_usec(clockid_t clock)
+{
+    struct timespec ts;
+    clock_gettime(clock, &ts);
+    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
+}
+
+/* How far CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC: the time asleep. */
+static usec_t asleep(void)
+{
+    return usec_sub(clock_usec(CLOCK_BOOTTIME), clock_usec(CLOCK_MONOTONIC));
+}
+
+/* 0 and USEC_INFINITY mean something else than a time */
+static usec_t to_boottime(usec_t t, usec_t gap)
+{
+    return t == 0 ? 0 : usec_add(t, gap);
+}
+
+static usec_t to_monotonic(usec_t t, usec_t gap)
+{
+    if (t == 0 || t == USEC_INFINITY)
+        return t;
+    return t > gap ? t - gap : 1;
+}
+
+static void put_cause(struct journal_slot *s, const struct exit_cause *cause)
+{
+    s->cause_kind = (uint8_t)cause->kind;
+    s->cause_value = cause->value;
+    s->cause_stage = (uint8_t)cause->stage;
+    s->cause_core = cause->core;
+    s->cause_timed_out = cause->timed_out;
+}
+
+static void put_process(struct journal_slot *s, const struct process *p)
+{
+    usec_t gap = asleep();
+    s->state = (uint16_t)p->state;
+    s->wanted = p->wanted;
+    s->operator_stopped = p->operator_stopped;
+    s->restart_token = p->restart_token;
+    s->execed = p->execed;
+    s->signal_due = p->signal_due;
+    s->step = p->step;
+    s->timed_out = p->timed_out;
+    s->pid = p->pid;
+    s->tries = p->tries;
+    s->restarts = p->restarts;
+    s->started = to_boottime(p->started, gap);
+    s->deadline = to_boottime(p->deadline, gap);
+    s->started_wall = p->started_wall;
+    s->stopped_wall = p->stopped_wall;
+    put_cause(s, &p->cause);
+    if (p->pid == 0)
+        s->start = s->inode = 0;
+}
+
+void record_write(struct child *c)
+{
+    struct journal *j = c->supervisor->options.journal;
+    const struct journal_slot *before = journal_get(j, c->slot);
+    if (before == NULL)
+        return;
+    struct journal_slot s = *before;
+    put_process(&s, &c->process);
+    s.cpu_user_ms = c->cpu_user_ms;
+    s.cpu_system_ms = c->cpu_system_ms;
+    s.maxrss_kib = c->maxrss_kib;
+    journal_commit(j, c->slot, &s);
+}
+
+uint32_t record_plan(struct child *c)
+{
+    struct journal *j = c->supervisor->options.journal;
+    const struct journal_slot *before = journal_get(j, c->slot);
+    if (before == NULL)
+        return 0;
+    struct journal_slot s = *before;
+    s.instance++;
+    s.definition = program_sum(c->process.program);
+    journal_commit(j, c->slot, &s);
+    return s.instance;
+}
+
+void record_born(struct child *c, const struct spawned *spawned)
+{
+    struct journal *j = c->supervisor->options.journal;
+    const struct journal_slot *before = journal_get(j, c->slot);
+    struct identity id;
+    if (before == NULL)
+        return;
+    struct journal_slot s = *before;
+    identity_of_child(spawned->pid, spawned->pidfd, &id);
+    s.pid = id.pid;
+    s.start = id.start;
+    s.inode = id.inode;
+    journal_commit(j, c->slot, &s);
+}
+
+struct process record_read(const struct journal_slot *s)
+{
+    usec_t gap = asleep();
+    return (struct process){ .state = (enum process_state)s->state,
+                             .wanted = s->wanted,
+                             .execed = s->execed,
+                             .signal_due = s->signal_due,
+                             .restart_token = s->restart_token,
+                             .operator_stopped = s->operator_stopped,
+                             .step = s->step,
+                             .timed_out = s->timed_out,
+                             .pid = s->pid,
+                             .tries = s->tries,
+                             .restarts = s->restarts,
+                             .started = to_monotonic(s->started, gap),
+                             .deadline = to_monotonic(s->deadline, gap),
+                             .started_wall = s->started_wall,
+                             .stopped_wall = s->stopped_wall,
+                             .cause = { .kind = (enum exit_kind)s->cause_kind,
+                                        .value = s->cause_value,
+                                        .stage = (enum spawn_stage)s->cause_stage,
+                                        .core = s->cause_core,
+                                        .timed_out = s->cause_timed_out } };
+}
+
+void record_open(struct child *c)
+{
+    c->slot = journal_add(c->supervisor->options.journal, c->group->group->name, c->process.program->name);
+}
+
+void record_close(struct child *c)
+{
+    if (c->process.pid == 0)
+        journal_remove(c->supervisor->options.journal, c->slot);
+}
