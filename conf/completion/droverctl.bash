@@ -42,7 +42,7 @@ __droverctl_verb() {
 }
 
 _droverctl() {
-    local verbs="add avail clear events exit fg help logs maintail open pid quit reload remove reopen reread restart
+    local verbs="add avail clear events exit fg help logs maintail open pid quit reload remove reopen reread restart run
         show shutdown signal start status stop tail update version why write"
     local flags="-c -s -u -p -r -i -h --configuration --serverurl --username --password --history-file
         --interactive --help --version --json --quiet --wait --no-wait"
@@ -74,6 +74,21 @@ _droverctl() {
     logs) words="-f -n $anywhere $(__droverctl_names '')" ;;
     events) words="-f --since $anywhere $(__droverctl_names '')" ;;
     maintail) words="-f $anywhere" ;;
+    run)
+        case $prev in
+        --kill-signal) words="HUP INT QUIT KILL USR1 USR2 TERM" ;;
+        --uid) words=$(compgen -u -- "$cur") ;;
+        --gid) words=$(compgen -g -- "$cur") ;;
+        --cwd | --input)
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            return
+            ;;
+        *)
+            words="--shell --timeout --kill-signal --max-buffer --uid --gid --cwd --env --argv0 --input --stdio --set
+                --detached --json --quiet -- $([[ -z $cur ]] || compgen -c -- "$cur")"
+            ;;
+        esac
+        ;;
     tail) words="-f stdout stderr $anywhere $(__droverctl_names '')" ;;
     clear | fg | pid | restart | show | start | status | stop | why | write)
         words="all $anywhere $(__droverctl_names '')"

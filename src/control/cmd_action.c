@@ -372,7 +372,7 @@ static void action_restart(struct control_call *call)
 
 /* -- deeds that wait for nothing ---------------------------------------------- */
 
-static int read_signal(struct http_request *r)
+int control_read_signal(struct http_request *r)
 {
     size_t len;
     const char *body = http_request_body(r, &len);
@@ -397,7 +397,7 @@ static void signal_one(struct item *it, int signal)
 
 static void action_signal(struct control_call *call)
 {
-    int signal = read_signal(call->request);
+    int signal = control_read_signal(call->request);
     struct action *a = begin(call, SELECT_STARTING, is_signallable);
     if (a == NULL)
         return;

@@ -15,8 +15,8 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
-static const struct command *const tables[] = { commands_process, commands_action, commands_log,
-                                                commands_config,  commands_daemon, commands_events };
+static const struct command *const tables[] = { commands_process, commands_action, commands_log, commands_config,
+                                                commands_daemon,  commands_events, commands_run };
 
 /* -- who may what ------------------------------------------------------------- */
 
@@ -111,9 +111,16 @@ static struct lookup find_command(const char *method, const char *path)
     return found;
 }
 
+/* Of a transient process, which was logged when it began; there are many pieces. */
+static bool is_input(const char *path)
+{
+    size_t len = strlen(path);
+    return strncmp(path, "/v1/run/", 8) == 0 && len > 6 && strcmp(path + len - 6, "/stdin") == 0;
+}
+
 static void log_call(const struct http_request *r, const struct command *command)
 {
-    if (command->role == ROLE_READ)
+    if (command->role == ROLE_READ || is_input(http_request_path(r)))
         return;
     log_info("%s %s by %s", http_request_method(r), http_request_path(r), http_request_peer(r)->text);
 }

@@ -45,7 +45,7 @@ void control_free(struct control *c);
 
 /* Each verb's file has its part of the table. */
 extern const struct command commands_process[], commands_action[], commands_log[], commands_config[], commands_daemon[],
-    commands_events[];
+    commands_events[], commands_run[];
 
 /* -- answers ---------------------------------------------------------------- */
 
@@ -81,5 +81,7 @@ void control_ok(struct http_request *r);
 
 /* True when the daemon is ending; then it has been answered. */
 bool control_refuse_if_ending(struct control_call *call);
+/* {"signal":"TERM"} of a body, or -EINVAL. */
+int control_read_signal(struct http_request *r);
 /* A query parameter as a number; `otherwise` when it is missing or not one. */
 long long control_number(struct http_request *r, const char *parameter, long long otherwise);

@@ -88,6 +88,9 @@ void http_reply_error(struct http_request *r, int status, const char *code, cons
 int http_stream_begin(struct http_request *r, int status, const char *type);
 int http_stream_write(struct http_request *r, const void *data, size_t len);
 size_t http_stream_unread(const struct http_request *r);
+/* fn is called, never from inside a call of this interface, whenever the client has
+ * taken all that was written. */
+void http_stream_on_room(struct http_request *r, http_close_fn fn, void *arg);
 void http_stream_end(struct http_request *r);
 
 /* Called once when the client goes before the request was answered; never from

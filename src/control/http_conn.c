@@ -276,10 +276,20 @@ static void conn_readable(struct http_conn *c)
     }
 }
 
+static void tell_room(struct http_conn *c)
+{
+    struct http_request *r = c->request;
+    if (c->state == HTTP_STREAM && r != NULL && r->on_room != NULL && http_conn_unsent(c) == 0)
+        r->on_room(r->on_room_arg);
+}
+
 static void conn_writable(struct http_conn *c)
 {
-    if (http_conn_unsent(c) > 0)
+    if (http_conn_unsent(c) > 0) {
         conn_flush(c);
+        if (!c->broken)
+            tell_room(c);
+    }
     if (!c->broken && c->state == HTTP_FLUSH && http_conn_unsent(c) == 0)
         conn_flushed(c);
 }

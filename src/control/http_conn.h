@@ -48,6 +48,8 @@ struct http_request {
     struct http_chunks chunks;
     http_close_fn on_close;
     void *on_close_arg;
+    http_close_fn on_room; /* a stream's client has taken all; NULL: nobody asks */
+    void *on_room_arg;
     char *params; /* decoded query: name NUL value NUL, n_params times; NULL: not asked yet */
     size_t n_params;
     const char *header; /* one more for the reply, or NULL */

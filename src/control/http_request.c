@@ -289,6 +289,12 @@ size_t http_stream_unread(const struct http_request *r)
     return http_conn_unsent(r->conn);
 }
 
+void http_stream_on_room(struct http_request *r, http_close_fn fn, void *arg)
+{
+    r->on_room = fn;
+    r->on_room_arg = arg;
+}
+
 void http_stream_end(struct http_request *r)
 {
     struct http_conn *c = r->conn;

@@ -32,6 +32,7 @@ struct spawn_plan {
     const char *file; /* what exec gets */
     char **argv;
     char **envp;
+    bool new_session;                      /* leader of a session of its own, not only of a group */
     const char *directory;                 /* NULL: stay */
     int umask;                             /* -1: as it is */
     const struct spawn_identity *identity; /* NULL: stay who we are */

@@ -9,15 +9,16 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/argv.h"
 #include "base/cleanup.h"
 #include "ctl/ctl.h"
 
 static const struct ctl_command *const commands[] = {
-    &ctl_cmd_add,      &ctl_cmd_avail,   &ctl_cmd_clear,    &ctl_cmd_events, &ctl_cmd_exit,    &ctl_cmd_fg,
-    &ctl_cmd_help,     &ctl_cmd_logs,    &ctl_cmd_maintail, &ctl_cmd_open,   &ctl_cmd_pid,     &ctl_cmd_quit,
-    &ctl_cmd_reload,   &ctl_cmd_remove,  &ctl_cmd_reopen,   &ctl_cmd_reread, &ctl_cmd_restart, &ctl_cmd_show,
-    &ctl_cmd_shutdown, &ctl_cmd_signal,  &ctl_cmd_start,    &ctl_cmd_status, &ctl_cmd_stop,    &ctl_cmd_tail,
-    &ctl_cmd_update,   &ctl_cmd_version, &ctl_cmd_why,      &ctl_cmd_write,
+    &ctl_cmd_add,    &ctl_cmd_avail,    &ctl_cmd_clear,    &ctl_cmd_events, &ctl_cmd_exit,    &ctl_cmd_fg,
+    &ctl_cmd_help,   &ctl_cmd_logs,     &ctl_cmd_maintail, &ctl_cmd_open,   &ctl_cmd_pid,     &ctl_cmd_quit,
+    &ctl_cmd_reload, &ctl_cmd_remove,   &ctl_cmd_reopen,   &ctl_cmd_reread, &ctl_cmd_restart, &ctl_cmd_run,
+    &ctl_cmd_show,   &ctl_cmd_shutdown, &ctl_cmd_signal,   &ctl_cmd_start,  &ctl_cmd_status,  &ctl_cmd_stop,
+    &ctl_cmd_tail,   &ctl_cmd_update,   &ctl_cmd_version,  &ctl_cmd_why,    &ctl_cmd_write,
 };
 
 const struct ctl_command *const *ctl_commands(size_t *n)
@@ -97,6 +98,31 @@ static void command_dispatch(struct ctl *c, const struct ctl_command *command, c
         command->fn(c, &words);
 }
 
+static void command_dispatch_argv(struct ctl *c, const struct ctl_command *command, char **argv)
+{
+    struct ctl_words words = { .text = "", .list = argv };
+    while (argv[words.n] != NULL)
+        words.n++;
+    c->command = command;
+    if (!(command->flags & CTL_UPCHECK) || ctl_upcheck(c))
+        command->fn(c, &words);
+}
+
+/* In the shell such a verb is given words by the quotes that it knows. */
+static void command_split_quoted(struct ctl *c, const struct ctl_command *command, const char *text)
+{
+    _cleanup_free_ char **argv = NULL;
+    size_t n;
+    const char *why = "out of memory";
+    int r = argv_split(text, &argv, &n, &why);
+    if (r == 0) {
+        command_dispatch_argv(c, command, argv);
+        return;
+    }
+    ctl_fail(c, "Error: %s", why);
+    ctl_status(c, CTL_GENERIC);
+}
+
 /* "?" and what follows is `help`. */
 static char *command_prepare(const char *line)
 {
@@ -117,6 +143,44 @@ static char *command_prepare(const char *line)
     return s;
 }
 
+/* What a verb changes of the options holds for that verb. */
+static void command_run(struct ctl *c, const struct ctl_command *command, char *text, char **argv)
+{
+    bool json = c->json, quiet = c->quiet, no_wait = c->no_wait;
+    double wait = c->wait;
+    if (argv != NULL)
+        command_dispatch_argv(c, command, argv);
+    else if (command->flags & CTL_ARGV)
+        command_split_quoted(c, command, text);
+    else
+        command_dispatch(c, command, text);
+    c->json = json;
+    c->quiet = quiet;
+    c->no_wait = no_wait;
+    c->wait = wait;
+    json_decref(c->results);
+    c->results = NULL;
+    fflush(stdout);
+}
+
+void ctl_run_argv(struct ctl *c, char **words)
+{
+    const struct ctl_command *command = ctl_command_find(words[0], strlen(words[0]));
+    if (command != NULL && (command->flags & CTL_ARGV)) {
+        command_run(c, command, NULL, words + 1);
+        return;
+    }
+    _cleanup_buf_ struct buf line = BUF_INIT(CTL_LINE_LIMIT);
+    for (size_t i = 0; words[i] != NULL; i++)
+        buf_printf(&line, "%s%s", i > 0 ? " " : "", words[i]);
+    if (line.error == 0) {
+        ctl_run_line(c, line.data);
+        return;
+    }
+    ctl_note(c, "the command line is too long");
+    ctl_status(c, CTL_GENERIC);
+}
+
 void ctl_run_line(struct ctl *c, const char *line)
 {
     _cleanup_free_ char *text = command_prepare(line);
@@ -131,14 +195,5 @@ void ctl_run_line(struct ctl *c, const char *line)
         ctl_status(c, CTL_GENERIC);
         return;
     }
-    bool json = c->json, quiet = c->quiet, no_wait = c->no_wait;
-    double wait = c->wait;
-    command_dispatch(c, command, text + verb);
-    c->json = json;
-    c->quiet = quiet;
-    c->no_wait = no_wait;
-    c->wait = wait;
-    json_decref(c->results);
-    c->results = NULL;
-    fflush(stdout);
+    command_run(c, command, text + verb, NULL);
 }

@@ -154,7 +154,7 @@ bool ctl_confirm(struct ctl *c, const char *question)
     return answer != NULL && (*answer == 'y' || *answer == 'Y');
 }
 
-static const char *ctl_explain(int error)
+const char *ctl_explain(int error)
 {
     switch (error) {
     case -ECONNREFUSED:

@@ -26,6 +26,10 @@ enum ctl_exit {
     CTL_REFUSED = 4,
     CTL_STATUS_UNKNOWN = 4, /* `status` only */
     CTL_NOT_RUNNING = 7,
+    CTL_RUN_TIMEOUT = 124, /* `run` only, as timeout(1) and env(1) have them */
+    CTL_RUN_FAILED = 125,
+    CTL_RUN_NOT_EXECUTABLE = 126,
+    CTL_RUN_NOT_FOUND = 127,
 };
 
 struct ctl {
@@ -33,9 +37,10 @@ struct ctl {
     struct client *client;
     int exit_status; /* of the last thing that failed */
     bool interactive;
-    bool leave;       /* the shell ends after this verb */
-    bool terminal;    /* standard output is one */
-    int interrupt_fd; /* signalfd of SIGINT while the shell runs or something is followed, or -1 */
+    bool leave;         /* the shell ends after this verb */
+    bool terminal;      /* standard output is one */
+    uint64_t given_fds; /* for `run`: bit N from 3 on: descriptor N is our starter's */
+    int interrupt_fd;   /* signalfd of SIGINT while the shell runs or something is followed, or -1 */
 
     /* of the verb at hand */
     const struct ctl_command *command;
@@ -69,7 +74,8 @@ bool ctl_confirm(struct ctl *c, const char *question);
 
 /* The daemon is there, or the user was told as supervisorctl tells it. */
 bool ctl_upcheck(struct ctl *c);
-/* Tells the user what a negative errno of client.h means, sets the exit status. */
+/* What a negative errno of client.h means, in words; told to the user, with the exit status. */
+const char *ctl_explain(int error);
 void ctl_connection_failed(struct ctl *c, int error);
 
 /* "group:name", and "a" for "a:a".  Into *out, emptied before; the result is its text. */

@@ -4,6 +4,7 @@
  * code for wrong ones are kept.  With a verb it is done and its status is ours;
  * without one the shell starts. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <locale.h>
 #include <stdarg.h>
@@ -160,17 +161,14 @@ static int endpoint_from_options(struct endpoint *e, const struct options *o)
     return r;
 }
 
-static int run_words(struct ctl *c, char **words)
+/* Descriptors that we were started with, before we open any of our own. */
+static uint64_t given_descriptors(void)
 {
-    _cleanup_buf_ struct buf line = BUF_INIT(CTL_LINE_LIMIT);
-    for (size_t i = 0; words[i] != NULL; i++)
-        buf_printf(&line, "%s%s", i > 0 ? " " : "", words[i]);
-    if (line.error < 0) {
-        ctl_note(c, "the command line is too long");
-        return CTL_GENERIC;
-    }
-    ctl_run_line(c, line.data);
-    return c->exit_status;
+    uint64_t given = 0;
+    for (int fd = 3; fd < 64; fd++)
+        if (fcntl(fd, F_GETFD) >= 0)
+            given |= 1ULL << fd;
+    return given;
 }
 
 static int run(struct ctl *c, const struct options *o, char **words)
@@ -185,7 +183,9 @@ static int run(struct ctl *c, const struct options *o, char **words)
     c->quiet = o->quiet;
     c->no_wait = o->no_wait;
     c->wait = o->wait;
-    int status = words[0] != NULL ? run_words(c, words) : ctl_shell(c);
+    if (words[0] != NULL)
+        ctl_run_argv(c, words);
+    int status = words[0] != NULL ? c->exit_status : ctl_shell(c);
     if (fflush(stdout) != 0 && status == 0)
         status = CTL_GENERIC;
     return status;
@@ -203,6 +203,8 @@ int main(int argc, char **argv)
     }
     setlocale(LC_CTYPE, "");
     struct ctl c = { .interrupt_fd = -1 };
+    if (argv[first] != NULL && strcmp(argv[first], "run") == 0)
+        c.given_fds = given_descriptors();
     int status = run(&c, &o, argv + first);
     client_free(c.client);
     endpoint_done(&c.endpoint);

@@ -15,7 +15,7 @@
  * page of ours that is written after a clone is copied first, several children are
  * made one directly after the other where several are to be made.
  *
- * Order in the child: process group, limits, priorities and processors, descriptors,
+ * Order in the child: process group or session, limits, priorities and processors, descriptors,
  * the limit of open files (placing descriptors may need more of them), groups, gid,
  * uid, capabilities, proof that nothing can be regained, directory (as the new
  * user), umask, signal mask, the files that it opens itself, no new privileges,
@@ -344,7 +344,7 @@ static _Noreturn void child_main(const struct spawn_plan *plan, bool handlers_cl
 {
     child_own_table(plan, error_fd);
     child_reset_signals(handlers_cleared);
-    if (setpgid(0, 0) < 0)
+    if (plan->new_session ? setsid() < 0 : setpgid(0, 0) < 0)
         spawn_child_fail(error_fd, SPAWN_STAGE_PROCESS_GROUP, errno);
     spawn_child_confine(plan, error_fd);
     int tell_fd = plan->n_tell > 0 ? plan->tell_fd : -1;
@@ -459,7 +459,8 @@ void spawn_many(struct spawn_start *starts, size_t n)
             start_fail(&starts[i], starts[i].error);
             continue;
         }
-        setpgid(made->pid, made->pid); /* the child does it, too: whoever is first, its group exists when we return */
+        if (!starts[i].plan->new_session)  /* who leads a group cannot begin a session */
+            setpgid(made->pid, made->pid); /* the child does it, too: whoever is first, it exists when we return */
         made->pidfd = spawn_raise_fd(made->pidfd);
     }
 }

@@ -163,25 +163,6 @@ int child_hold(struct child *c, int pidfd)
     return loop_io_set(c->supervisor->loop, &c->exit_event, pidfd, LOOP_READ, LOOP_LIFE, on_exit_event, c);
 }
 
-/* What the guardian knows a child by. */
-static uint64_t tag_of(const struct child *c)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-    for (const char *s = event_name_text(c->name); *s != '\0'; s++)
-        hash = (hash ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
-static void tell_guardian(const struct child *c, struct spawn_plan *plan)
-{
-    const struct holder *h = c->supervisor->options.holder;
-    if (h == NULL)
-        return;
-    plan->tell_fd = h->fd;
-    plan->n_tell = HOLDER_BORN_SIZE;
-    holder_born(tag_of(c), plan->tell);
-}
-
 /* One of the starts that are made together. */
 struct birth {
     struct child *child;
@@ -199,7 +180,7 @@ static void birth_plan(struct birth *b, struct child *c)
     record_plan(c);
     b->planned = child_plan_make(&from, &b->plan, &b->cause) == 0;
     if (b->planned)
-        tell_guardian(c, &b->plan.plan);
+        child_plan_tell_guardian(c->supervisor, c->name, &b->plan.plan);
 }
 
 static void birth_done(struct birth *b, struct spawned *made)
@@ -313,7 +294,7 @@ void child_reap(struct child *c)
     }
     starting_free(TAKE_PTR(c->starting));
     if (c->supervisor->options.holder != NULL)
-        holder_forget(c->supervisor->options.holder, run, tag_of(c));
+        holder_forget(c->supervisor->options.holder, run, child_tag(c->name));
     take_usage(c, &usage);
     loop_io_clear(&c->exit_event);
     cleanup_close(&c->pidfd);

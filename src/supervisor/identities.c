@@ -10,8 +10,8 @@
 #include "base/cleanup.h"
 
 struct entry {
+    struct spawn_identity identity; /* first: identity_make() gives it away */
     struct entry *next;
-    struct spawn_identity identity;
     bool chosen; /* by the key groups */
     gid_t groups[];
 };
@@ -103,10 +103,15 @@ static int take_chosen(const struct program *p, struct entry **ret)
     return 0;
 }
 
+static int make(const struct program *p, struct entry **ret)
+{
+    return p->groups_text != NULL ? take_chosen(p, ret) : look_up(p, ret);
+}
+
 static int add(struct identities *ids, const struct program *p)
 {
     struct entry *e = NULL;
-    int r = p->groups_text != NULL ? take_chosen(p, &e) : look_up(p, &e);
+    int r = make(p, &e);
     if (r < 0)
         return r;
     e->next = ids->first;
@@ -179,4 +184,18 @@ int identities_get(const struct identities *ids, const struct program *p, const 
         return -ENOENT;
     *ret = &e->identity;
     return 0;
+}
+
+int identity_make(const struct program *p, struct spawn_identity **ret)
+{
+    *ret = NULL;
+    if (!p->has_identity)
+        return 0;
+    if (geteuid() != 0)
+        return get_without_root(p);
+    struct entry *e;
+    int r = make(p, &e);
+    if (r == 0)
+        *ret = &e->identity;
+    return r;
 }

@@ -15,6 +15,10 @@ void identities_free(struct identities *ids);
 /* Looks up the groups of every user that the configuration names. */
 int identities_load(struct identities *ids, const struct config *config);
 
+/* The identity of one program that is in no configuration, asked of the name service
+ * now: 0 and *ret for free(), NULL when nothing is to be changed; -EPERM as below. */
+int identity_make(const struct program *p, struct spawn_identity **ret);
+
 /* 0 and the identity of a program (borrowed; valid until the next load);
  * -EPERM when we are not root and not that user; -ENOENT when it was not loaded.
  * *ret is NULL when nothing is to be changed. */

@@ -2,7 +2,8 @@
  *
  * What has the same priority stops together; the next lower priority waits until
  * the one above it is down (supervisord goes group by group in the same order,
- * and makes equal ones wait for each other, which serves nobody).  Looks again
+ * and makes equal ones wait for each other, which serves nobody).  Transient
+ * processes are stopped beside them, and go on when all is only restarted.  Looks again
  * whenever something changed; says every few seconds for whom it waits. */
 #include "supervisor/shutdown.h"
 
@@ -12,6 +13,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "supervisor/run.h"
 
 #define REPORT_EVERY (3 * USEC_PER_SEC)
 
@@ -66,7 +68,9 @@ static void look(void *arg)
     struct supervisor *s = arg;
     if (s->state == SUPERVISOR_RUNNING)
         return;
-    if (!stop_next(s))
+    if (s->state == SUPERVISOR_SHUTDOWN)
+        runs_stop(s);
+    if (!stop_next(s) || (s->state == SUPERVISOR_SHUTDOWN && !runs_are_down(s)))
         return;
     loop_timer_clear(&s->stop_timer);
     enum supervisor_state why = s->state;

@@ -22,6 +22,7 @@
 #include "supervisor/groups.h"
 #include "supervisor/identities.h"
 #include "supervisor/record.h"
+#include "supervisor/run.h"
 #include "supervisor/shutdown.h"
 
 /* Made together, see os/spawn.h; a tenth of a millisecond each, and between two turns
@@ -421,6 +422,7 @@ void supervisor_free(struct supervisor *s)
         return;
     supervisor_clear(s);
     journal_end(s->options.journal);
+    runs_free(s->runs);
     free(s->groups);
     loop_undefer(s->loop, &s->spawn_work);
     loop_undefer(s->loop, &s->stop_work);

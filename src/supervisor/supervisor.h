@@ -55,6 +55,7 @@ struct supervisor {
     struct syslogger *syslogger;
     struct channels *channels; /* NULL while no process has one */
     struct update *update;     /* the one under way, or NULL */
+    struct runs *runs;         /* transient processes; NULL until there is one */
     struct child *spawn_head, *spawn_tail;
     struct loop_work spawn_work, stop_work;
     struct loop_timer stop_timer;

@@ -1,0 +1,192 @@
+/* run_pipe.c - see run_pipe.h.
+ *
+ * Owns the descriptors.  Keeps no bytes: what was read is handed on at once, and
+ * what is to be written is its owner's until it is written, so that neither a
+ * client nor a job can make the daemon grow. */
+#include "supervisor/run_pipe.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define CHUNK (16 * 1024)
+#define LAST_MAX (1024 * 1024) /* more than a pipe holds: whoever still writes does not keep us */
+
+/* -- what it prints --------------------------------------------------------- */
+
+void run_pipe_close(struct run_pipe *p)
+{
+    loop_io_clear(&p->io);
+    cleanup_close(&p->fd);
+}
+
+/* Bytes read; 0 when there are none now, or ever again. */
+static size_t read_once(struct run_pipe *p)
+{
+    char data[CHUNK];
+    ssize_t n = read(p->fd, data, sizeof(data));
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n <= 0)
+        run_pipe_close(p);
+    else
+        p->total += (uint64_t)n;
+    p->fn(p, n > 0 ? data : NULL, n > 0 ? (size_t)n : 0, p->arg);
+    return n > 0 ? (size_t)n : 0;
+}
+
+static void on_readable(int fd, unsigned what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    read_once(arg);
+}
+
+int run_pipe_new(struct loop *loop, int fd, int number, run_pipe_fn fn, void *arg, struct run_pipe **ret)
+{
+    struct run_pipe *p = calloc(1, sizeof(*p));
+    if (p == NULL) {
+        close(fd);
+        return -ENOMEM;
+    }
+    *p = (struct run_pipe){ .loop = loop, .fn = fn, .arg = arg, .fd = fd, .number = number };
+    int r = loop_io_set(loop, &p->io, fd, LOOP_READ, LOOP_DATA, on_readable, p);
+    if (r < 0) {
+        run_pipe_free_all(p);
+        return r;
+    }
+    *ret = p;
+    return 0;
+}
+
+void run_pipe_pause(struct run_pipe *p, bool paused)
+{
+    p->paused = paused;
+    if (p->fd >= 0)
+        loop_io_set(p->loop, &p->io, p->fd, paused ? 0 : LOOP_READ, LOOP_DATA, on_readable, p);
+}
+
+void run_pipe_finish(struct run_pipe *p)
+{
+    size_t n = 0;
+    for (size_t total = 0; p->fd >= 0 && !p->paused && total < LAST_MAX && (n = read_once(p)) > 0; total += n)
+        continue;
+    if (p->fd < 0 || p->paused)
+        return;
+    run_pipe_close(p);
+    p->fn(p, NULL, 0, p->arg);
+}
+
+void run_pipe_free_all(struct run_pipe *first)
+{
+    while (first != NULL) {
+        struct run_pipe *p = first;
+        first = p->next;
+        run_pipe_close(p);
+        free(p);
+    }
+}
+
+/* -- what it reads ---------------------------------------------------------- */
+
+static void tell(struct run_feed *f, int result)
+{
+    void (*done)(int, void *) = f->done;
+    f->done = NULL;
+    f->data = NULL;
+    f->left = 0;
+    free(TAKE_PTR(f->own));
+    if (done != NULL)
+        done(result, f->arg);
+}
+
+void run_feed_close(struct run_feed *f)
+{
+    loop_io_clear(&f->io);
+    if (f->socket && f->fd >= 0)
+        shutdown(f->fd, SHUT_WR);
+    cleanup_close(&f->fd);
+    tell(f, -EPIPE);
+}
+
+static void taken(struct run_feed *f)
+{
+    loop_io_clear(&f->io);
+    if (f->eof) {
+        if (f->socket)
+            shutdown(f->fd, SHUT_WR);
+        cleanup_close(&f->fd);
+    }
+    tell(f, 0);
+}
+
+static void write_some(struct run_feed *f)
+{
+    ssize_t n = 0;
+    if (f->left > 0)
+        n = f->socket ? send(f->fd, f->data, f->left, MSG_NOSIGNAL) : write(f->fd, f->data, f->left);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n < 0) {
+        run_feed_close(f);
+        return;
+    }
+    f->data += n;
+    f->left -= (size_t)n;
+    if (f->left == 0)
+        taken(f);
+}
+
+static void on_writable(int fd, unsigned what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    write_some(arg);
+}
+
+int run_feed_new(struct loop *loop, int fd, int number, struct run_feed **ret)
+{
+    struct run_feed *f = calloc(1, sizeof(*f));
+    if (f == NULL) {
+        close(fd);
+        return -ENOMEM;
+    }
+    *f = (struct run_feed){ .loop = loop, .fd = fd, .number = number, .socket = number >= 3 };
+    *ret = f;
+    return 0;
+}
+
+int run_feed_write(struct run_feed *f, const void *data, size_t len, bool eof, void (*done)(int result, void *arg),
+                   void *arg)
+{
+    if (f->fd < 0)
+        return -EPIPE;
+    if (loop_of(&f->io) != NULL)
+        return -EBUSY;
+    f->data = data;
+    f->left = len;
+    f->eof = eof;
+    f->done = done;
+    f->arg = arg;
+    return loop_io_set(f->loop, &f->io, f->fd, LOOP_WRITE, LOOP_DATA, on_writable, f);
+}
+
+void run_feed_cancel(struct run_feed *f)
+{
+    f->done = NULL;
+    loop_io_clear(&f->io);
+    tell(f, 0);
+}
+
+void run_feed_free_all(struct run_feed *first)
+{
+    while (first != NULL) {
+        struct run_feed *f = first;
+        first = f->next;
+        run_feed_close(f);
+        free(f);
+    }
+}
