@@ -15,12 +15,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -31,35 +28,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "guardian/message.h"
+#include "guardian/mail.h"
 #include "os/daemonize.h"
-#include "os/sdnotify.h"
 
-#define HELD_FROM 256       /* numbers below are for what comes and goes, see os/spawn.h */
 #define EARLY_DEATHS_MAX 16 /* of a supervisor that never came so far as to say hello, with nothing to lose */
 #define DELAY_FIRST (100 * USEC_PER_MSEC)
 #define DELAY_MAX (5 * USEC_PER_SEC)
 
-static struct guardian {
-    int (*supervise)(struct holder *h, void *arg);
-    void *arg;
-    struct roll roll;
-    struct holder holder; /* what each supervisor begins with */
-    struct sdnotify manager;
-    sigset_t mask_before;
-    int signals;      /* signalfd */
-    int socket;       /* to the supervisor; -1: none, or it has closed its end */
-    int let_go;       /* a byte to the one who waits for us to be in the background; -1 */
-    pid_t supervisor; /* 0: none now */
-    int status;       /* of the supervisor that has ended */
-    bool hello, bye, to_background, settled;
-    int bye_status;
-    bool untold;      /* the supervisor has not yet taken all we have to say */
-    uint64_t pending; /* signals to pass on at hello; bit: number */
-    uint64_t asked;   /* signals of those that end us which came */
-    unsigned early_deaths;
-    usec_t start_at; /* of the next supervisor */
-} g;
+static struct guardian g;
 
 static const int forwarded[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2 };
 
@@ -70,105 +46,7 @@ static usec_t now(void)
     return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
 }
 
-/* -- telling the supervisor ----------------------------------------------------- */
-
-static bool tell(struct message_op op, const void *data, size_t len)
-{
-    struct iovec iov[2] = { { &op, sizeof(op) }, { (void *)(uintptr_t)data, len } };
-    struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2 };
-    return g.socket >= 0 && sendmsg(g.socket, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
-}
-
-/* What it does not take now is told when it has room.  Of a stranger nobody will
- * ask again. */
-static void tell_ends(void)
-{
-    g.untold = false;
-    for (uint32_t i = g.roll.n_born; i-- > 0 && !g.untold;) { /* from behind: the last one fills a gap */
-        struct roll_child *c = &g.roll.born[i];
-        if (c->state == ROLL_LIVE || c->told)
-            continue;
-        c->told = tell((struct message_op){ .kind = MESSAGE_ENDED }, c, sizeof(*c));
-        g.untold = !c->told && g.socket >= 0;
-        if (c->told && c->tag == ROLL_STRANGER)
-            roll_forget(&g.roll, c->pid, c->tag);
-    }
-}
-
-/* -- what the supervisor says --------------------------------------------------- */
-
-/* Takes fd; children of later supervisors need the low numbers to themselves. */
-static void hold(uint64_t name, int fd)
-{
-    int before = -1, high = fcntl(fd, F_DUPFD_CLOEXEC, HELD_FROM);
-    if (high >= 0) {
-        close(fd);
-        fd = high;
-    }
-    if (roll_hold(&g.roll, name, fd, &before) < 0) {
-        close(fd);
-        tell((struct message_op){ .kind = MESSAGE_REFUSED, .value = name }, NULL, 0);
-    }
-    cleanup_close(&before);
-}
-
-static void drop(uint64_t name)
-{
-    int fd = roll_drop(&g.roll, name);
-    cleanup_close(&fd);
-}
-
-/* What cannot be put on record must not run. */
-static void born(pid_t pid, uint64_t tag)
-{
-    if (roll_add(&g.roll, pid, tag) < 0)
-        kill(pid, SIGKILL);
-}
-
-/* The lines that a service manager may be told; a job's words are in none. */
-static bool may_pass(const char *text, size_t len)
-{
-    static const char *const known[] = { "READY=1",         "RELOADING=1", "STOPPING=1",          "WATCHDOG=1",
-                                         "MONOTONIC_USEC=", "STATUS=",     "EXTEND_TIMEOUT_USEC=" };
-    for (size_t line = 0; line < len;) {
-        bool found = false;
-        for (size_t i = 0; i < ELEMENTS(known) && !found; i++)
-            found = len - line >= strlen(known[i]) && memcmp(text + line, known[i], strlen(known[i])) == 0;
-        if (!found)
-            return false;
-        const char *end = memchr(text + line, '\n', len - line);
-        line = end != NULL ? (size_t)(end - text) + 1 : len;
-    }
-    return len > 0;
-}
-
-static void notify(char *text, size_t len)
-{
-    const struct buf lines = { .data = text, .len = len };
-    if (may_pass(text, len))
-        sdnotify_send(&g.manager, &lines);
-}
-
-/* What it has become, we become: a held descriptor of root's and root's rights to
- * signal are more than a daemon with `user` is to have. */
-static void settle(const struct message_settle *s, size_t len)
-{
-    if (g.settled || len < offsetof(struct message_settle, groups) || s->n_groups > MESSAGE_GROUPS ||
-        len < offsetof(struct message_settle, groups) + s->n_groups * sizeof(s->groups[0]))
-        return;
-    g.settled = true;
-    struct rlimit nofile = { .rlim_cur = s->nofile_soft, .rlim_max = s->nofile_hard };
-    setrlimit(RLIMIT_NOFILE, &nofile);
-    if (geteuid() == 0 && s->uid != 0 &&
-        (setgroups(s->n_groups, s->groups) < 0 || setresgid(s->gid, s->gid, s->gid) < 0 ||
-         setresuid(s->uid, s->uid, s->uid) < 0))
-        g.settled = false; /* it will be asked again by the next */
-    if (g.let_go < 0)
-        return;
-    daemonize_leave_terminal();
-    (void)!write(g.let_go, "", 1);
-    cleanup_close(&g.let_go);
-}
+/* -- signals ---------------------------------------------------------------------- */
 
 static void pass_on(int signal)
 {
@@ -178,109 +56,16 @@ static void pass_on(int signal)
         g.pending |= UINT64_C(1) << signal;
 }
 
-static void on_hello(void)
+/* What came before the supervisor could take it.  That we are to end is told to
+ * each: the one before may have been dead when it came. */
+static void pass_on_pending(void)
 {
-    g.hello = true;
-    g.early_deaths = 0;
+    if (g.supervisor <= 0 || !g.hello || g.pending == 0)
+        return;
     for (size_t i = 0; i < ELEMENTS(forwarded); i++)
         if (g.pending >> forwarded[i] & 1)
             kill(g.supervisor, forwarded[i]);
     g.pending = 0;
-}
-
-/* One operation; *fds is moved on behind what it takes. */
-static void carry_out(const struct message_op *op, int **fds)
-{
-    switch ((enum message_kind)op->kind) {
-    case MESSAGE_PUT:
-        hold(op->value, *(*fds)++);
-        break;
-    case MESSAGE_DROP:
-        drop(op->value);
-        break;
-    case MESSAGE_FORGET:
-        roll_forget(&g.roll, op->number, op->value);
-        break;
-    case MESSAGE_HELLO:
-        on_hello();
-        break;
-    case MESSAGE_BYE:
-        g.bye = true;
-        g.bye_status = op->number;
-        break;
-    case MESSAGE_BACKGROUND:
-        g.to_background = true;
-        break;
-    default:
-        break;
-    }
-}
-
-static size_t count_puts(const struct message_op *ops, size_t n)
-{
-    size_t puts = 0;
-    for (size_t i = 0; i < n; i++)
-        puts += ops[i].kind == MESSAGE_PUT;
-    return puts;
-}
-
-/* True when the descriptors are taken. */
-static bool on_message(pid_t sender, struct message_op *ops, size_t len, int *fds, size_t n_fds)
-{
-    if (len < sizeof(*ops))
-        return false;
-    if (sender != g.supervisor) { /* a child of its, that may say one thing */
-        if (ops->kind == MESSAGE_BORN && ops->value != ROLL_STRANGER && len == sizeof(*ops) && n_fds == 0)
-            born(sender, ops->value);
-        return false;
-    }
-    if (ops->kind == MESSAGE_SETTLE || ops->kind == MESSAGE_NOTIFY) {
-        if (ops->kind == MESSAGE_SETTLE)
-            settle((const struct message_settle *)(ops + 1), len - sizeof(*ops));
-        else
-            notify((char *)(ops + 1), len - sizeof(*ops));
-        return false;
-    }
-    size_t n = len / sizeof(*ops);
-    if (len % sizeof(*ops) != 0 || count_puts(ops, n) != n_fds)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        carry_out(&ops[i], &fds);
-    return true;
-}
-
-/* One message; false: there is none now. */
-static bool receive(void)
-{
-    static _Alignas(struct message_op) char bytes[MESSAGE_BYTES];
-    static _Alignas(struct cmsghdr) char control[CMSG_SPACE(253 * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
-    struct msghdr m = { .msg_iov = &(struct iovec){ bytes, sizeof(bytes) },
-                        .msg_iovlen = 1,
-                        .msg_control = control,
-                        .msg_controllen = sizeof(control) };
-    ssize_t n = g.socket >= 0 ? recvmsg(g.socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) : -1;
-    if (n < 0)
-        return g.socket >= 0 && errno == EINTR;
-    int none = 0, *fds = &none;
-    size_t n_fds = 0;
-    struct ucred sender = { 0 };
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c)) {
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
-            memcpy(&sender, CMSG_DATA(c), sizeof(sender));
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-            fds = (int *)(void *)CMSG_DATA(c);
-            n_fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        }
-    }
-    if (n == 0 && sender.pid == 0) { /* the end: it has closed the pair, and SIGCHLD will follow */
-        cleanup_close(&g.socket);
-        return false;
-    }
-    bool whole = (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
-    if (!whole || !on_message(sender.pid, (struct message_op *)(void *)bytes, (size_t)n, fds, n_fds))
-        for (size_t i = 0; i < n_fds; i++)
-            close(fds[i]);
-    return true;
 }
 
 /* -- those who end -------------------------------------------------------------- */
@@ -303,7 +88,7 @@ static void on_end_of_supervisor(int status)
 {
     if (g.socket >= 0)
         shutdown(g.socket, SHUT_RD);
-    while (receive())
+    while (mail_receive(&g))
         continue;
     cleanup_close(&g.socket);
     g.supervisor = 0;
@@ -316,7 +101,7 @@ static void reap(void)
     while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
         int status = 0;
         struct rusage usage;
-        while (receive())
+        while (mail_receive(&g))
             continue;
         if (wait4(info.si_pid, &status, WNOHANG, &usage) != info.si_pid)
             break;
@@ -326,7 +111,7 @@ static void reap(void)
             on_end_of_child(info.si_pid, status, &usage);
         info.si_pid = 0;
     }
-    tell_ends();
+    mail_tell_ends(&g);
 }
 
 /* Those who are on the roll, but neither ours nor a supervisor's any more. */
@@ -381,6 +166,7 @@ static int start_supervisor(void)
     setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int));
     g.holder.generation++;
     g.hello = g.bye = g.to_background = false;
+    g.pending |= g.asked;
     pid_t pid = fork();
     if (pid == 0) {
         close(pair[0]);
@@ -498,11 +284,12 @@ static int serve(void)
         int wait = g.supervisor > 0 ? -1 : (int)(usec_sub(g.start_at, now()) / USEC_PER_MSEC) + 1;
         bool alive = g.supervisor > 0;
         poll(p, ELEMENTS(p), wait);
-        while (p[1].revents != 0 && receive())
+        while (p[1].revents != 0 && mail_receive(&g))
             continue;
         if (g.untold && (p[1].revents & POLLOUT) != 0)
-            tell_ends();
+            mail_tell_ends(&g);
         take_signals();
+        pass_on_pending();
         if (alive && g.supervisor == 0 && on_no_supervisor(&status))
             return status;
         if (!alive && now() >= g.start_at)

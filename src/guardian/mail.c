@@ -1,0 +1,216 @@
+/* mail.c - what the supervisor says and is told; see mail.h.
+ *
+ * Part of the guardian: allocates nothing, waits for nothing.  A message that is
+ * not whole, or not what its sender may say, is dropped with all that came in it;
+ * the kernel names the sender.  Descriptors are the roll's once they are held. */
+#include "guardian/mail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "guardian/message.h"
+#include "os/daemonize.h"
+
+#define HELD_FROM 256 /* numbers below are for what comes and goes, see os/spawn.h */
+
+/* -- telling the supervisor ----------------------------------------------------- */
+
+static bool tell(const struct guardian *g, struct message_op op, const void *data, size_t len)
+{
+    struct iovec iov[2] = { { &op, sizeof(op) }, { (void *)(uintptr_t)data, len } };
+    struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2 };
+    return g->socket >= 0 && sendmsg(g->socket, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+/* What it does not take now is told when it has room.  Of a stranger nobody will
+ * ask again. */
+void mail_tell_ends(struct guardian *g)
+{
+    g->untold = false;
+    for (uint32_t i = g->roll.n_born; i-- > 0 && !g->untold;) { /* from behind: the last one fills a gap */
+        struct roll_child *c = &g->roll.born[i];
+        if (c->state == ROLL_LIVE || c->told)
+            continue;
+        c->told = tell(g, (struct message_op){ .kind = MESSAGE_ENDED }, c, sizeof(*c));
+        g->untold = !c->told && g->socket >= 0;
+        if (c->told && c->tag == ROLL_STRANGER)
+            roll_forget(&g->roll, c->pid, c->tag);
+    }
+}
+
+/* -- what the supervisor says --------------------------------------------------- */
+
+/* Takes fd; children of later supervisors need the low numbers to themselves. */
+static void hold(struct guardian *g, uint64_t name, int fd)
+{
+    int before = -1, high = fcntl(fd, F_DUPFD_CLOEXEC, HELD_FROM);
+    if (high >= 0) {
+        close(fd);
+        fd = high;
+    }
+    if (roll_hold(&g->roll, name, fd, &before) < 0) {
+        close(fd);
+        tell(g, (struct message_op){ .kind = MESSAGE_REFUSED, .value = name }, NULL, 0);
+    }
+    cleanup_close(&before);
+}
+
+static void drop(struct guardian *g, uint64_t name)
+{
+    int fd = roll_drop(&g->roll, name);
+    cleanup_close(&fd);
+}
+
+/* What cannot be put on record must not run. */
+static void born(struct guardian *g, pid_t pid, uint64_t tag)
+{
+    if (roll_add(&g->roll, pid, tag) < 0)
+        kill(pid, SIGKILL);
+}
+
+/* The lines that a service manager may be told; a job's words are in none. */
+static bool may_pass(const char *text, size_t len)
+{
+    static const char *const known[] = { "READY=1",         "RELOADING=1", "STOPPING=1",          "WATCHDOG=1",
+                                         "MONOTONIC_USEC=", "STATUS=",     "EXTEND_TIMEOUT_USEC=" };
+    for (size_t line = 0; line < len;) {
+        bool found = false;
+        for (size_t i = 0; i < ELEMENTS(known) && !found; i++)
+            found = len - line >= strlen(known[i]) && memcmp(text + line, known[i], strlen(known[i])) == 0;
+        if (!found)
+            return false;
+        const char *end = memchr(text + line, '\n', len - line);
+        line = end != NULL ? (size_t)(end - text) + 1 : len;
+    }
+    return len > 0;
+}
+
+static void notify(const struct guardian *g, char *text, size_t len)
+{
+    const struct buf lines = { .data = text, .len = len };
+    if (may_pass(text, len))
+        sdnotify_send(&g->manager, &lines);
+}
+
+/* What it has become, we become: a held descriptor of root's and root's rights to
+ * signal are more than a daemon with `user` is to have. */
+static void settle(struct guardian *g, const struct message_settle *s, size_t len)
+{
+    if (g->settled || len < offsetof(struct message_settle, groups) || s->n_groups > MESSAGE_GROUPS ||
+        len < offsetof(struct message_settle, groups) + s->n_groups * sizeof(s->groups[0]))
+        return;
+    g->settled = true;
+    struct rlimit nofile = { .rlim_cur = s->nofile_soft, .rlim_max = s->nofile_hard };
+    setrlimit(RLIMIT_NOFILE, &nofile);
+    if (geteuid() == 0 && s->uid != 0 &&
+        (setgroups(s->n_groups, s->groups) < 0 || setresgid(s->gid, s->gid, s->gid) < 0 ||
+         setresuid(s->uid, s->uid, s->uid) < 0))
+        g->settled = false; /* it will be asked again by the next */
+    if (g->let_go < 0)
+        return;
+    daemonize_leave_terminal();
+    (void)!write(g->let_go, "", 1);
+    cleanup_close(&g->let_go);
+}
+
+/* One operation; *fds is moved on behind what it takes. */
+static void carry_out(struct guardian *g, const struct message_op *op, int **fds)
+{
+    switch ((enum message_kind)op->kind) {
+    case MESSAGE_PUT:
+        hold(g, op->value, *(*fds)++);
+        break;
+    case MESSAGE_DROP:
+        drop(g, op->value);
+        break;
+    case MESSAGE_FORGET:
+        roll_forget(&g->roll, op->number, op->value);
+        break;
+    case MESSAGE_HELLO:
+        g->hello = true;
+        g->early_deaths = 0;
+        break;
+    case MESSAGE_BYE:
+        g->bye = true;
+        g->bye_status = op->number;
+        break;
+    case MESSAGE_BACKGROUND:
+        g->to_background = true;
+        break;
+    default:
+        break;
+    }
+}
+
+static size_t count_puts(const struct message_op *ops, size_t n)
+{
+    size_t puts = 0;
+    for (size_t i = 0; i < n; i++)
+        puts += ops[i].kind == MESSAGE_PUT;
+    return puts;
+}
+
+/* True when the descriptors are taken. */
+static bool on_message(struct guardian *g, pid_t sender, struct message_op *ops, size_t len, int *fds, size_t n_fds)
+{
+    if (len < sizeof(*ops))
+        return false;
+    if (sender != g->supervisor) { /* a child of its, that may say one thing */
+        if (ops->kind == MESSAGE_BORN && ops->value != ROLL_STRANGER && len == sizeof(*ops) && n_fds == 0)
+            born(g, sender, ops->value);
+        return false;
+    }
+    if (ops->kind == MESSAGE_SETTLE || ops->kind == MESSAGE_NOTIFY) {
+        if (ops->kind == MESSAGE_SETTLE)
+            settle(g, (const struct message_settle *)(ops + 1), len - sizeof(*ops));
+        else
+            notify(g, (char *)(ops + 1), len - sizeof(*ops));
+        return false;
+    }
+    size_t n = len / sizeof(*ops);
+    if (len % sizeof(*ops) != 0 || count_puts(ops, n) != n_fds)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        carry_out(g, &ops[i], &fds);
+    return true;
+}
+
+bool mail_receive(struct guardian *g)
+{
+    static _Alignas(struct message_op) char bytes[MESSAGE_BYTES];
+    static _Alignas(struct cmsghdr) char control[CMSG_SPACE(253 * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+    struct msghdr m = { .msg_iov = &(struct iovec){ bytes, sizeof(bytes) },
+                        .msg_iovlen = 1,
+                        .msg_control = control,
+                        .msg_controllen = sizeof(control) };
+    ssize_t n = g->socket >= 0 ? recvmsg(g->socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) : -1;
+    if (n < 0)
+        return g->socket >= 0 && errno == EINTR;
+    int none = 0, *fds = &none;
+    size_t n_fds = 0;
+    struct ucred sender = { 0 };
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
+            memcpy(&sender, CMSG_DATA(c), sizeof(sender));
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+            fds = (int *)(void *)CMSG_DATA(c);
+            n_fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        }
+    }
+    if (n == 0 && sender.pid == 0) { /* the end: it has closed the pair, and SIGCHLD will follow */
+        cleanup_close(&g->socket);
+        return false;
+    }
+    bool whole = (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
+    if (!whole || !on_message(g, sender.pid, (struct message_op *)(void *)bytes, (size_t)n, fds, n_fds))
+        for (size_t i = 0; i < n_fds; i++)
+            close(fds[i]);
+    return true;
+}

@@ -1,0 +1,35 @@
+/* mail.h - the guardian's state, and its end of the pair to the supervisor; for
+ * guardian.c and mail.c. */
+#pragma once
+
+#include <signal.h>
+#include <stdbool.h>
+
+#include "guardian/holder.h"
+#include "os/sdnotify.h"
+
+struct guardian {
+    int (*supervise)(struct holder *h, void *arg);
+    void *arg;
+    struct holder holder; /* what each supervisor begins with */
+    struct sdnotify manager;
+    sigset_t mask_before;
+    int signals;      /* signalfd */
+    int socket;       /* to the supervisor; -1: none, or it has closed its end */
+    int let_go;       /* a byte to the one who waits for us to be in the background; -1 */
+    pid_t supervisor; /* 0: none now */
+    int status;       /* of the supervisor that has ended */
+    bool hello, bye, to_background, settled;
+    int bye_status;
+    bool untold;      /* the supervisor has not yet taken all we have to say */
+    uint64_t pending; /* signals to pass on at hello; bit: number */
+    uint64_t asked;   /* signals of those that end us which came */
+    unsigned early_deaths;
+    usec_t start_at; /* of the next supervisor */
+    struct roll roll;
+};
+
+/* Takes one message and does what it says; false: there is none now. */
+bool mail_receive(struct guardian *g);
+/* Tells of those on the roll who have ended, as far as the supervisor has room for it. */
+void mail_tell_ends(struct guardian *g);

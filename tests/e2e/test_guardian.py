@@ -1,0 +1,201 @@
+"""The guardian: the main process that outlives its supervisor, and what becomes of both."""
+import fcntl
+import os
+import signal
+import subprocess
+import termios
+import unittest
+
+import client
+import drover
+import procs
+
+SLEEPER = """
+    [program:a]
+    command=sleep 1000
+    startsecs=0
+"""
+
+
+class Replaced(drover.TestCase):
+    """kill -9 of the supervisor."""
+
+    def kill_supervisor(self, d, sig=signal.SIGKILL):
+        old = d.supervisor
+        os.kill(old, sig)
+        return procs.wait_until(lambda: d.supervisor != old and d.supervisor, "another supervisor")
+
+    def ask(self, d):
+        """On a connection of its own, which must never be refused."""
+        c = client.Client(d.socket)
+        try:
+            return c.get("/v1/daemon").json
+        finally:
+            c.close()
+
+    @drover.slow(120)
+    def test_a_hundred_times(self):
+        d = self.daemon("", native=True)
+        self.kill_supervisor(d)
+        self.ask(d)
+        main, held = d.pid, procs.descriptors(d.pid)
+        inode, count = os.stat(d.socket).st_ino, None
+        for i in range(2, 102):
+            os.kill(d.supervisor, signal.SIGKILL)
+            info = self.ask(d)
+            while info["recoveries"] < i:  # answered by the one that was about to die
+                info = self.ask(d)
+            self.assertEqual((info["pid"], info["recoveries"]), (main, i))
+            count = count or info["descriptors"]
+            self.assertEqual(info["descriptors"], count)
+        self.assertEqual(procs.descriptors(main).keys(), held.keys())
+        self.assertEqual(os.stat(d.socket).st_ino, inode)
+        self.assertEqual(int(procs.read(self.path("pid"))), main)
+        self.assertEqual(d.log().count("terminated by SIGKILL"), 101)
+
+    def test_by_any_signal(self):
+        d = self.daemon(SLEEPER)
+        for sig in (signal.SIGSEGV, signal.SIGABRT, signal.SIGTRAP):
+            self.kill_supervisor(d, sig)
+            procs.wait_until(lambda name=sig.name: "terminated by " + name in d.log(), sig.name + " in the log")
+        self.assertEqual(self.ask(d)["recoveries"], 3)
+
+    def test_nothing_runs_twice(self):
+        d = self.daemon("""
+            [program:a]
+            command=sleep 1000
+            startsecs=0
+            numprocs=20
+            process_name=%(process_num)d
+        """)
+        d.wait_all("RUNNING")
+        for i in range(1, 6):
+            self.kill_supervisor(d)
+            procs.wait_until(lambda n=i: self.ask(d)["recoveries"] == n and self.ask(d)["states"]["RUNNING"] == 20,
+                             "all to run again")
+            jobs = [p for p in procs.descendants(d.pid) if procs.command_line(p) == "sleep 1000" and procs.alive(p)]
+            self.assertEqual(sorted(jobs), sorted(d.pids().values()))
+
+    @drover.slow(120)
+    def test_term_in_the_same_instant_stops_all(self):
+        for _ in range(10):
+            d = self.daemon(SLEEPER)
+            pid = d.wait_state("a", "RUNNING")["pid"]
+            os.kill(d.supervisor, signal.SIGKILL)
+            d.kill()
+            self.assertEqual(d.wait_exit(), 0)
+            self.assertFalse(procs.alive(pid))
+            self.assertFalse(os.path.exists(d.socket))
+
+    def test_a_file_that_has_been_broken_ends_no_job(self):
+        d = self.daemon(SLEEPER)
+        pid = d.wait_state("a", "RUNNING")["pid"]
+        d.configure("[program:a]\n")
+        os.kill(d.supervisor, signal.SIGKILL)
+        procs.wait_until(lambda: d.stderr().count("cannot be loaded") >= 3, "it to be tried again")
+        self.assertTrue(procs.alive(pid) and procs.alive(d.pid))
+        d.configure(SLEEPER)
+        self.assertGreaterEqual(self.ask(d)["recoveries"], 1)
+
+    def test_in_the_background(self):
+        d = self.daemon("", foreground=False)
+        self.kill_supervisor(d)
+        self.assertEqual(self.ask(d)["pid"], d.pid)
+        found = procs.descriptors(d.supervisor)
+        self.assertEqual([found[i] for i in range(3)], ["/dev/null"] * 3)
+        d.kill()
+        self.assertEqual(d.wait_exit(), 0)
+
+
+class Guardian(drover.TestCase):
+    def test_its_end_is_the_supervisors(self):
+        d = self.daemon("")
+        supervisor = d.supervisor
+        d.kill(signal.SIGKILL)
+        d.expected_status = -signal.SIGKILL
+        self.assertEqual(d.wait_exit(), -signal.SIGKILL)
+        procs.wait_gone(supervisor)
+        d.expected_status = 0
+        d.launch()  # nothing of it is in the way
+
+    def test_its_end_is_the_supervisors_after_a_change_of_user(self):
+        self.needs_root()
+        os.chmod(self.directory, 0o777)
+        d = self.daemon("""
+            [unix_http_server]
+            file=%(here)s/s
+            [supervisord]
+            user=nobody
+            logfile=%(here)s/log
+            pidfile=%(here)s/pid
+            childlogdir=%(here)s
+        """, whole=True)
+        supervisor = d.supervisor
+        d.kill(signal.SIGKILL)
+        d.expected_status = -signal.SIGKILL
+        self.assertEqual(d.wait_exit(), -signal.SIGKILL)
+        procs.wait_gone(supervisor)
+
+    def test_a_term_at_any_moment_of_the_beginning(self):
+        """Either it had not begun, or it ends in order; never is anything left."""
+        d = self.daemon(SLEEPER)
+        d.kill()
+        d.wait_exit()
+        command = [drover.DROVERD, "-n", "-c", d.file]
+        for i in range(40):
+            p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL, env=d.environment(), cwd=self.directory)
+            self.known.add(p.pid)
+            for _ in range(i * 40000):  # up to some hundredths of a second
+                pass
+            p.terminate()
+            self.assertIn(p.wait(20), (0, -signal.SIGTERM))
+            left = [pid for pid in procs.children(os.getpid()) if procs.command_line(pid) == "sleep 1000"]
+            self.assertEqual(left, [])
+
+    def test_it_takes_in_who_has_lost_its_parent(self):
+        d = self.daemon("""
+            [program:a]
+            command=sh -c "(sleep 0.01 & echo $!); exec sleep 1000"
+            startsecs=0
+        """)
+        lost = int(d.wait_output("a", "\n"))
+        procs.wait_until(lambda: "reaped unknown pid %d (exit status 0)" % lost in d.log(), "the orphan to be reaped")
+        self.assertIsNone(procs.stat(lost))
+
+    def test_interrupted_at_a_terminal_it_hears_it_once(self):
+        """The terminal tells both processes; the guardian must not tell the supervisor again."""
+        master, slave = os.openpty()
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
+
+        def at_terminal():
+            os.setsid()
+            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        d = self.daemon(SLEEPER, preexec_fn=at_terminal)
+        d.wait_state("a", "RUNNING")
+        os.write(master, b"\x03")
+        self.assertEqual(d.wait_exit(), 0)
+        self.assertEqual(d.log().count("received SIGINT"), 1)
+
+    def test_a_job_cannot_speak_to_it(self):
+        """No descriptor of the pair comes as far as a program."""
+        d = self.daemon(SLEEPER, native=True)
+        pid = d.wait_state("a", "RUNNING")["pid"]
+        self.assertEqual([t for t in procs.descriptors(pid).values() if t.startswith("socket:")], [])
+
+    def test_it_sleeps(self):
+        d = self.daemon(SLEEPER)
+        d.wait_state("a", "RUNNING")
+        d.get("/v1/daemon")
+
+        def switches():
+            return [procs.status(d.pid)[k] for k in ("voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")]
+        before = switches()
+        for _ in range(100):
+            d.get("/v1/processes")
+        self.assertEqual(switches(), before)
+
+
+if __name__ == "__main__":
+    unittest.main()
