@@ -42,8 +42,8 @@ __droverctl_verb() {
 }
 
 _droverctl() {
-    local verbs="add avail clear events exit fg help logs maintail open pid quit reload remove reopen reread restart run
-        show shutdown signal start status stop tail update version why write"
+    local verbs="add avail clear disconnect events exit fg help logs maintail messages open pid quit reload remove reopen
+        reread restart run send show shutdown signal start status stop tail update version why write"
     local flags="-c -s -u -p -r -i -h --configuration --serverurl --username --password --history-file
         --interactive --help --version --json --quiet --wait --no-wait"
     local anywhere="--json --quiet --wait --no-wait"
@@ -89,8 +89,10 @@ _droverctl() {
             ;;
         esac
         ;;
+    messages) words="-f --pace $anywhere $(__droverctl_names '')" ;;
+    send) words="--wait-reply $anywhere $(__droverctl_names '')" ;;
     tail) words="-f stdout stderr $anywhere $(__droverctl_names '')" ;;
-    clear | fg | pid | restart | show | start | status | stop | why | write)
+    clear | disconnect | fg | pid | restart | show | start | status | stop | why | write)
         words="all $anywhere $(__droverctl_names '')"
         ;;
     signal)

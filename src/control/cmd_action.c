@@ -13,6 +13,7 @@
 #include "base/parse.h"
 #include "control/control.h"
 #include "control/names.h"
+#include "supervisor/child_ipc.h"
 #include "wire/jsonw.h"
 
 static void action_start(struct control_call *call);
@@ -20,6 +21,7 @@ static void action_stop(struct control_call *call);
 static void action_restart(struct control_call *call);
 static void action_signal(struct control_call *call);
 static void action_clear(struct control_call *call);
+static void action_disconnect(struct control_call *call);
 static void action_stdin(struct control_call *call);
 
 const struct command commands_action[] = {
@@ -28,6 +30,7 @@ const struct command commands_action[] = {
     { "POST", "/v1/processes/{}/restart", ROLE_CONTROL, action_restart },
     { "POST", "/v1/processes/{}/signal", ROLE_CONTROL, action_signal },
     { "POST", "/v1/processes/{}/clear", ROLE_CONTROL, action_clear },
+    { "POST", "/v1/processes/{}/disconnect", ROLE_CONTROL, action_disconnect },
     { "POST", "/v1/processes/{}/stdin", ROLE_CONTROL, action_stdin },
     { 0 },
 };
@@ -432,6 +435,25 @@ static void action_clear(struct control_call *call)
         int q = clear_log(a->items[i].child, 2);
         r = r < 0 ? r : q;
         decide(&a->items[i], r < 0 ? FAULT_FAILED : FAULT_NONE, r < 0 ? strerror(-r) : NULL);
+    }
+    settle(a);
+}
+
+static bool is_connected(const struct child *c)
+{
+    return child_channel(c) != NULL;
+}
+
+static void action_disconnect(struct control_call *call)
+{
+    struct action *a = begin(call, SELECT_LEXICAL, is_connected);
+    if (a == NULL)
+        return;
+    for (size_t i = 0; i < a->n; i++) {
+        struct channel *ch = child_channel(a->items[i].child);
+        if (ch != NULL)
+            channel_disconnect(ch);
+        decide(&a->items[i], ch != NULL ? FAULT_NONE : FAULT_NO_CHANNEL, NULL);
     }
     settle(a);
 }

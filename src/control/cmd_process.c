@@ -73,20 +73,6 @@ static void process_list(struct control_call *call)
         http_reply_json(r, 200, &b);
 }
 
-/* The one process that is meant, or NULL when the request has been answered. */
-static struct child *one(struct control_call *call)
-{
-    struct selection sel = { 0 };
-    enum fault f = select_processes(call->control->supervisor, call->name, SELECT_LEXICAL, &sel);
-    if (f == FAULT_NONE && sel.n != 1)
-        f = FAULT_BAD_NAME;
-    struct child *c = f == FAULT_NONE ? sel.list[0] : NULL;
-    if (f != FAULT_NONE)
-        control_fail(call->request, f, call->name, NULL);
-    selection_done(&sel);
-    return c;
-}
-
 /* -- show ------------------------------------------------------------------- */
 
 static void json_source(struct jsonw *j, const struct config *config, unsigned file, unsigned line)
@@ -150,7 +136,7 @@ static void json_descriptors(struct jsonw *j, const struct child *c)
 
 static void process_get(struct control_call *call)
 {
-    struct child *c = one(call);
+    struct child *c = control_one(call);
     if (c == NULL)
         return;
     _cleanup_buf_ struct buf b = BUF_INIT(REPLY_MAX);
@@ -281,7 +267,7 @@ static void json_stderr_tail(struct jsonw *j, const struct child *c)
 
 static void process_why(struct control_call *call)
 {
-    struct child *c = one(call);
+    struct child *c = control_one(call);
     if (c == NULL)
         return;
     char display[1024];

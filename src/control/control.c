@@ -16,7 +16,7 @@
 #include "base/log.h"
 
 static const struct command *const tables[] = { commands_process, commands_action, commands_log, commands_config,
-                                                commands_daemon,  commands_events, commands_run };
+                                                commands_daemon,  commands_events, commands_run, commands_message };
 
 /* -- who may what ------------------------------------------------------------- */
 

@@ -45,7 +45,7 @@ void control_free(struct control *c);
 
 /* Each verb's file has its part of the table. */
 extern const struct command commands_process[], commands_action[], commands_log[], commands_config[], commands_daemon[],
-    commands_events[], commands_run[];
+    commands_events[], commands_run[], commands_message[];
 
 /* -- answers ---------------------------------------------------------------- */
 
@@ -69,6 +69,9 @@ enum fault {
     FAULT_STILL_RUNNING,
     FAULT_CANT_REREAD,
     FAULT_BUSY,
+    FAULT_NO_CHANNEL,
+    FAULT_QUEUE_FULL,
+    FAULT_TOO_LATE,
     FAULT_NO_MEMORY,
 };
 

@@ -27,6 +27,9 @@ static const struct {
     [FAULT_STILL_RUNNING] = { "EBUSY", "STILL_RUNNING", "process group still running", 409 },
     [FAULT_CANT_REREAD] = { "EINVAL", "CANT_REREAD", "the configuration cannot be read", 400 },
     [FAULT_BUSY] = { "EBUSY", "FAILED", "another update is under way", 409 },
+    [FAULT_NO_CHANNEL] = { "ENOTCONN", "FAILED", "no open channel", 409 },
+    [FAULT_QUEUE_FULL] = { "ENOBUFS", "FAILED", "too many messages wait for it", 503 },
+    [FAULT_TOO_LATE] = { "ETIMEDOUT", "FAILED", "no answer in time", 504 },
     [FAULT_NO_MEMORY] = { "ENOMEM", "FAILED", "out of memory", 503 },
 };
 

@@ -30,6 +30,7 @@ struct http_request;
 #define HTTP_REPLIES_CROWDED (1024 * 1024)      /* of all replies together unread; then it is this: */
 #define HTTP_STALL_DEADLINE_CROWDED USEC_PER_SEC
 #define HTTP_UNREAD_MAX (256 * 1024)          /* by a follower, before it is dropped */
+#define HTTP_RECORD_MAX (32UL * 1024 * 1024)  /* one record of a stream whose client has read nearly all before it */
 #define HTTP_REPLIES_MAX (64UL * 1024 * 1024) /* of all replies that clients have yet to read, together */
 
 struct http_access {
@@ -82,9 +83,9 @@ void http_reply_error(struct http_request *r, int status, const char *code, cons
 
 /* Or a stream.  What is written in one turn travels together at its end.  write:
  * 0; -EPIPE when the client has gone (on_close follows, unless the stream is
- * ended first); -ENOBUFS when it has left HTTP_UNREAD_MAX unread: `data` was not
- * taken, there is room for one last record of up to 4 KiB that says so, and
- * after http_stream_end() the connection closes when the client has read all. */
+ * ended first); -ENOBUFS when it would leave more than HTTP_UNREAD_MAX unread (one
+ * record to a client that has read nearly all may be larger): `data` was not taken, there is room for one last record
+ * of up to 4 KiB that says so, and after http_stream_end() the connection closes when the client has read all. */
 int http_stream_begin(struct http_request *r, int status, const char *type);
 int http_stream_write(struct http_request *r, const void *data, size_t len);
 size_t http_stream_unread(const struct http_request *r);

@@ -271,7 +271,10 @@ int http_stream_write(struct http_request *r, const void *data, size_t len)
     if (len == 0)
         return 0;
     size_t max = HTTP_UNREAD_MAX + (c->overflow ? LAST_RECORD_MAX : 0);
-    if (len > max || http_conn_unsent(c) > max - len) {
+    bool fits = len <= max && http_conn_unsent(c) <= max - len;
+    bool alone = http_conn_unsent(c) <= HTTP_UNREAD_MAX / 4 && len <= HTTP_RECORD_MAX &&
+                 c->server->unsent <= HTTP_REPLIES_MAX - len;
+    if (!fits && !alone) {
         c->overflow = true;
         return -ENOBUFS;
     }

@@ -130,3 +130,16 @@ void selection_done(struct selection *sel)
     free(sel->list);
     *sel = (struct selection){ 0 };
 }
+
+struct child *control_one(struct control_call *call)
+{
+    struct selection sel = { 0 };
+    enum fault f = select_processes(call->control->supervisor, call->name, SELECT_LEXICAL, &sel);
+    if (f == FAULT_NONE && sel.n != 1)
+        f = FAULT_BAD_NAME;
+    struct child *c = f == FAULT_NONE ? sel.list[0] : NULL;
+    if (f != FAULT_NONE)
+        control_fail(call->request, f, call->name, NULL);
+    selection_done(&sel);
+    return c;
+}

@@ -17,6 +17,8 @@ enum selection_order { SELECT_LEXICAL, SELECT_STARTING, SELECT_STOPPING };
 enum fault select_processes(const struct supervisor *s, const char *name, enum selection_order order,
                             struct selection *ret);
 void selection_done(struct selection *sel);
+/* The one process that a request is about, or NULL when it has been answered. */
+struct child *control_one(struct control_call *call);
 
 /* As `status` prints it: `proc` where the group has the same name, else `group:proc`. */
 void child_display_name(const struct child *c, char *buf, size_t size);

@@ -197,6 +197,11 @@ int ask_raw(struct ctl *c, const struct client_request *q, struct answer *ret)
     return ask_request(c, q, 0, NULL, NULL, ret);
 }
 
+int ask_as_is(struct ctl *c, const struct client_request *q, struct answer *ret)
+{
+    return ask_request(c, q, ASK_RAW, NULL, NULL, ret);
+}
+
 int ask_stream(struct ctl *c, const char *path, bool endless, reply_sink sink, void *arg, struct answer *ret)
 {
     struct client_request q = { .method = "GET", .path = path, .patience = CLIENT_PATIENCE, .endless = endless };

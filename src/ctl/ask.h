@@ -27,6 +27,9 @@ int ask(struct ctl *c, const char *method, const char *path, const char *body, u
 /* The same for bytes that are no text. */
 int ask_raw(struct ctl *c, const struct client_request *q, struct answer *ret);
 
+/* The same, and an answer 200 stays as it came. */
+int ask_as_is(struct ctl *c, const struct client_request *q, struct answer *ret);
+
 /* The same with the body of a 200 going to `sink`; endless: see client.h. */
 int ask_stream(struct ctl *c, const char *path, bool endless, reply_sink sink, void *arg, struct answer *ret);
 

@@ -1,6 +1,7 @@
 """The channel of a process: where it is, what comes through it, and in which order what happens is told."""
 import json
 import os
+import subprocess
 import unittest
 
 import drover
@@ -29,6 +30,35 @@ class Workers(drover.TestCase):
 
     def messages(self, events):
         return [e["message"] for e in events if e["event"] == "message"]
+
+
+    def started(self, code, settings="ipc=true\n", language="node", **options):
+        """The same, running, and its events are followed."""
+        d = self.worker(code, settings, language, **options)
+        d.events
+        d.start("a")
+        return d
+
+    def wait_messages(self, d, n, timeout=20):
+        return d.events.until(lambda events: self.messages(events) if len(self.messages(events)) >= n else None,
+                              "%d messages" % n, timeout)
+
+    def send(self, d, *texts, **parameters):
+        return d.post(d.process_path("a", "/message"), "\n".join(texts).encode(), **parameters)
+
+    def refused(self, d, text, status, code, **parameters):
+        reply = self.send(d, text, **parameters)
+        self.assertEqual((reply.status, reply.error["code"]), (status, code), reply)
+        return reply.error.get("detail")
+
+    def ctl(self, d, *words, **more):
+        return subprocess.run([drover.DROVERCTL, "-s", "unix://" + d.socket, *words], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=50, universal_newlines=True, **more)
+
+
+ECHO = "process.on('message', m => process.send({got: m})); process.send('up')"
+ANSWER = "process.on('message', m => process.send({re: m.id, msg: m.msg * 2, from: m.from})); process.send('up')"
+DEAF = "import os,time\nos.write(3,b'1\\n')\ntime.sleep(1000)\n"
 
 
 class Places(Workers):
@@ -128,6 +158,265 @@ class Order(Workers):
         d.start("a")
         d.wait_event("close", "a", after=first)
         self.assertEqual(self.messages(d.events.list), [e["pid"] for e in d.events.list if e["event"] == "spawn"])
+
+
+class Sending(Workers):
+    def test_messages_arrive_as_they_are(self):
+        d = self.started(ECHO)
+        texts = ['{"a": [1.0, -0, 1e2]}', '"\\u2028 \\ud800 \u00e4\u20ac"', "null", "[]", '{"cmd": "NODE_"}', " 7 "]
+        reply = self.send(d, *texts)
+        self.assertEqual((reply.status, reply.json), (200, {"ok": True, "sent": 6}))
+        self.assertEqual(self.wait_messages(d, 7)[1:], [{"got": json.loads(t)} for t in texts])
+        channel = d.info("a")["channel"]
+        self.assertEqual((channel["sent"], channel["received"], channel["queued"]), (6, 7, 0))
+
+    def test_one_of_a_mebibyte_each_way(self):
+        d = self.started("process.on('message', m => process.send([m.length, m]))")
+        text = json.dumps("x" * (1024 * 1024 - 2))
+        self.assertEqual(self.send(d, text).status, 200)
+        # the answer is longer than ipc_max_message by its brackets
+        procs.wait_until(lambda: d.info("a")["channel"]["oversized"] == 1, "a line to be skipped")
+        self.assertEqual(d.info("a")["channel"]["received"], 0)
+        d.update("[program:a]\ncommand=node %s\nipc=true\nipc_max_message=2MB\nstartsecs=0\n" % self.path("worker"))
+        d.wait_state("a", "RUNNING")
+        stream = d.client.stream(d.process_path("a", "/messages"), follow=1)
+        self.assertEqual(self.send(d, text).status, 200)
+        line = stream.until(lambda data: data if data.endswith(b"}\n") else None, "the answer")
+        self.assertEqual(json.loads(line)["message"], [1048574, "x" * 1048574])
+
+    def test_what_is_not_sent(self):
+        d = self.started(ECHO)
+        self.wait_messages(d, 1)
+        self.assertEqual(self.refused(d, "{]", 400, "EINVAL")[:15], "line 1, byte 2:")
+        self.assertIn("line 3, byte 1", self.refused(d, "1\n\nx", 400, "EINVAL"))
+        self.assertIn("no message", self.refused(d, "\n \n", 400, "EINVAL"))
+        self.assertIn("NODE_", self.refused(d, '{"cmd":"NODE_HANDLE_ACK"}', 400, "EINVAL"))
+        self.assertIn("NODE_", self.refused(d, '{"\\u0063md":"\\u004eODE_x"}', 400, "EINVAL"))
+        self.refused(d, "1\n2", 400, "EINVAL", wait_reply=1)
+        self.assertEqual(self.send(d, '"fine"').status, 200)
+        self.assertEqual(self.wait_messages(d, 2)[1:], [{"got": "fine"}])
+        d.stop("a")
+        self.refused(d, "1", 409, "ESRCH")
+
+    def test_an_answer_is_waited_for(self):
+        d = self.started(ANSWER)
+        for n in (21, 4):
+            reply = self.send(d, str(n), wait_reply=1).json
+            self.assertEqual((reply["reply"]["msg"], reply["reply"]["from"]), (2 * n, "$"))
+        self.assertEqual(self.ctl(d, "send", "a", "1.5", "--wait-reply").stdout, '{"re":3,"msg":3,"from":"$"}\n')
+
+    def test_the_verb_delivers_every_blank(self):
+        d = self.started(ECHO)
+        self.wait_messages(d, 1)
+        self.assertEqual(self.ctl(d, "send", "a", '{"a  b": " --quiet "}').returncode, 0)
+        self.assertEqual(self.wait_messages(d, 2)[1], {"got": {"a  b": " --quiet "}})
+        for words, status, out in ((("a", "{"), 1, "a: ERROR (bad arguments; line 1, byte 2: "), (("b", "1"), 4, "b: ERROR (no such"),
+                                   (("a",), 2, "Error: send requires"), (("a", "1", "--what"), 2, "Error: bad argument --what")):
+            r = self.ctl(d, "send", *words)
+            self.assertEqual((r.returncode, r.stdout[:len(out)]), (status, out))
+        d.stop("a")
+        r = self.ctl(d, "send", "a", "1")
+        self.assertEqual((r.returncode, r.stdout), (7, "a: ERROR (not running)\n"))
+
+    def test_an_answer_that_does_not_come(self):
+        d = self.started("process.on('message', m => { if (m.msg == 'die') process.exit(1) })")
+        self.refused(d, "1", 504, "ETIMEDOUT", wait_reply=1, timeout=1)
+        self.refused(d, '"die"', 409, "ENOTCONN", wait_reply=1)
+
+    def test_who_does_not_read_is_bounded(self):
+        d = self.started(DEAF, language="python3")
+        self.wait_messages(d, 1)
+        piece = [json.dumps("x" * 8000)] * 100
+        before = procs.status(d.pid)["VmRSS"]
+        for _ in range(100):
+            reply = self.send(d, *piece, timeout=1)
+            if reply.status != 200:
+                break
+        self.assertEqual((reply.status, reply.error["code"]), (503, "ENOBUFS"))
+        channel = d.info("a")["channel"]
+        self.assertTrue(0 < channel["queued"] <= 1024)
+        grown = int(procs.status(d.pid)["VmRSS"].split()[0]) - int(before.split()[0])
+        self.assertLess(grown, 4 * 1024)
+
+    def test_a_sender_waits_for_room(self):
+        d = self.started("import os,time,socket\nos.read(0,1)\ns=socket.socket(fileno=3).makefile()\n"
+                         "n=0\nfor line in s:\n n+=1\n"
+                         " if n==3000: os.write(3,(line.strip()+'\\n').encode())\n", language="python3")
+        stream = d.client.stream(d.process_path("a", "/messages"), follow=1)
+        code = ("import subprocess,sys\nfor i in range(3000): print('[%d,\"' % i + 'y'*1000+'\"]')\n")
+        sender = subprocess.Popen(["sh", "-c", 'python3 -c "$1" | "$2" -s "unix://$3" send a - --wait=60', "sh", code,
+                                   drover.DROVERCTL, d.socket])
+        procs.wait_until(lambda: d.info("a")["channel"]["queued"] > 500, "the queue to fill")
+        self.assertIsNone(sender.poll())
+        d.post(d.process_path("a", "/stdin"), "x")
+        self.assertIn(b"[2999,", stream.until_text("2999"))
+        self.assertEqual(sender.wait(20), 0)
+
+
+class Reading(Workers):
+    def records(self, d, **parameters):
+        return [json.loads(line) for line in d.get(d.process_path("a", "/messages"), **parameters).body.splitlines()]
+
+    def test_the_last_are_kept(self):
+        d = self.started("for (let i = 0; i < 2000; i++) process.send([i, 'x'.repeat(90)]); process.send('z'.repeat(70000))")
+        d.wait_event("close", "a")
+        records = self.records(d)
+        self.assertEqual(records[0]["missed"] + len(records) - 1, 2001)
+        self.assertTrue(500 < len(records) < 700)
+        self.assertEqual([r["message"][0] for r in records[1:]], list(range(2001 - len(records), 2000)))
+
+    def test_the_verb(self):
+        d = self.started("process.send({a: 1.50}); process.send('\\u20ac'); setTimeout(() => process.send(3), 100)")
+        d.wait_event("close", "a")
+        self.assertEqual(self.ctl(d, "messages", "a").stdout, '{"a":1.5}\n"\u20ac"\n3\n')
+        self.assertEqual(self.ctl(d, "messages", "a", "--json").stdout.splitlines()[0], '{"message":{"a":1.5}}')
+        self.assertEqual((self.ctl(d, "messages", "b").returncode, self.ctl(d, "messages").returncode), (4, 2))
+
+    def test_a_program_without_a_channel(self):
+        d = self.daemon("[program:a]\ncommand=sleep 1000\n", native=True)
+        self.assertEqual(d.info("a")["channel"], None)
+        r = self.ctl(d, "messages", "a")
+        self.assertEqual((r.returncode, r.stdout), (1, "a: ERROR (its program has no ipc)\n"))
+        self.refused(d, "1", 409, "ENOTCONN")
+
+    def test_100000_from_it_and_none_missed(self):
+        d = self.worker("import os\nb=b''.join(b'{\"n\":%d}\\n' % i for i in range(100000))\n"
+                        "while b: b=b[os.write(3,b):]\n", language="python3")
+        self.all_of_100000(d)
+
+    def pacer(self, d):
+        """A reader that sets the pace, and what gives its next n messages."""
+        stream = d.client.stream(d.process_path("a", "/messages"), follow=1, pace=1)
+        self.addCleanup(stream.close)
+        self.assertEqual(d.get(d.process_path("a", "/messages"), follow=1, pace=1).status, 409)  # one at a time
+        stream.socket.settimeout(40)
+        return stream
+
+    def read(self, stream, n):
+        """The next n messages; each record is a chunk of its own."""
+        pieces, count, last = [], 0, b""
+        while count < n:
+            pieces.append(stream.socket.recv(1 << 20))
+            self.assertNotEqual(pieces[-1], b"")
+            count += (last + pieces[-1]).count(b"\n\r\n")
+            last = pieces[-1][-2:]
+        return [json.loads(line)["message"] for line in b"".join(pieces).splitlines() if line.startswith(b"{")]
+
+    def all_of_100000(self, d):
+        reader = self.pacer(d)
+        d.start("a")
+        self.assertEqual(self.read(reader, 100000), [{"n": i} for i in range(100000)])
+        d.wait_event("close", "a")
+        self.assertEqual(d.info("a")["channel"]["received"], 100000)
+
+    def test_100000_from_node_and_none_missed(self):
+        d = self.worker("let n = 0; const more = () => { while (n < 100000 && process.send({n}, e => "
+                        "{ if (e) throw e }) && ++n); if (n++ < 100000) setImmediate(more) }; more()")
+        self.all_of_100000(d)
+
+    def test_a_slow_reader_sets_the_pace(self):
+        d = self.worker("process.on('message', () => {}); let n = 0; const more = e => "
+                        "{ if (n < 20000) process.send([n++, 'x'.repeat(100)], more) }; more()")
+        reader = self.pacer(d)
+        d.start("a")
+
+        def stands():
+            before = d.info("a")["channel"]["received"]
+            d.round_trip()
+            return before if before == d.info("a")["channel"]["received"] > 0 else None
+        self.assertLess(procs.wait_until(stands, "the process to be held up"), 15000)
+        self.assertEqual([m[0] for m in self.read(reader, 20000)], list(range(20000)))
+
+    def test_what_is_held_back_at_its_end_comes_later(self):
+        d = self.worker("import os\nb=b''.join((b'[%d]' % i).ljust(99)+b'\\n' for i in range(6000))\nwhile b: b=b[os.write(3,b):]\n",
+                        language="python3")
+        reader = self.pacer(d)
+        d.start("a")
+        d.wait_event("exit", "a")
+        self.assertEqual(self.kinds(d.history("a", "exit", "disconnect", "close")), ["exit"])
+        self.assertEqual(self.read(reader, 6000), [[i] for i in range(6000)])
+        d.wait_event("close", "a")
+        self.assertEqual(self.kinds(d.history("a", "exit", "disconnect", "close")), ["exit", "disconnect", "close"])
+
+
+class Disconnecting(Workers):
+    def test_node_is_told(self):
+        d = self.started("process.on('disconnect', () => process.exit(process.connected ? 1 : 7)); process.send('up')")
+        self.wait_messages(d, 1)
+        r = self.ctl(d, "disconnect", "a")
+        self.assertEqual((r.returncode, r.stdout), (0, "a: disconnected\n"))
+        d.wait_event("close", "a")
+        events = [e for e in d.events.list if e.get("process") == "a:a" and e["event"] in ORDER]
+        self.assertEqual((self.kinds(events), events[3]["status"]),
+                         (["spawn", "message", "disconnect", "exit", "close"], 7))
+
+    def test_what_waits_comes_first(self):
+        d = self.started("import os,socket\nos.write(3,b'1\\n')\nos.read(0,1)\ndata=socket.socket(fileno=3).makefile().read()\n"
+                         "print(data.count('\\n'), data.endswith('\\n'), flush=True)\n", language="python3")
+        self.wait_messages(d, 1)
+        self.assertEqual(self.send(d, *[json.dumps("x" * 1000)] * 900).status, 200)
+        d.deed("disconnect", "a")
+        self.refused(d, "1", 409, "ENOTCONN")
+        self.assertEqual(d.refusal("disconnect", "a")["code"], "ENOTCONN")
+        d.post(d.process_path("a", "/stdin"), "x")
+        d.wait_event("close", "a")
+        self.assertEqual(d.output("a"), b"900 True\n")
+
+    def test_a_process_goes_on_without_its_channel(self):
+        d = self.started("process.disconnect(); setInterval(() => {}, 1000)")
+        d.wait_event("disconnect", "a")
+        self.assertEqual((d.info("a")["statename"], d.info("a")["channel"]["open"]), ("RUNNING", False))
+        self.refused(d, "1", 409, "ENOTCONN")
+
+
+class Garbage(Workers):
+    def test_lines_that_are_none(self):
+        d = self.started("import os\nfor b in (b'\\n',b'{]\\n',b'\\xff\\xfe\\n',b'1\\n',b'x'*3000000+b'\\n',b'2',b'\\n',b'\"half'):\n"
+                         " while b: b=b[os.write(3,b):]\n", language="python3")
+        d.wait_event("close", "a")
+        self.assertEqual(self.messages(d.events.list), [1, 2])
+        channel = d.info("a")["channel"]
+        self.assertEqual([channel[k] for k in ("received", "malformed", "oversized", "cut")], [2, 3, 1, 1])
+
+    def test_descriptors_are_closed(self):
+        d = self.started("import os,socket,array\ns=socket.socket(fileno=3)\nn=os.open('/dev/null',0)\n"
+                         "for i in range(1000):\n socket.send_fds(s,[b'1\\n'],[n]*50)\n"
+                         " socket.send_fds(s,[b'{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":2}\\n'],[n])\n"
+                         "s.shutdown(1)\nos.write(1,b'%d' % s.makefile().read().count('ACK'))\n", language="python3")
+        before = len(procs.descriptors(d.pid))
+        d.wait_event("close", "a")
+        self.assertEqual(d.output("a"), b"1000")
+        channel = d.info("a")["channel"]
+        self.assertEqual([channel[k] for k in ("received", "handles_received", "handles_lost")], [2000, 1000, 50000])
+        self.assertLessEqual(len(procs.descriptors(d.pid)), before)
+
+    def test_a_flood_does_not_grow_the_daemon(self):
+        d = self.worker("import os\nb=(b'x'*1000+b'\\n')*60+b'[1]\\n'*1000\nfor i in range(300):\n a=b\n"
+                        " while a: a=a[os.write(3,a):]\n", language="python3")
+        d.events
+        before = int(procs.status(d.pid)["VmRSS"].split()[0])
+        d.start("a")
+        d.wait_event("exit", "a")
+        self.assertLess(int(procs.status(d.pid)["VmRSS"].split()[0]) - before, 4 * 1024)
+        channel = d.info("a")["channel"]
+        self.assertEqual((channel["received"], channel["malformed"]), (300000, 18000))
+
+
+class Languages(Workers):
+    def test_sh(self):
+        d = self.started("exec 4<&3\necho '\"up\"' >&$DROVER_CHANNEL_FD\nwhile read -r line <&4; do echo \"[$line]\" >&3; done\n",
+                         language="sh")
+        self.send(d, "1", '{"a":2}')
+        self.assertEqual(self.wait_messages(d, 3), ["up", [1], [{"a": 2}]])
+        d.deed("disconnect", "a")
+        d.wait_event("close", "a")
+
+    def test_100000_to_node_in_their_order(self):
+        d = self.started("let n = 0; process.on('message', m => { if (++n == 100000) process.send({n, m}) }); process.send('up')")
+        self.wait_messages(d, 1)
+        sender = subprocess.run("seq 100000 | %s -s unix://%s send a -" % (drover.DROVERCTL, d.socket), shell=True, timeout=50)
+        self.assertEqual(sender.returncode, 0)
+        self.assertEqual(self.wait_messages(d, 2)[1], {"n": 100000, "m": 100000})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,391 @@
+/* cmd_message.c - messages to a process, and those that it has sent.
+ *
+ * What is sent is looked at before anything of it goes, since a Node program dies of a
+ * line that is no JSON and of a word of its own protocol that it did not expect.
+ * A sender waits for room, and for an answer if it wants one; a reader is given what
+ * it can take, and told how much it was not, unless it sets the pace.
+ *
+ * Each waiting request is a watch on its process, freed when it is answered or its
+ * client has gone. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "control/control.h"
+#include "control/names.h"
+#include "supervisor/child_ipc.h"
+
+static void message_post(struct control_call *call);
+static void messages_get(struct control_call *call);
+
+const struct command commands_message[] = {
+    { "POST", "/v1/processes/{}/message", ROLE_CONTROL, message_post },
+    { "GET", "/v1/processes/{}/messages", ROLE_READ, messages_get },
+    { 0 },
+};
+
+#define TIMEOUT_DEFAULT 10 /* seconds */
+
+/* -- sending -------------------------------------------------------------------- */
+
+struct post {
+    struct http_request *request;
+    struct child *child;
+    struct ipc_watch watch;
+    struct loop_timer timer;
+    const char *text; /* of the body: lines that are still to be sent */
+    size_t left;
+    uint64_t id; /* of a question; 0: no answer is waited for */
+    unsigned sent;
+    char name[512];
+};
+
+static void post_end(struct post *p)
+{
+    loop_timer_clear(&p->timer);
+    child_ipc_unwatch(p->child, &p->watch);
+    free(p);
+}
+
+static void post_fail(struct post *p, enum fault f)
+{
+    char detail[64];
+    struct http_request *r = p->request;
+    char name[sizeof(p->name)];
+    memcpy(name, p->name, sizeof(name));
+    snprintf(detail, sizeof(detail), "%u of its messages were taken", p->sent);
+    http_request_on_close(r, NULL, NULL);
+    post_end(p);
+    control_fail(r, f, name, detail);
+}
+
+static void post_done(struct post *p, const char *reply, size_t len)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(len + 128);
+    struct http_request *r = p->request;
+    buf_printf(&b, "{\"ok\":true,\"sent\":%u", p->sent);
+    if (reply != NULL) {
+        buf_puts(&b, ",\"reply\":");
+        buf_add(&b, reply, len);
+    }
+    buf_puts(&b, "}\n");
+    http_request_on_close(r, NULL, NULL);
+    post_end(p);
+    http_reply_json(r, 200, &b);
+}
+
+static int send_line(struct post *p, struct channel *ch, const char *text, size_t len)
+{
+    char before[64];
+    if (p->id == 0)
+        return channel_send(ch, &(struct iovec){ (char *)text, len }, 1, 0, 0);
+    int n = snprintf(before, sizeof(before), "{\"from\":\"$\",\"id\":%llu,\"msg\":", (unsigned long long)p->id);
+    const struct iovec parts[] = { { before, (size_t)n }, { (char *)text, len }, { (char *)"}", 1 } };
+    return channel_send(ch, parts, ELEMENTS(parts), 0, 0);
+}
+
+static bool is_blank(const char *text, size_t len)
+{
+    while (len > 0 && strchr(" \t\r", text[len - 1]) != NULL)
+        len--;
+    return len == 0;
+}
+
+/* As much as there is room for; the rest when there is more.  True: all of it. */
+static bool post_go(struct post *p)
+{
+    while (p->left > 0) {
+        const char *newline = memchr(p->text, '\n', p->left);
+        size_t len = newline != NULL ? (size_t)(newline - p->text) : p->left;
+        struct channel *ch = child_channel(p->child);
+        int r = ch == NULL ? -EPIPE : is_blank(p->text, len) ? 0 : send_line(p, ch, p->text, len);
+        if (r == -ENOBUFS)
+            return false;
+        if (r < 0) {
+            post_fail(p, r == -EPIPE ? FAULT_NO_CHANNEL : FAULT_NO_MEMORY);
+            return false;
+        }
+        p->sent += !is_blank(p->text, len);
+        len += newline != NULL;
+        p->text += len;
+        p->left -= len;
+    }
+    return true;
+}
+
+static void on_room(void *arg)
+{
+    struct post *p = arg;
+    if (p->left > 0 && post_go(p) && p->id == 0)
+        post_done(p, NULL, 0);
+}
+
+static void on_answer(const struct channel_message *m, void *arg)
+{
+    struct post *p = arg;
+    uint64_t re;
+    if (p->id != 0 && m->scan->members[IPC_KEY_RE].type == JSONSCAN_NUMBER &&
+        jsonscan_integer(m->text, m->scan->members[IPC_KEY_RE], &re) == 0 && re == p->id)
+        post_done(p, m->text, m->len);
+}
+
+static void on_ended(void *arg)
+{
+    struct post *p = arg;
+    if (child_channel(p->child) == NULL)
+        post_fail(p, FAULT_NO_CHANNEL);
+}
+
+static void on_gone(void *arg)
+{
+    post_fail(arg, FAULT_BAD_NAME);
+}
+
+static void on_timeout(void *arg)
+{
+    struct post *p = arg;
+    post_fail(p, p->left > 0 ? FAULT_QUEUE_FULL : FAULT_TOO_LATE);
+}
+
+static void on_hangup(void *arg)
+{
+    post_end(arg);
+}
+
+/* One line that may be sent, or why not: the words that the client is told. */
+static bool check_line(const char *text, size_t len, char *why, size_t size)
+{
+    static const struct jsonscan_keys keys = { .n = NODE_KEYS, .keys = { NODE_KEYS_LIST } };
+    struct jsonscan scan;
+    struct jsonscan_fault f;
+    if (jsonscan(text, len, &keys, &scan, &f) < 0)
+        snprintf(why, size, "byte %zu: %s", f.at + 1, f.why);
+    else if (node_kind_of(text, &scan) != NODE_PLAIN)
+        snprintf(why, size, "a cmd that begins with NODE_ belongs to Node's own protocol");
+    else
+        return true;
+    return false;
+}
+
+/* The number of messages in a body, or -EINVAL and why. */
+static int check_lines(const char *text, size_t len, char *why, size_t size)
+{
+    int n = 0;
+    for (unsigned line = 1; len > 0; line++) {
+        const char *newline = memchr(text, '\n', len);
+        size_t one = newline != NULL ? (size_t)(newline - text) : len;
+        char reason[128];
+        if (!is_blank(text, one)) {
+            if (!check_line(text, one, reason, sizeof(reason))) {
+                snprintf(why, size, "line %u, %s", line, reason);
+                return -EINVAL;
+            }
+            n++;
+        }
+        one += newline != NULL;
+        text += one;
+        len -= one;
+    }
+    if (n == 0)
+        snprintf(why, size, "there is no message");
+    return n > 0 ? n : -EINVAL;
+}
+
+static struct post *post_begin(struct control_call *call, struct child *c, const char *text, size_t len)
+{
+    struct loop *loop = c->supervisor->loop;
+    struct post *p = calloc(1, sizeof(*p));
+    if (p == NULL)
+        return NULL;
+    *p = (struct post){ .request = call->request, .child = c, .text = text, .left = len };
+    memcpy(p->name, call->name, sizeof(p->name));
+    p->watch =
+        (struct ipc_watch){ .message = on_answer, .room = on_room, .ended = on_ended, .gone = on_gone, .arg = p };
+    if (child_ipc_watch(c, &p->watch) < 0) {
+        free(p);
+        return NULL;
+    }
+    long long timeout = control_number(call->request, "timeout", TIMEOUT_DEFAULT);
+    if (timeout > 0)
+        loop_timer_set(loop, &p->timer, usec_add(loop_now(loop), (usec_t)timeout * USEC_PER_SEC), on_timeout, p);
+    http_request_on_close(call->request, on_hangup, p);
+    return p;
+}
+
+static void message_post(struct control_call *call)
+{
+    struct child *c = control_one(call);
+    size_t len;
+    const char *text = http_request_body(call->request, &len);
+    char why[192];
+    if (c == NULL)
+        return;
+    bool question = control_number(call->request, "wait_reply", 0) != 0;
+    int n = check_lines(text, len, why, sizeof(why));
+    if (n > 1 && question)
+        snprintf(why, sizeof(why), "one message at a time can be waited for");
+    if (n < 1 || (n > 1 && question)) {
+        control_fail(call->request, FAULT_BAD_ARGUMENTS, call->name, why);
+        return;
+    }
+    if (child_channel(c) == NULL) {
+        control_fail(call->request, c->process.pid == 0 ? FAULT_NOT_RUNNING : FAULT_NO_CHANNEL, call->name, NULL);
+        return;
+    }
+    struct post *p = post_begin(call, c, text, len);
+    if (p == NULL) {
+        control_fail(call->request, FAULT_NO_MEMORY, call->name, NULL);
+        return;
+    }
+    p->id = question ? child_ipc_next_id(c) : 0;
+    if (post_go(p) && p->id == 0)
+        post_done(p, NULL, 0);
+}
+
+/* -- reading -------------------------------------------------------------------- */
+
+struct reader {
+    struct http_request *request;
+    struct child *child;
+    struct ipc_watch watch;
+    uint64_t missed; /* since the reader was last told */
+    bool paces;
+};
+
+#define UNREAD_HELD (HTTP_UNREAD_MAX / 4)   /* a reader that sets the pace has this much to read, */
+#define UNREAD_MISSED (HTTP_UNREAD_MAX / 2) /* another can have so much before it misses something */
+
+static void add_message(struct buf *out, const char *text, size_t len)
+{
+    buf_puts(out, "{\"message\":");
+    buf_add(out, text, len);
+    buf_puts(out, "}\n");
+}
+
+static void add_missed(struct buf *out, uint64_t n)
+{
+    if (n > 0)
+        buf_printf(out, "{\"missed\":%llu}\n", (unsigned long long)n);
+}
+
+/* What is kept, as records. */
+static void add_kept(struct buf *out, const struct messages *kept)
+{
+    _cleanup_buf_ struct buf lines = BUF_INIT(MESSAGES_KEPT);
+    if (kept == NULL || messages_copy(kept, &lines) < 0)
+        return;
+    add_missed(out, kept->missed);
+    char *rest = lines.data;
+    size_t left = lines.len;
+    while (left > 0) {
+        size_t len = (size_t)((char *)memchr(rest, '\n', left) - rest);
+        add_message(out, rest, len);
+        rest += len + 1;
+        left -= len + 1;
+    }
+}
+
+static void reader_end(struct reader *r)
+{
+    child_ipc_unwatch(r->child, &r->watch);
+    free(r);
+}
+
+static void tell_missed(struct reader *r)
+{
+    char text[64];
+    if (r->missed == 0)
+        return;
+    int n = snprintf(text, sizeof(text), "{\"missed\":%llu}\n", (unsigned long long)r->missed);
+    r->missed = 0;
+    http_stream_write(r->request, text, (size_t)n);
+}
+
+static void on_message(const struct channel_message *m, void *arg)
+{
+    struct reader *r = arg;
+    size_t unread = http_stream_unread(r->request);
+    unread = unread < UNREAD_MISSED ? unread : UNREAD_MISSED;
+    bool fits = m->len < (unread <= UNREAD_HELD ? HTTP_RECORD_MAX - 64 : UNREAD_MISSED - unread);
+    _cleanup_buf_ struct buf b = BUF_INIT(m->len + 64);
+    if (fits)
+        add_message(&b, m->text, m->len);
+    if (!fits || b.error != 0) {
+        r->missed++;
+        return;
+    }
+    if (unread > 0)
+        tell_missed(r);
+    http_stream_write(r->request, b.data, b.len);
+    if (r->paces && http_stream_unread(r->request) > UNREAD_HELD)
+        child_ipc_hold(r->child, true);
+}
+
+static void on_drain(void *arg)
+{
+    struct reader *r = arg;
+    tell_missed(r);
+    if (r->paces)
+        child_ipc_hold(r->child, false);
+}
+
+static void on_reader_gone(void *arg)
+{
+    struct reader *r = arg;
+    struct http_request *request = r->request;
+    reader_end(r);
+    http_request_on_close(request, NULL, NULL);
+    http_stream_on_room(request, NULL, NULL);
+    http_stream_end(request);
+}
+
+static void on_reader_hangup(void *arg)
+{
+    reader_end(arg);
+}
+
+static void follow(struct control_call *call, struct child *c, const struct buf *past)
+{
+    struct reader *r = calloc(1, sizeof(*r));
+    if (r == NULL) {
+        control_fail(call->request, FAULT_NO_MEMORY, call->name, NULL);
+        return;
+    }
+    *r = (struct reader){ .request = call->request, .child = c };
+    r->watch = (struct ipc_watch){ .message = on_message, .gone = on_reader_gone, .arg = r };
+    r->paces = control_number(call->request, "pace", 0) != 0;
+    int e = child_ipc_watch(c, &r->watch);
+    if (e == 0 && r->paces)
+        e = child_ipc_pace(c, &r->watch);
+    if (e < 0) {
+        reader_end(r);
+        control_fail(call->request, e == -EBUSY ? FAULT_BUSY : FAULT_NO_MEMORY, call->name,
+                     e == -EBUSY ? "another reader sets the pace" : NULL);
+        return;
+    }
+    http_request_on_close(call->request, on_reader_hangup, r);
+    http_stream_on_room(call->request, on_drain, r);
+    if (http_stream_begin(call->request, 200, "application/x-ndjson") == 0 && past->len > 0)
+        http_stream_write(call->request, past->data, past->len);
+}
+
+static void messages_get(struct control_call *call)
+{
+    struct child *c = control_one(call);
+    _cleanup_buf_ struct buf b = BUF_INIT(16 * MESSAGES_KEPT); /* each record is longer than its message */
+    struct child_ipc_state state;
+    if (c == NULL)
+        return;
+    if (!child_ipc_state(c, &state)) {
+        control_fail(call->request, FAULT_NO_CHANNEL, call->name, "its program has no ipc");
+        return;
+    }
+    if (control_number(call->request, "live", 0) == 0)
+        add_kept(&b, child_messages(c));
+    if (control_number(call->request, "follow", 0) != 0)
+        follow(call, c, &b);
+    else
+        http_reply(call->request, 200, "application/x-ndjson", b.data != NULL ? b.data : "", b.len);
+}
