@@ -16,6 +16,8 @@ extern const struct option_kind kind_stdio, kind_shell, kind_inherit_environment
 extern const struct option_kind kind_limit, kind_level, kind_ionice, kind_cpus, kind_no_new_privileges,
     kind_capabilities;
 extern const struct option_kind kind_ipc, kind_ipc_size, kind_ipc_count; /* kind_ipc.c */
+extern const struct option_kind kind_relay, kind_names, kind_control, kind_ipc_wait,
+    kind_ipc_handles; /* kind_relay.c */
 /* of the daemon, its servers and groups: kind_daemon.c, kind_server.c */
 extern const struct option_kind kind_directory, kind_logpath, kind_loglevel, kind_daemon_environment, kind_exit_with;
 extern const struct option_kind kind_port, kind_socket_file, kind_chown, kind_chmod, kind_serverurl_client, kind_path,
@@ -24,6 +26,8 @@ extern const struct option_kind kind_port, kind_socket_file, kind_chown, kind_ch
 /* shared pieces */
 bool print_text(const struct option *o, const void *base, struct buf *out);
 bool equal_text(const struct option *o, const void *a, const void *b);
+struct ipc_settings *ipc_edit(struct setting *s); /* those of this section, to be written to; NULL without memory */
+bool ipc_equal_printed(const struct option *o, const void *a, const void *b);
 bool same_text(const char *a, const char *b);
 void print_duration(struct buf *out, usec_t t);
 int refuse_int(struct setting *s, int error, const char *text); /* for what parse_int() refused */

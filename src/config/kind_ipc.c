@@ -18,8 +18,7 @@ static const struct strtab modes[] = {
     { "json", IPC_JSON },
 };
 
-/* Those of this section, to be written to; NULL without memory. */
-static struct ipc_settings *edit(struct setting *s)
+struct ipc_settings *ipc_edit(struct setting *s)
 {
     struct draft *d = s->base;
     if (d->ipc == NULL) {
@@ -32,7 +31,7 @@ static struct ipc_settings *edit(struct setting *s)
     return d->ipc;
 }
 
-static bool equal_printed(const struct option *o, const void *a, const void *b)
+bool ipc_equal_printed(const struct option *o, const void *a, const void *b)
 {
     if (((const struct program *)a)->ipc == ((const struct program *)b)->ipc)
         return true;
@@ -54,7 +53,7 @@ static int set_ipc(struct setting *s, const char *text)
         return setting_refuse(s, "\"%s\" is neither true, false nor json", text);
     if (mode == (int)ipc_settings_of(s->base)->mode)
         return 0;
-    struct ipc_settings *i = edit(s);
+    struct ipc_settings *i = ipc_edit(s);
     if (i == NULL)
         return -ENOMEM;
     i->mode = (enum ipc_mode)mode;
@@ -68,7 +67,7 @@ static bool print_ipc(const struct option *o, const void *base, struct buf *out)
     return true;
 }
 
-const struct option_kind kind_ipc = { "true, false or json", SHAPE_STRING, set_ipc, print_ipc, equal_printed };
+const struct option_kind kind_ipc = { "true, false or json", SHAPE_STRING, set_ipc, print_ipc, ipc_equal_printed };
 
 /* --- ipc_max_message, ipc_queue_bytes, ipc_queue_messages ------------------------- */
 
@@ -96,7 +95,7 @@ static int set_limit(struct setting *s, const char *text)
                               limit == QUEUE_MESSAGES ? "a number" : "a size", s->option->min, s->option->max);
     if ((uint64_t)value == limit_get(ipc_settings_of(s->base), limit))
         return 0;
-    struct ipc_settings *i = edit(s);
+    struct ipc_settings *i = ipc_edit(s);
     if (i == NULL)
         return -ENOMEM;
     if (limit == MAX_MESSAGE)
@@ -115,5 +114,5 @@ static bool print_limit(const struct option *o, const void *base, struct buf *ou
 }
 
 const struct option_kind kind_ipc_size = { "bytes, or a number with KB, MB or GB", SHAPE_LITERAL, set_limit,
-                                           print_limit, equal_printed };
-const struct option_kind kind_ipc_count = { "a number", SHAPE_LITERAL, set_limit, print_limit, equal_printed };
+                                           print_limit, ipc_equal_printed };
+const struct option_kind kind_ipc_count = { "a number", SHAPE_LITERAL, set_limit, print_limit, ipc_equal_printed };

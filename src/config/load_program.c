@@ -145,7 +145,7 @@ static bool check_channel(struct loader *l, const struct ini_section *section, c
 {
     struct where w = { .section = section, .option = "ipc" };
     int number = ipc_descriptor(&d->p);
-    if (number < 0 && ipc_settings_of(&d->p)->mode != IPC_FALSE) {
+    if (number < 0 && ipc_wanted(&d->p)) {
         report(l, DIAGNOSTIC_ERROR, &w, NULL, "finds no descriptor; stdio names all 64, so one of them has to be ipc");
         return false;
     }
