@@ -282,6 +282,28 @@ static void put_log_trouble(const struct view *v, const char *f)
     jsonw_object_end(v->j);
 }
 
+/* Null for a process that takes no part in the relay. */
+static void put_relay(const struct view *v, const char *f)
+{
+    const struct relay_lane *lane = child_lane(v->c);
+    struct relay_state s;
+    if (lane == NULL) {
+        jsonw_null(v->j, f);
+        return;
+    }
+    relay_state(lane, &s);
+    jsonw_object(v->j, f);
+    jsonw_int(v->j, "routed", (int64_t)s.counters.routed);
+    jsonw_int(v->j, "delivered", (int64_t)s.counters.delivered);
+    jsonw_int(v->j, "refused", (int64_t)s.counters.refused);
+    jsonw_int(v->j, "stale", (int64_t)s.counters.stale);
+    jsonw_int(v->j, "waited", (int64_t)s.counters.waited);
+    jsonw_int(v->j, "asked", s.asked);
+    jsonw_int(v->j, "open", s.open);
+    jsonw_bool(v->j, "waiting", s.waiting);
+    jsonw_object_end(v->j);
+}
+
 static void put_channel(const struct view *v, const char *f)
 {
     struct child_ipc_state s;
@@ -302,6 +324,7 @@ static void put_channel(const struct view *v, const char *f)
     jsonw_int(v->j, "handles_received", (int64_t)s.counters.handles_received);
     jsonw_int(v->j, "handles_sent", (int64_t)s.counters.handles_sent);
     jsonw_int(v->j, "handles_lost", (int64_t)s.counters.handles_lost);
+    put_relay(v, "relay");
     jsonw_object_end(v->j);
 }
 

@@ -344,16 +344,16 @@ static void settle(struct requests *r, struct request_cast *c)
     free_cast(c);
 }
 
-static void note_failure(struct request_cast *c, const struct route_member *receiver, int error)
+static void note_failure(struct request_cast *c, const char *receiver, int error)
 {
     if (c->n_failures == REQUEST_FAILURES_MAX)
         return;
-    char *name = strdup(receiver->name);
+    char *name = strdup(receiver);
     if (name != NULL)
         c->failures[c->n_failures++] = (struct request_failure){ name, error };
 }
 
-void requests_failed(struct requests *r, struct request_cast *c, const struct route_member *receiver, int error)
+void requests_failed(struct requests *r, struct request_cast *c, const char *receiver, int error)
 {
     (void)r;
     c->receivers++;
@@ -362,6 +362,12 @@ void requests_failed(struct requests *r, struct request_cast *c, const struct ro
 
 void requests_cast_all(struct requests *r, struct request_cast *c)
 {
+    settle(r, c);
+}
+
+void requests_cast_drop(struct requests *r, struct request_cast *c)
+{
+    c->sender = NULL;
     settle(r, c);
 }
 
@@ -380,7 +386,7 @@ static void end(struct requests *r, uint32_t n, int error)
         r->owner.ended(&e, r->owner.arg);
         return;
     }
-    note_failure(cast, e.receiver, error);
+    note_failure(cast, e.receiver->name, error);
     settle(r, cast);
 }
 
@@ -418,25 +424,52 @@ void requests_sent(struct requests *r, uint64_t tag, int result)
     }
 }
 
-bool requests_answer(struct requests *r, const struct route_member *replier, const struct route_member *sender,
-                     uint64_t id)
+/* The oldest one; 0: none. */
+static uint32_t find_asked(const struct requests *r, const struct route_member *replier,
+                           const struct route_member *sender, uint64_t id)
 {
-    if (r->n == 0)
-        return false;
     uint32_t oldest = 0;
+    if (r->n == 0)
+        return 0;
     for (uint32_t n = *bucket(r, sender, replier, id); n != 0; n = r->records[n].hash_next) {
         const struct record *q = &r->records[n];
         if (q->id == id && q->sender == sender && q->receiver == replier && q->answer)
             oldest = n;
     }
-    if (oldest == 0)
+    return oldest;
+}
+
+bool requests_waits(const struct requests *r, const struct route_member *replier, const struct route_member *sender,
+                    uint64_t id)
+{
+    return find_asked(r, replier, sender, id) != 0;
+}
+
+bool requests_answer(struct requests *r, const struct route_member *replier, const struct route_member *sender,
+                     uint64_t id)
+{
+    uint32_t n = find_asked(r, replier, sender, id);
+    if (n == 0)
         return false;
-    uint64_t tag = tag_of(r, oldest);
+    uint64_t tag = tag_of(r, n);
     requests_sent(r, tag, 0); /* whoever answers has got it */
-    oldest = find_tag(r, tag);
-    if (oldest != 0)
-        drop(r, oldest);
+    n = find_tag(r, tag);
+    if (n != 0)
+        drop(r, n);
     return true;
+}
+
+void requests_fail(struct requests *r, const struct route_member *replier, const struct route_member *sender,
+                   uint64_t id, int error)
+{
+    uint32_t n = find_asked(r, replier, sender, id);
+    if (n == 0)
+        return;
+    uint64_t tag = tag_of(r, n);
+    requests_sent(r, tag, 0);
+    n = find_tag(r, tag);
+    if (n != 0)
+        end(r, n, error);
 }
 
 void requests_expire(struct requests *r, usec_t now)

@@ -58,8 +58,9 @@ void requests_free(struct requests *r);
 /* An acknowledged message: begun, then a requests_open() or requests_failed() for
  * each receiver, then closed. */
 int requests_cast(struct requests *r, struct route_member *sender, uint64_t id, struct request_cast **ret);
-void requests_failed(struct requests *r, struct request_cast *c, const struct route_member *receiver, int error);
+void requests_failed(struct requests *r, struct request_cast *c, const char *receiver, int error);
 void requests_cast_all(struct requests *r, struct request_cast *c);
+void requests_cast_drop(struct requests *r, struct request_cast *c); /* of which nothing was opened */
 
 struct request {
     struct route_member *sender, *receiver;
@@ -82,6 +83,11 @@ void requests_sent(struct requests *r, uint64_t tag, int result);
 /* An answer: true when that was waited for. */
 bool requests_answer(struct requests *r, const struct route_member *replier, const struct route_member *sender,
                      uint64_t id);
+/* Is it waited for?  And: it will not come, `error` says why. */
+bool requests_waits(const struct requests *r, const struct route_member *replier, const struct route_member *sender,
+                    uint64_t id);
+void requests_fail(struct requests *r, const struct route_member *replier, const struct route_member *sender,
+                   uint64_t id, int error);
 void requests_expire(struct requests *r, usec_t now);
 usec_t requests_next(const struct requests *r); /* when requests_expire() is due; USEC_INFINITY: never */
 /* A process is gone: whoever waits for its answer is told, what it waited for is forgotten. */

@@ -365,6 +365,7 @@ static int add_best(struct route *r, const struct route_member *sender, struct r
     }
     if (best == NULL)
         return error;
+    set->pool = true;
     p->turn = best_at + 1 < p->members.n ? best_at + 1 : 0;
     put(r, set, best);
     return 0;

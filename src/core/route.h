@@ -66,6 +66,7 @@ struct route_set {
     size_t n;
     bool supervisor; /* "$" was among the addresses */
     bool many;       /* an address for all of something was */
+    bool pool;       /* an address for one of several was */
 };
 
 /* Nobody is in the set yet. */

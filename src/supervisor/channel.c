@@ -211,6 +211,7 @@ int channel_new(struct channels *s, int fd, const struct ipc_settings *settings,
     ch->fd = fd;
     ch->queue_bytes = settings->queue_bytes;
     ch->queue_messages = settings->queue_messages;
+    ch->no_acks = settings->handles == IPC_HANDLES_ANY;
     ch->read_size = READ_FIRST;
     ch->frame = (struct frame){ .grow = grow, .max = (uint32_t)settings->max_message, .state = &keep->in };
     int r = loop_io_set(s->loop, &ch->io, fd, LOOP_READ, LOOP_DATA, on_event, ch);

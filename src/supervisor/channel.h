@@ -76,7 +76,10 @@ void channel_free(struct channel *ch);
 
 /* -- sending ---------------------------------------------------------------- */
 
-enum { CHANNEL_RESERVE = 1 }; /* flags: an answer that may use what is kept for answers beyond the limits */
+enum {
+    CHANNEL_RESERVE = 1, /* flags: an answer that may use what is kept for answers beyond the limits */
+    CHANNEL_MUST = 2,    /* it knows no limit: whoever sends it has one of his own */
+};
 
 /* One line, of parts that are copied; the newline is added.  0, -EPIPE (it is closed,
  * or being closed), -ENOBUFS (its queue is full; `room` will be called), -ENOMEM.  A tag
@@ -87,6 +90,11 @@ int channel_send(struct channel *ch, const struct iovec *parts, unsigned n, unsi
  * whole NODE_HANDLE, see node_wrap_before().  To a receiver that acknowledges handles
  * the next one goes only after its answer. */
 int channel_send_handle(struct channel *ch, const struct iovec *parts, unsigned n, int fd, uint64_t tag);
+
+/* It has refused something, and there has been no room since. */
+bool channel_is_full(const struct channel *ch);
+/* `room` is to be called as if it had refused something. */
+void channel_want_room(struct channel *ch);
 
 /* What waits to be taken by the socket. */
 size_t channel_queued_bytes(const struct channel *ch);

@@ -126,6 +126,17 @@ uint32_t channel_queued(const struct channel *ch)
     return ch->n_out + (ch->keep->rest_len > 0 && ch->keep->rest_is_message);
 }
 
+bool channel_is_full(const struct channel *ch)
+{
+    return ch->wants_room;
+}
+
+void channel_want_room(struct channel *ch)
+{
+    ch->wants_room = true;
+    channel_touch(ch);
+}
+
 bool channel_out_is_empty(const struct channel *ch)
 {
     return ch->out.len == 0 && ch->keep->rest_len == 0 && ch->keep->acks == 0 && ch->keep->nacks == 0 &&
@@ -135,7 +146,7 @@ bool channel_out_is_empty(const struct channel *ch)
 static bool has_room(const struct channel *ch, size_t len, unsigned flags)
 {
     bool reserve = (flags & CHANNEL_RESERVE) != 0;
-    if (ch->out.len == 0)
+    if (ch->out.len == 0 || (flags & CHANNEL_MUST) != 0)
         return true; /* one message is always taken */
     return ch->out.len + len <= ch->queue_bytes + (reserve ? CHANNEL_RESERVE_BYTES : 0) &&
            ch->n_out < ch->queue_messages + (reserve ? CHANNEL_RESERVE_MESSAGES : 0);
@@ -447,6 +458,7 @@ void channel_settle(struct channel *ch)
 
 void channel_out_forget(struct channel *ch, int error)
 {
+    ch->counters.bounced += channel_queued(ch);
     ch->n_out = 0;
     ch->keep->rest_len = 0;
     ch->keep->acks = ch->keep->nacks = 0;

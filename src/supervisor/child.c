@@ -362,6 +362,11 @@ int child_new(struct supervisor *s, struct member_group *g, const struct program
     c->pidfd = -1;
     c->in.fd = -1;
     c->order = order;
+    int r = child_ipc_join(c);
+    if (r < 0) {
+        child_free(c);
+        return r;
+    }
     record_open(c);
     *ret = c;
     return 0;

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "supervisor/child_output.h"
+#include "supervisor/relay.h"
 #include "supervisor/supervisor.h"
 
 #define EVENT_MESSAGE_MAX (32 * 1024) /* an event has no more of a message than this; longer ones have their length */
@@ -22,6 +23,7 @@ struct ipc_run {
     struct ipc_run *next;
     struct child *child;
     struct channel *channel;
+    struct relay_port *port; /* NULL: its program takes no part in the relay */
     pid_t pid;
     int fd;
     bool ended_early; /* before it was known that its program runs */
@@ -29,6 +31,7 @@ struct ipc_run {
 
 struct child_ipc {
     struct messages kept;
+    struct relay_lane *lane; /* NULL: its program takes no part in the relay */
     struct ipc_watch *watches;
     struct ipc_run *runs; /* the latest first */
     struct ipc_watch *pacer;
@@ -37,8 +40,6 @@ struct child_ipc {
     struct channel_counters last; /* of the last run that has ended */
     int last_fd;
 };
-
-static const struct jsonscan_keys keys = { .n = NODE_KEYS + 1, .keys = { NODE_KEYS_LIST, JSONSCAN_KEY("re") } };
 
 /* -- telling -------------------------------------------------------------------- */
 
@@ -68,6 +69,8 @@ static void on_message(struct channel *ch, struct channel_message *m, void *arg)
     (void)ch;
     if (c->starting != NULL && c->process.pid == run->pid) /* only a program that runs can say something */
         child_runs(c);
+    if (run->port != NULL && relay_message(run->port, m))
+        return;
     messages_add(&c->ipc->kept, m->text, m->len);
     tell_message_event(c, m);
     struct ipc_watch *next;
@@ -78,11 +81,29 @@ static void on_message(struct channel *ch, struct channel_message *m, void *arg)
     }
 }
 
+static void on_fault(struct channel *ch, const struct channel_fault *f, void *arg)
+{
+    struct ipc_run *run = arg;
+    (void)ch;
+    if (run->port != NULL)
+        relay_fault(run->port, f);
+}
+
+static void on_sent(struct channel *ch, uint64_t tag, int result, void *arg)
+{
+    struct ipc_run *run = arg;
+    (void)ch;
+    if (run->port != NULL)
+        relay_sent(run->port, tag, result);
+}
+
 static void on_room(struct channel *ch, void *arg)
 {
     struct ipc_run *run = arg;
     struct ipc_watch *next;
     (void)ch;
+    if (run->port != NULL)
+        relay_room(run->port);
     for (struct ipc_watch *w = run->child->ipc->watches; w != NULL; w = next) {
         next = w->next;
         if (w->room != NULL)
@@ -97,6 +118,7 @@ static void run_free(struct ipc_run *run)
     while (*at != run)
         at = &(*at)->next;
     *at = run->next;
+    relay_port_free(run->port);
     if (run->channel != NULL) {
         ipc->last = *channel_counters(run->channel);
         ipc->last_fd = run->fd;
@@ -126,7 +148,12 @@ static void on_ended(struct channel *ch, void *arg)
     child_tell_closed(c, pid);
 }
 
-static const struct channel_owner owner = { .keys = &keys, .message = on_message, .room = on_room, .ended = on_ended };
+static const struct channel_owner owner = { .keys = &envelope_keys,
+                                            .message = on_message,
+                                            .fault = on_fault,
+                                            .sent = on_sent,
+                                            .room = on_room,
+                                            .ended = on_ended };
 
 /* -- the life of a run -------------------------------------------------------------- */
 
@@ -153,12 +180,17 @@ int child_ipc_begin(struct child *c, int fd, pid_t pid)
     int r = ipc == NULL || run == NULL ? -ENOMEM : s->channels == NULL ? channels_new(s->loop, &s->channels) : 0;
     if (r == 0) {
         *run = (struct ipc_run){ .next = ipc->runs, .child = c, .pid = pid, .fd = ipc_descriptor(c->process.program) };
-        r = channel_new(s->channels, fd, ipc_settings_of(c->process.program), &owner, run, &run->channel);
+        r = ipc->lane != NULL ? relay_port_new(ipc->lane, &run->port) : 0;
     }
+    if (r == 0)
+        r = channel_new(s->channels, fd, ipc_settings_of(c->process.program), &owner, run, &run->channel);
     if (r < 0) {
+        relay_port_free(run != NULL ? run->port : NULL);
         free(run);
         return r;
     }
+    if (run->port != NULL)
+        relay_port_open(run->port, run->channel);
     ipc->runs = run;
     if (ipc->held)
         channel_pause(run->channel, CHANNEL_PAUSE_PACE);
@@ -168,6 +200,8 @@ int child_ipc_begin(struct child *c, int fd, pid_t pid)
 void child_ipc_started(struct child *c)
 {
     struct ipc_run *run = run_of(c, c->process.pid);
+    if (run != NULL && run->port != NULL)
+        relay_port_up(run->port);
     if (run == NULL || !run->ended_early)
         return;
     tell_disconnect(run);
@@ -206,8 +240,32 @@ void child_ipc_free(struct child *c)
     }
     while (ipc->runs != NULL)
         run_free(ipc->runs);
+    relay_leave(ipc->lane);
     messages_done(&ipc->kept);
     free(TAKE_PTR(c->ipc));
+}
+
+int child_ipc_join(struct child *c)
+{
+    struct relay_lane *lane = NULL;
+    for (struct ipc_run *run = c->ipc != NULL ? c->ipc->runs : NULL; run != NULL; run = run->next)
+        relay_port_free(TAKE_PTR(run->port));
+    if (c->ipc != NULL)
+        relay_leave(TAKE_PTR(c->ipc->lane));
+    int r = relay_join(c, &lane);
+    if (lane == NULL)
+        return r;
+    if (record(c) == NULL) {
+        relay_leave(lane);
+        return -ENOMEM;
+    }
+    c->ipc->lane = lane;
+    return 0;
+}
+
+struct relay_lane *child_lane(const struct child *c)
+{
+    return c->ipc != NULL ? c->ipc->lane : NULL;
 }
 
 /* -- for others --------------------------------------------------------------------- */

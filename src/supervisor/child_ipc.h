@@ -6,9 +6,11 @@
 #include "supervisor/channel.h"
 #include "supervisor/child.h"
 #include "supervisor/messages.h"
+#include "supervisor/relay.h"
+#include "wire/envelope.h"
 
-/* What is looked for in every message, besides Node's own keys. */
-enum { IPC_KEY_RE = NODE_KEYS };
+/* What is looked for in every message. */
+enum { IPC_KEY_RE = ENVELOPE_RE };
 
 /* Somebody who listens.  Each of these may be NULL, and may end only its own watch. */
 struct ipc_watch {
@@ -19,6 +21,10 @@ struct ipc_watch {
     void (*gone)(void *arg);  /* the process is about to be freed; the watch has ended */
     void *arg;
 };
+
+/* It takes part in the relay, or no longer, as its program says; while it is down. */
+int child_ipc_join(struct child *c);
+struct relay_lane *child_lane(const struct child *c); /* NULL: it takes no part */
 
 /* Takes over the descriptor of a new run; on failure it remains the caller's. */
 int child_ipc_begin(struct child *c, int fd, pid_t run);

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "supervisor/child_ipc.h"
 #include "supervisor/groups.h"
 #include "supervisor/identities.h"
 #include "supervisor/shutdown.h"
@@ -232,7 +233,7 @@ static int change_child(struct supervisor *s, struct member_group *g, const stru
         return supervisor_add_child(s, g, p, order);
     c->order = order;
     c->process.program = p;
-    return 0;
+    return child_ipc_join(c);
 }
 
 static int change_group(struct supervisor *s, struct member_group *g, const struct program_group *next)

@@ -22,6 +22,7 @@
 #include "supervisor/groups.h"
 #include "supervisor/identities.h"
 #include "supervisor/record.h"
+#include "supervisor/relay.h"
 #include "supervisor/run.h"
 #include "supervisor/shutdown.h"
 
@@ -429,6 +430,7 @@ void supervisor_free(struct supervisor *s)
     loop_timer_clear(&s->stop_timer);
     config_unref(s->config);
     identities_free(s->identities);
+    relay_free(s->relay);
     channels_free(s->channels);
     syslogger_free(s->syslogger);
     capture_free(s->capture);

@@ -54,6 +54,10 @@ struct supervisor {
     struct identities *identities;
     struct syslogger *syslogger;
     struct channels *channels; /* NULL while no process has one */
+    struct relay *relay;       /* NULL while no program takes part in it */
+    /* what a process asks of the supervisor over its channel: 0 and JSON, or a negative errno */
+    int (*ask)(struct child *asker, const char *msg, size_t len, struct buf *answer, void *arg);
+    void *ask_arg;
     struct update *update;     /* the one under way, or NULL */
     struct runs *runs;         /* transient processes; NULL until there is one */
     struct child *spawn_head, *spawn_tail;

@@ -10,20 +10,9 @@
 #include "base/utf8.h"
 
 const struct jsonscan_keys envelope_keys = {
-    .n = 11,
-    .keys = {
-        [ENVELOPE_CMD] = JSONSCAN_KEY("cmd"),
-        [ENVELOPE_TYPE] = JSONSCAN_KEY("type"),
-        [ENVELOPE_MSG] = JSONSCAN_KEY("msg"),
-        [ENVELOPE_KEY] = JSONSCAN_KEY("key"),
-        [ENVELOPE_DGRAM] = JSONSCAN_KEY("dgramType"),
-        [ENVELOPE_TO] = JSONSCAN_KEY("to"),
-        [ENVELOPE_ID] = JSONSCAN_KEY("id"),
-        [ENVELOPE_RE] = JSONSCAN_KEY("re"),
-        [ENVELOPE_TTL] = JSONSCAN_KEY("ttl"),
-        [ENVELOPE_ACK] = JSONSCAN_KEY("ack"),
-        [ENVELOPE_RAW] = JSONSCAN_KEY("raw"),
-    },
+    .n = ENVELOPE_KEYS,
+    .keys = { NODE_KEYS_LIST, JSONSCAN_KEY("re"), JSONSCAN_KEY("to"), JSONSCAN_KEY("id"), JSONSCAN_KEY("ttl"),
+              JSONSCAN_KEY("ack"), JSONSCAN_KEY("raw") },
 };
 
 /* -- reading ------------------------------------------------------------------- */
@@ -90,27 +79,16 @@ static int check_addresses(const char *text, struct jsonscan_value to, struct js
     return n > 0 ? 0 : refuse(fault, to, "no address");
 }
 
-static bool is_node_word(const char *s, size_t len)
-{
-    return len > 5 && memcmp(s, "NODE_", 5) == 0;
-}
-
 /* What is delivered raw must not be one of the protocol's own messages, of which a
  * Node program dies when it has not asked for it. */
 static int check_raw(const char *text, struct jsonscan_value msg, struct jsonscan_fault *fault)
 {
-    static const struct jsonscan_keys cmd = { .n = 1, .keys = { JSONSCAN_KEY("cmd") } };
     struct jsonscan scan;
-    char word[8] = "";
     const char *at = text + msg.at;
-    if (msg.type != JSONSCAN_OBJECT || jsonscan(at, msg.len, &cmd, &scan, NULL) < 0 ||
-        scan.members[0].type != JSONSCAN_STRING)
+    if (msg.type != JSONSCAN_OBJECT || jsonscan(at, msg.len, &envelope_keys, &scan, NULL) < 0 ||
+        node_kind_of(at, &scan) == NODE_PLAIN)
         return 0;
-    ssize_t len = jsonscan_string(at, scan.members[0], word, sizeof(word));
-    /* -ENOBUFS: longer than the room, of which the beginning is filled */
-    if (is_node_word(word, len < 0 ? sizeof(word) : (size_t)len))
-        return refuse(fault, msg, "a message of Node's own");
-    return 0;
+    return refuse(fault, msg, "a message of Node's own");
 }
 
 static int check_twice(const struct jsonscan *scan, struct jsonscan_fault *fault)
@@ -275,6 +253,13 @@ void envelope_bounce_fault(struct buf *out, const struct jsonscan_fault *fault)
 {
     buf_printf(out, ",\"at\":%zu,\"why\":", fault->at);
     put_name(out, fault->why);
+}
+
+void envelope_fault(struct buf *out, int error, const struct jsonscan_fault *fault)
+{
+    buf_printf(out, "{\"from\":\"$\",\"err\":\"%s\"", envelope_code(error));
+    envelope_bounce_fault(out, fault);
+    envelope_end(out);
 }
 
 void envelope_end(struct buf *out)

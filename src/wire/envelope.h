@@ -18,20 +18,18 @@
 
 #include "base/buf.h"
 #include "wire/jsonscan.h"
+#include "wire/node.h"
 
-/* What has to be looked for in every message; those of Node's protocol come first. */
+/* What has to be looked for in every message, besides Node's own keys. */
 enum {
-    ENVELOPE_CMD,
-    ENVELOPE_TYPE,
-    ENVELOPE_MSG,
-    ENVELOPE_KEY,
-    ENVELOPE_DGRAM,
+    ENVELOPE_MSG = NODE_KEY_MSG,
+    ENVELOPE_RE = NODE_KEYS,
     ENVELOPE_TO,
     ENVELOPE_ID,
-    ENVELOPE_RE,
     ENVELOPE_TTL,
     ENVELOPE_ACK,
     ENVELOPE_RAW,
+    ENVELOPE_KEYS,
 };
 extern const struct jsonscan_keys envelope_keys;
 
@@ -79,6 +77,8 @@ void envelope_parts(struct envelope_parts *p, enum envelope_form form, const str
  * more can follow; `to` as a name, or as JSON, or neither. */
 void envelope_bounce(struct buf *out, uint64_t id, int error, const char *name, const char *json, size_t len);
 void envelope_bounce_fault(struct buf *out, const struct jsonscan_fault *fault); /* ,"at":N,"why":"..." */
+/* {"from":"$","err":"CODE","at":N,"why":"..."}: of a line that was no message. */
+void envelope_fault(struct buf *out, int error, const struct jsonscan_fault *fault);
 void envelope_end(struct buf *out);
 
 /* {"from":"$","re":ID,"ok":N, then for each who was not reached envelope_ack_failure(). */

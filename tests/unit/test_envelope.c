@@ -201,6 +201,8 @@ static void test_words_of_the_supervisor(void **state)
     envelope_bounce_fault(&b, &fault);
     envelope_end(&b);
     assert_written(&b, "{\"from\":\"$\",\"re\":7,\"err\":\"EINVAL\",\"at\":12,\"why\":\"no \\u0022value\\u0022\"}");
+    envelope_fault(&b, -EMSGSIZE, &(struct jsonscan_fault){ 5, "long" });
+    assert_written(&b, "{\"from\":\"$\",\"err\":\"EMSGSIZE\",\"at\":5,\"why\":\"long\"}");
     envelope_ack(&b, 7, 3);
     envelope_ack_end(&b, false);
     assert_written(&b, "{\"from\":\"$\",\"re\":7,\"ok\":3}");

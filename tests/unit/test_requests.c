@@ -113,6 +113,21 @@ static void test_answers(void **state)
     assert_int_equal(n_ends, 0);
 }
 
+static void test_an_answer_that_fails(void **state)
+{
+    (void)state;
+    ask(0, 1, 7);
+    assert_true(requests_waits(r, &members[1], &members[0], 7));
+    assert_false(requests_waits(r, &members[0], &members[1], 7));
+    requests_fail(r, &members[2], &members[0], 7, -ENOBUFS);
+    assert_int_equal(n_ends, 0);
+    requests_fail(r, &members[1], &members[0], 7, -ENOBUFS);
+    assert_int_equal(n_ends, 1);
+    assert_end(0, 1, 7, -ENOBUFS);
+    assert_true(last_end.sent);
+    assert_false(requests_waits(r, &members[1], &members[0], 7));
+}
+
 static void test_same_id_twice(void **state)
 {
     (void)state;
@@ -212,7 +227,7 @@ static void test_ack(void **state)
     uint64_t a = open_one(0, 1, 7, USEC_INFINITY, c, false), b = open_one(0, 2, 7, USEC_INFINITY, c, false);
     uint64_t undone = open_one(0, 4, 7, USEC_INFINITY, c, false);
     requests_undo(r, undone);
-    requests_failed(r, c, &members[3], -ENOBUFS);
+    requests_failed(r, c, members[3].name, -ENOBUFS);
     requests_cast_all(r, c);
     requests_sent(r, a, 0);
     assert_int_equal(n_acks, 0);
@@ -233,7 +248,7 @@ static void test_ack_at_once(void **state)
 {
     (void)state;
     struct request_cast *c = cast(0, 7);
-    requests_failed(r, c, &members[3], -ENOBUFS);
+    requests_failed(r, c, members[3].name, -ENOBUFS);
     requests_cast_all(r, c);
     assert_int_equal(n_acks, 1);
     assert_int_equal(last_ack.ok, 0);
@@ -280,12 +295,19 @@ static void test_ack_to_nobody(void **state)
     cast(0, 8); /* given back by requests_free(), as the leak check sees */
 }
 
+static void test_ack_dropped(void **state)
+{
+    (void)state;
+    requests_cast_drop(r, cast(0, 7));
+    assert_int_equal(n_acks, 0);
+}
+
 static void test_many_failures(void **state)
 {
     (void)state;
     struct request_cast *c = cast(0, 7);
     for (int i = 0; i < REQUEST_FAILURES_MAX + 10; i++)
-        requests_failed(r, c, &members[1], -ENOBUFS);
+        requests_failed(r, c, members[1].name, -ENOBUFS);
     requests_cast_all(r, c);
     assert_int_equal(last_ack.receivers, REQUEST_FAILURES_MAX + 10);
     assert_int_equal(last_ack.n_failures, REQUEST_FAILURES_MAX);
@@ -322,7 +344,7 @@ static void note(int from, int to, uint64_t deadline, bool ack, bool answer)
         assert_int_equal(result, -ENOBUFS);
         assert_int_equal(members[from].asked, MOST);
         if (c != NULL)
-            requests_failed(r, c, &members[to], result);
+            requests_failed(r, c, members[to].name, result);
         else
             a->ends++;
     }
@@ -446,9 +468,13 @@ static void test_law(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(test_answers),        TEST(test_same_id_twice), TEST(test_receiver_gone), TEST(test_sender_gone),
-        TEST(test_deadlines),      TEST(test_most),          TEST(test_ack),           TEST(test_ack_at_once),
-        TEST(test_ack_and_answer), TEST(test_ack_to_nobody), TEST(test_many_failures), TEST(test_law),
+        TEST(test_answers),       TEST(test_an_answer_that_fails),
+        TEST(test_same_id_twice), TEST(test_receiver_gone),
+        TEST(test_sender_gone),   TEST(test_deadlines),
+        TEST(test_most),          TEST(test_ack),
+        TEST(test_ack_at_once),   TEST(test_ack_and_answer),
+        TEST(test_ack_to_nobody), TEST(test_ack_dropped),
+        TEST(test_many_failures), TEST(test_law),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,318 @@
+"""Messages between processes: who gets what, who is told what, and nobody who is held up by others."""
+import json
+import os
+import unittest
+
+import drover
+import procs
+import puppets
+
+
+class Case(drover.TestCase):
+    def play(self, *sections, **options):
+        """A daemon with these programs: (name, settings, number)."""
+        self.stage = puppets.Stage(self)
+        text = "".join(self.stage.section(*([s] if isinstance(s, str) else s)) for s in sections)
+        self.d = self.daemon(text, native=True, **options)
+        return self.d
+
+    def actors(self, *names):
+        return self.stage.actors(*names)
+
+    def channel(self, name):
+        return self.d.info(name)["channel"]
+
+
+class Addresses(Case):
+    def test_one_to_one(self):
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        a.raw(b'{"to":"b","msg": {"x":1.50,"y":"\\u00e4", "x":[1e400,123456789012345678901]} }\n')
+        self.assertEqual(b.line(), b'{"from":"a","msg":{"x":1.50,"y":"\\u00e4", "x":[1e400,123456789012345678901]}}')
+        b.to("a", None)
+        self.assertEqual(a.line(), b'{"from":"b","msg":null}')
+
+    def test_request_and_answer(self):
+        self.play("a", ("api", "", 2))
+        a, zero, one = self.actors("a", "api_0", "api_1")
+        a.to("api:api_1", "question", id=7)
+        self.assertEqual(one.line(), b'{"from":"a","msg":"question","id":7}')
+        one.to("a", "answer", re=7)
+        self.assertEqual(a.line(), b'{"from":"api:api_1","re":7,"msg":"answer"}')
+        one.to("a", "once more", re=7)  # nobody waits for it any more
+        zero.to("a", "not asked", re=7)
+        zero.to("a", "end")
+        self.assertEqual(a.line(), b'{"from":"api:api_0","msg":"end"}')
+
+    def test_raw(self):
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        a.to("b", {"just": "this"}, raw=True)
+        self.assertEqual(b.line(), b'{"just":"this"}')
+
+    def test_pool_group_and_all(self):
+        self.play("a", ("api", "", 3), "z")
+        a, z, *api = self.actors("a", "z", "api_0", "api_1", "api_2")
+        for i in range(6):
+            a.to("api", i)
+        self.assertEqual(sorted(sum([[m["msg"] for m in w.hears(2)] for w in api], [])), list(range(6)))
+        a.to("api:*", "all")
+        a.to("@api", "group")
+        a.to("*", "everybody")
+        a.to(["z", "api:api_1", "api:api_1"], "list")
+        for w, extra in zip(api + [z], ([], ["list"], [], ["list"])):
+            known = ["all", "group", "everybody"] if w is not z else ["everybody"]
+            self.assertEqual([m["msg"] for m in w.hears(len(known + extra))], known + extra)
+            self.assertTrue(w.silent())
+        self.assertTrue(a.silent())
+
+    def test_pool_by_what_is_open(self):
+        self.play("a", ("api", "", 2))
+        a, zero, one = self.actors("a", "api_0", "api_1")
+        for i in range(4):
+            a.to("api", "q", id=i)
+        ids = [m["id"] for m in zero.hears(2)]
+        one.hears(2)
+        for i in ids:
+            zero.to("a", "done", re=i)
+        a.hears(2)
+        a.to("api", "q", id=10)
+        a.to("api", "q", id=11)
+        self.assertEqual([m["id"] for m in zero.hears(2)], [10, 11])
+        self.assertTrue(one.silent())
+
+    def test_what_is_no_envelope_goes_to_the_supervisor(self):
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        self.d.events
+        a.say({"to": "b"})
+        self.assertEqual(self.d.wait_event("message", "a", after=-1)["message"], {"to": "b"})
+        self.assertTrue(b.silent())
+
+    def test_without_relay_nothing_is_routed(self):
+        self.play(("a", "relay=false\nipc=true"), "b", ("c", "relay=false\nipc=true"))
+        a, b = self.actors("a", "b")
+        self.d.events
+        a.to("b", 1)
+        self.assertEqual(self.d.wait_event("message", "a", after=-1)["message"], {"to": "b", "msg": 1})
+        b.to("c", 1, id=1)
+        self.assertEqual(b.hear()["err"], "ENOENT")
+
+
+class Bounces(Case):
+    def test_codes(self):
+        self.play("a", ("b", "autostart=false"), ("c", "accept_from=x"), ("d", "send_to=b, c"))
+        a, c, d = self.actors("a", "c", "d")
+        for n, (sender, address, code) in enumerate([(a, "nobody", "ENOENT"), (a, "b", "EHOSTDOWN"), (a, "c", "EACCES"),
+                                                     (d, "a", "EACCES"), (d, "b:b", "EHOSTDOWN"), (a, "@x", "ENOENT")]):
+            sender.to(address, 1, id=n)
+            self.assertEqual(sender.hear(), {"from": "$", "re": n, "err": code, "to": address})
+            sender.to(address, 1)  # nobody to tell
+        a.to("a", 1)
+        self.assertEqual(a.hear(), {"from": "a", "msg": 1})
+
+    def test_faults_have_their_place(self):
+        self.play("a", ("b", "ipc_max_message=1KB"))
+        a, b = self.actors("a", "b")
+        a.raw(b'{"to":"b","msg":1,"id":3,"ttl":-1}\n')
+        self.assertEqual(a.hear(), {"from": "$", "re": 3, "err": "EINVAL", "at": 31,
+                                    "why": "not an integer from 0 to 2^53 - 1"})
+        a.raw(b'{"to":"b","msg":}\n')
+        self.assertEqual(a.hear(), {"from": "$", "err": "EINVAL", "at": 16, "why": "no value"})
+        b.raw(b'{"to":"a","msg":"' + b"x" * 2000 + b'"}\n{"to":"a","msg":2}\n')
+        self.assertEqual(b.hear(), {"from": "$", "err": "EMSGSIZE", "at": 1024, "why": "longer than ipc_max_message"})
+        self.assertEqual(a.hear(), {"from": "b", "msg": 2})
+        a.raw(b'{"to":"b","raw":true,"id":4,"msg":{"cmd":"NODE_HANDLE_ACK"}}\n')
+        self.assertEqual(a.hear()["err"], "EINVAL")
+        self.assertTrue(b.silent())
+
+    def test_who_sends_nothing_else_is_no_longer_told(self):
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        a.raw(b"garbage\n" * 200)
+        a.to("b", 1)
+        b.hear()
+        told = 0
+        while True:
+            line = a.line(0.1)
+            if line is None:
+                break
+            told += 1
+        self.assertEqual(told, 64)
+        self.assertEqual(self.channel("a")["malformed"], 200)
+        a.raw(b"garbage\n")
+        self.assertEqual(a.hear()["err"], "EINVAL")
+
+    def test_from_cannot_be_forged(self):
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        a.raw(b'{"from":"$","to":"b","msg":1}\n')
+        self.assertEqual(b.hear(), {"from": "a", "msg": 1})
+
+    def test_death(self):
+        """What was handed over and not answered, and what still waited."""
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        a.to("b", 1, id=1)
+        b.hear()
+        for i in (2, 3, 4, 5):  # more than the socket takes
+            a.to("b", "x" * 900000, id=i)
+        a.to("a", "turn")
+        self.assertEqual(a.hear(), {"from": "a", "msg": "turn"})
+        self.d.stop("b")
+        told = {m["re"]: m["err"] for m in a.hears(5)}
+        self.assertEqual((told[1], told[2], told[5]), ("ECONNRESET", "ECONNRESET", "EHOSTDOWN"))
+        self.assertTrue(a.silent())
+        self.d.start("b")
+        b = self.stage.actor("b")
+        a.to("b", "fresh", id=4)
+        self.assertEqual(b.hear(), {"from": "a", "msg": "fresh", "id": 4})
+
+    def test_last_words_are_answers(self):
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        a.to("b", 1, id=1)
+        a.to("b", 1, id=2)
+        b.hears(2)
+        self.d.events
+        b.to("a", "late", re=1)
+        os.kill(self.d.pid_of("b"), 9)
+        self.assertEqual(a.hear(), {"from": "b", "re": 1, "msg": "late"})
+        self.assertEqual(a.hear(), {"from": "$", "re": 2, "err": "ECONNRESET", "to": "b"})
+
+    def test_ttl(self):
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        a.to("b", 1, id=1, ttl=30)
+        a.to("b", 1, id=2, ttl=60000)
+        b.hears(2)
+        self.assertEqual(a.hear(), {"from": "$", "re": 1, "err": "ETIMEDOUT", "to": "b"})
+        b.to("a", "too late", re=1)
+        b.to("a", "in time", re=2)
+        self.assertEqual(a.hear(), {"from": "b", "re": 2, "msg": "in time"})
+
+    def test_acknowledgements(self):
+        self.play("a", ("api", "", 2), ("down", "autostart=false"))
+        a, zero, one = self.actors("a", "api_0", "api_1")
+        a.to("api:*", "x", id=1, ack=True)
+        self.assertEqual(zero.hear(), {"from": "a", "msg": "x"})
+        self.assertEqual(one.hear(), {"from": "a", "msg": "x"})
+        self.assertEqual(a.hear(), {"from": "$", "re": 1, "ok": 2})
+        a.to(["api", "down", "nobody"], "x", id=2, ack=True)
+        self.assertEqual(a.hear(), {"from": "$", "re": 2, "ok": 1, "fail": {"down": "EHOSTDOWN", "nobody": "ENOENT"}})
+        a.to("down", "x", id=3, ack=True)
+        self.assertEqual(a.hear(), {"from": "$", "re": 3, "err": "EHOSTDOWN", "to": "down"})
+        a.to("api:api_0", "x", id=4, ack=True, ttl=60000)
+        self.assertEqual(a.hear(), {"from": "$", "re": 4, "ok": 1})
+        zero.hear()
+        m = zero.hear() if zero.buffer else None
+        self.assertIn(m, (None, {"from": "a", "msg": "x", "id": 4}))
+        zero.to("a", "y", re=4)
+        self.assertEqual(a.hear(), {"from": "api:api_0", "re": 4, "msg": "y"})
+
+
+class Limits(Case):
+    FULL = "ipc_queue_bytes=64KB\nipc_queue_messages=50\n"
+
+    def fill(self, sender, receiver, size=20000):
+        """Messages with ids until one bounces; how many."""
+        n = 0
+        while True:
+            sender.to(receiver, "x" * size, id=n)
+            n += 1
+            line = sender.line(0 if n % 50 else 0.02)
+            if line is not None:
+                return n, json.loads(line)
+
+    def test_a_full_queue_makes_its_sender_wait_and_then_bounces(self):
+        self.play("a", ("b", self.FULL), "c")
+        a, b, c = self.actors("a", "b", "c")
+        n, m = self.fill(a, "b")
+        self.assertEqual((m["err"], m["to"]), ("ENOBUFS", "b"))
+        while a.line(0.2) is not None:
+            pass
+        # others are not held up, in either direction
+        c.to("a", "hello")
+        self.assertEqual(a.hear(), {"from": "c", "msg": "hello"})
+        a.to("c", "hello")
+        self.assertEqual(c.hear(), {"from": "a", "msg": "hello"})
+        # nobody waits in vain twice
+        for i in range(1000, 1100):
+            a.to("b", 1, id=i)
+        for i in range(1000, 1100):
+            self.assertEqual(a.hear(), {"from": "$", "re": i, "err": "ENOBUFS", "to": "b"})
+        got = [b.hear()["id"] for _ in range(m["re"])]
+        self.assertEqual(got, list(range(m["re"])))
+        a.to("b", "again", id=5000)
+        last = None
+        while last != 5000:
+            last = b.hear()["id"]
+
+    def test_a_sender_waits_for_room(self):
+        self.play("a", ("b", self.FULL + "ipc_wait=60\n"))
+        a, b = self.actors("a", "b")
+        n, data = 3000, b"".join(b'{"to":"b","msg":%d,"id":%d}\n' % (i, i) for i in range(3000))
+        sent = a.raw(data, 0.5)
+        procs.wait_until(lambda: self.channel("a")["relay"]["waiting"], "the sender to wait")
+        self.assertEqual(a.silent(), True)
+        got = []
+        rest = data[sent:]
+        while len(got) < n:
+            rest = rest[a.raw(rest, 0):]
+            m = b.hear()
+            got.append(m["id"])
+            b.to("a", "ok", re=m["id"])
+            while a.line(0) is not None:
+                pass
+        self.assertEqual(got, list(range(n)))
+
+    def test_a_broadcast_waits_for_nobody(self):
+        self.play("a", ("b", self.FULL), ("c", self.FULL))
+        a, b, c = self.actors("a", "b", "c")
+        self.fill(a, "b")
+        while a.line(0.05) is not None:
+            pass
+        a.to(["b", "c"], "x", id=7777, ack=True)
+        self.assertEqual(a.hear(), {"from": "$", "re": 7777, "ok": 1, "fail": {"b": "ENOBUFS"}})
+        self.assertEqual(c.hear(), {"from": "a", "msg": "x"})
+
+    def test_too_many_open_requests(self):
+        self.play(("a", "ipc_queue_messages=5"), "b")
+        a, b = self.actors("a", "b")
+        for i in range(7):
+            a.to("b", i, id=i)
+        self.assertEqual([a.hear()["re"] for _ in range(2)], [5, 6])
+        b.hears(5)
+        b.to("a", "ok", re=0)
+        self.assertEqual(a.hear()["re"], 0)
+        a.to("b", 8, id=8)
+        self.assertEqual(b.hear()["id"], 8)
+
+    def test_two_that_block_on_each_other(self):
+        self.play(("a", self.FULL), ("b", self.FULL), "c", "d")
+        a, b, c, d = self.actors("a", "b", "c", "d")
+        for i in range(400):
+            a.raw(b'{"to":"b","msg":"%0900d"}\n' % i, 0)
+            b.raw(b'{"to":"a","msg":"%0900d"}\n' % i, 0)
+        for i in range(50):
+            c.to("d", i, id=i)
+            self.assertEqual(d.hear()["msg"], i)
+            d.to("c", i, re=i)
+            self.assertEqual(c.hear()["msg"], i)
+
+    def test_whoever_does_not_read_what_it_is_told_is_not_read(self):
+        self.play(("a", self.FULL), "b")
+        a, b = self.actors("a", "b")
+        line = b'{"to":"nobody","msg":"%0200d","id":1}\n' % 7
+        sent = a.raw(line * 50000, 2)
+        self.assertLess(sent, len(line) * 50000)
+        told = 0
+        while a.line(0.5) is not None:
+            told += 1
+        self.assertGreaterEqual(told, sent // len(line) - 5000)
+        b.to("b", "alive")
+        self.assertEqual(b.hear()["msg"], "alive")
+
+
+if __name__ == "__main__":
+    unittest.main()
