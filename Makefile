@@ -46,11 +46,14 @@ FUZZ_SRC = $(wildcard tests/fuzz/fuzz_*.c)
 TOOL_SRC = $(wildcard tests/tools/*.c)
 BENCH_SRC = $(wildcard tests/bench/*.c)
 
-# The three libraries are linked into droverd: a part of them is all it needs, and
-# every mapping that it does not have is one that no start has to copy.  LINK=shared
-# for those who want to update them by themselves.
+# The libraries are linked into the programs: a part of them is all they need, and
+# every mapping that droverd does not have is one that no start has to copy, and that
+# droverctl does not have is one less to make at its own start.  LINK=shared for those
+# who want to update them by themselves.
 LINK ?= static
-LIBS = $(if $(filter shared,$(LINK)),,-Wl,-Bstatic) -levent_core -ljansson -linih -Wl,-Bdynamic
+STATIC = $(if $(filter shared,$(LINK)),,-Wl,-Bstatic)
+LIBS = $(STATIC) -levent_core -ljansson -linih -Wl,-Bdynamic
+CTL_LIBS = $(STATIC) -ljansson -linih -Wl,-Bdynamic -ldl
 
 # V=1 shows the commands themselves
 Q = $(if $(V),,@)
@@ -96,7 +99,7 @@ $(B)/droverd: $(call obj,$(DROVERD_SRC)) $(LIFE_LIB) $(CORE_LIB)
 
 $(B)/droverctl: $(call obj,$(DROVERCTL_SRC)) $(CORE_LIB)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson -linih -ledit
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CTL_LIBS)
 
 $(B)/corpus-reading: $(call obj,tests/corpus/corpus-reading.c) $(CORE_LIB)
 	$(call say,LD)

@@ -1,17 +1,17 @@
 /* shell.c - droverctl without a verb: a prompt, a history, completion.
  *
- * On a terminal libedit reads the line; anywhere else lines are read as they
+ * On a terminal libedit reads the line, where it is installed; anywhere else lines are read as they
  * are, with the prompt between the answers, as supervisorctl does it.  Ctrl-C
  * drops the line, or ends what a verb waits for; Ctrl-D leaves.  No error ends
  * the shell, and its exit status is always 0. */
 #include <errno.h>
-#include <histedit.h>
 #include <string.h>
 #include <termios.h>
 
 #include "base/cleanup.h"
 #include "ctl/ask.h"
 #include "ctl/complete.h"
+#include "ctl/edit.h"
 #include "ctl/render.h"
 
 #define SHELL_HISTORY 1000
@@ -20,6 +20,7 @@
 struct shell {
     struct ctl *ctl;
     char *prompt;
+    const struct edit_library *library;
     EditLine *edit;
     History *history;
     struct termios running; /* the terminal while a verb runs */
@@ -30,7 +31,7 @@ struct shell {
 static struct shell *shell_of(EditLine *edit)
 {
     struct shell *s = NULL;
-    el_get(edit, EL_CLIENTDATA, &s);
+    edit_library()->get(edit, EL_CLIENTDATA, &s);
     return s;
 }
 
@@ -43,9 +44,10 @@ static char *shell_prompt(EditLine *edit)
 static unsigned char shell_drop(EditLine *edit, int key)
 {
     (void)key;
-    const LineInfo *line = el_line(edit);
-    el_cursor(edit, (int)(line->lastchar - line->cursor));
-    el_deletestr(edit, (int)(line->lastchar - line->buffer));
+    const struct edit_library *lib = edit_library();
+    const LineInfo *line = lib->line(edit);
+    lib->cursor(edit, (int)(line->lastchar - line->cursor));
+    lib->deletestr(edit, (int)(line->lastchar - line->buffer));
     fputs("^C\n", stdout);
     fflush(stdout);
     return CC_REDISPLAY;
@@ -66,7 +68,7 @@ static unsigned char shell_complete(EditLine *edit, int key)
 {
     (void)key;
     struct shell *s = shell_of(edit);
-    const LineInfo *line = el_line(edit);
+    const LineInfo *line = s->library->line(edit);
     size_t start = complete_find(&s->complete, s->ctl, line->buffer, (size_t)(line->cursor - line->buffer));
     size_t typed = (size_t)(line->cursor - line->buffer) - start;
     if (s->complete.n == 0)
@@ -77,7 +79,7 @@ static unsigned char shell_complete(EditLine *edit, int key)
     if (s->complete.n == 1)
         buf_putc(&more, ' ');
     if (more.error == 0 && more.len > 0)
-        return el_insertstr(edit, more.data) == 0 ? CC_REFRESH : CC_ERROR;
+        return s->library->insertstr(edit, more.data) == 0 ? CC_REFRESH : CC_ERROR;
     putc('\n', stdout);
     render_columns(stdout, (const char *const *)s->complete.words, s->complete.n, SHELL_COLUMNS);
     fflush(stdout);
@@ -87,25 +89,29 @@ static unsigned char shell_complete(EditLine *edit, int key)
 static int shell_history_load(struct shell *s)
 {
     HistEvent event;
-    s->history = history_init();
+    s->history = s->library->history_init();
     if (s->history == NULL)
         return -ENOMEM;
-    history(s->history, &event, H_SETSIZE, SHELL_HISTORY);
-    history(s->history, &event, H_SETUNIQUE, 1);
+    s->library->history(s->history, &event, H_SETSIZE, SHELL_HISTORY);
+    s->library->history(s->history, &event, H_SETUNIQUE, 1);
     if (s->ctl->endpoint.history != NULL)
-        history(s->history, &event, H_LOAD, s->ctl->endpoint.history);
+        s->library->history(s->history, &event, H_LOAD, s->ctl->endpoint.history);
     return 0;
 }
 
 static void shell_history_save(struct shell *s)
 {
     HistEvent event;
-    if (s->ctl->endpoint.history != NULL && history(s->history, &event, H_SAVE, s->ctl->endpoint.history) < 0)
+    if (s->ctl->endpoint.history != NULL &&
+        s->library->history(s->history, &event, H_SAVE, s->ctl->endpoint.history) < 0)
         ctl_note(s->ctl, "%s: the history cannot be written", s->ctl->endpoint.history);
 }
 
 static int shell_open(struct shell *s)
 {
+    s->library = edit_library();
+    if (s->library == NULL)
+        return -ENOENT;
     int e = shell_history_load(s);
     if (e < 0)
         return e;
@@ -114,30 +120,30 @@ static int shell_open(struct shell *s)
     s->editing = s->running;
     s->editing.c_cc[VINTR] = _POSIX_VDISABLE;
     tcsetattr(STDIN_FILENO, TCSADRAIN, &s->editing); /* before libedit looks: it keeps a table of such keys */
-    s->edit = el_init("droverctl", stdin, stdout, stderr);
+    s->edit = s->library->init("droverctl", stdin, stdout, stderr);
     if (s->edit == NULL)
         return -ENOMEM;
-    el_set(s->edit, EL_CLIENTDATA, s);
-    el_set(s->edit, EL_PROMPT, shell_prompt);
-    el_set(s->edit, EL_EDITOR, "emacs");
-    el_set(s->edit, EL_HIST, history, s->history);
-    el_set(s->edit, EL_ADDFN, "drover-complete", "completes verbs and names", shell_complete);
-    el_set(s->edit, EL_ADDFN, "drover-drop", "drops the line", shell_drop);
-    el_set(s->edit, EL_BIND, "^I", "drover-complete", NULL);
-    el_set(s->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
-    el_set(s->edit, EL_BIND, "^C", "drover-drop", NULL);
-    el_source(s->edit, NULL);
+    s->library->set(s->edit, EL_CLIENTDATA, s);
+    s->library->set(s->edit, EL_PROMPT, shell_prompt);
+    s->library->set(s->edit, EL_EDITOR, "emacs");
+    s->library->set(s->edit, EL_HIST, s->library->history, s->history);
+    s->library->set(s->edit, EL_ADDFN, "drover-complete", "completes verbs and names", shell_complete);
+    s->library->set(s->edit, EL_ADDFN, "drover-drop", "drops the line", shell_drop);
+    s->library->set(s->edit, EL_BIND, "^I", "drover-complete", NULL);
+    s->library->set(s->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
+    s->library->set(s->edit, EL_BIND, "^C", "drover-drop", NULL);
+    s->library->source(s->edit, NULL);
     return 0;
 }
 
 static void shell_close(struct shell *s)
 {
     if (s->edit != NULL) {
-        el_end(s->edit);
+        s->library->end(s->edit);
         tcsetattr(STDIN_FILENO, TCSADRAIN, &s->running);
     }
     if (s->history != NULL)
-        history_end(s->history);
+        s->library->history_end(s->history);
     complete_done(&s->complete);
     free(s->prompt);
 }
@@ -155,16 +161,16 @@ static void shell_edit(struct shell *s)
     while (!s->ctl->leave) {
         int n;
         HistEvent event;
-        el_resize(s->edit);
+        s->library->resize(s->edit);
         tcsetattr(STDIN_FILENO, TCSADRAIN, &s->editing);
-        const char *line = el_gets(s->edit, &n);
+        const char *line = s->library->read_line(s->edit, &n);
         tcsetattr(STDIN_FILENO, TCSADRAIN, &s->running);
         if (line == NULL || n <= 0) {
             putc('\n', stdout);
             break;
         }
         if (line[strspn(line, " \t\r\n")] != '\0')
-            history(s->history, &event, H_ENTER, line);
+            s->library->history(s->history, &event, H_ENTER, line);
         shell_run_line(s, line);
     }
     shell_history_save(s);

@@ -188,6 +188,9 @@ class Drover(Supervised):
     def get(self, path):
         return json.loads(self.exchange(http_get(path)).partition(b"\r\n\r\n")[2])
 
+    def run(self, *words):
+        return [self.control(), "-c", self.path("conf"), "run"] + list(words)
+
     def post(self, path):
         self.exchange(b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n" % path.encode())
 

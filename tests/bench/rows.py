@@ -6,6 +6,7 @@ A scene is a set-up that several rows share, for one kind of fleet or for all at
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -22,6 +23,7 @@ IDLE_SECONDS = 20
 STORM_SECONDS = 1.0     # at a time
 CALLS = 15              # of a command line client, in one round
 CALLS_SLOW = 2
+RUNS = 60               # of a transient process, in one round
 STATUS_FIELDS = "fields=name,group,statename,state,description,comment"
 
 
@@ -59,6 +61,7 @@ FIGURES = [
     Figure(13, "turns", "turns of the event loop meanwhile", "", ("<=", 0)),
     Figure(14, "rate one", "requests a second on one connection, on one processor: one process", "/s", ("x>=", 0.5)),
     Figure(14, "rate all", "the same: all 1,000", "/s", (">=", 200)),
+    Figure(15, "run", "droverctl run -- true, a whole process; limit: fork, exec, wait of true", "ms", ("x<=", 3.0)),
 ]
 
 
@@ -302,6 +305,14 @@ def beside(bench, _):
                 f.post("/v1/processes/loop:*/stop")
 
 
+def transient(bench, _):
+    """Row 15: one command under the daemon, beside the same command alone."""
+    with fleet.Drover(bench.tools, 1) as f:
+        f.await_all()
+        true = shutil.which("true")
+        note_times(bench, RUNS, {("run", "limit"): [true], ("run", "Drover"): f.run(true)})
+
+
 # scene, rows, one kind of fleet at a time?
 SCENES = [
     (captured, (1,), True),
@@ -312,4 +323,5 @@ SCENES = [
     (storms, (5,), False),
     (beside, (5,), False),
     (logs.measure, (6, 7), False),
+    (transient, (15,), False),
 ]
