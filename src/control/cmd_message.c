@@ -218,10 +218,10 @@ static void message_post(struct control_call *call)
 {
     struct child *c = control_one(call);
     size_t len;
-    const char *text = http_request_body(call->request, &len);
     char why[192];
     if (c == NULL)
         return;
+    const char *text = http_request_body(call->request, &len);
     bool question = control_number(call->request, "wait_reply", 0) != 0;
     int n = check_lines(text, len, why, sizeof(why));
     if (n > 1 && question)
