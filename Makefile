@@ -3,6 +3,7 @@
 #   make            build/droverd and build/droverctl
 #   make demo       installs what is missing, builds, shows a small fleet at work
 #   make check      installs what the tests need, builds, runs every test
+#   make check-node the tests of channels with Node 16 to 26, which it downloads (NODES="20 26" for some)
 #   make lint       static analysis, manual pages, shell scripts, layers
 #   make bench      benchmarks beside the physical limit and, if installed, supervisord
 #   make install    DESTDIR, PREFIX and sysconfdir are honoured
@@ -68,7 +69,7 @@ FUZZ_BIN = $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(FUZZ_SRC))
 TOOL_BIN = $(patsubst tests/tools/%.c,$(B)/tests/%,$(TOOL_SRC))
 BENCH_BIN = $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_SRC))
 
-.PHONY: all demo check test-programs lint bench bench-programs fuzz install uninstall clean
+.PHONY: all demo check check-node test-programs lint bench bench-programs fuzz install uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -191,6 +192,9 @@ check:
 
 $(addprefix check-,$(SUITES)): check-%: all test-programs
 	@$(RUN_CHECK) $*
+
+check-node: all
+	@BUILD=$(B) tests/node-matrix $(NODES)
 
 test-programs: $(TEST_BIN)
 

@@ -1,6 +1,7 @@
 """The channel of a process: where it is, what comes through it, and in which order what happens is told."""
 import json
 import os
+import shutil
 import subprocess
 import unittest
 
@@ -417,6 +418,27 @@ class Languages(Workers):
         sender = subprocess.run("seq 100000 | %s -s unix://%s send a -" % (drover.DROVERCTL, d.socket), shell=True, timeout=50)
         self.assertEqual(sender.returncode, 0)
         self.assertEqual(self.wait_messages(d, 2)[1], {"n": 100000, "m": 100000})
+
+
+class Examples(Workers):
+    def test_a_worker_in_each_language(self):
+        example = os.path.join(drover.ROOT, "conf/examples/messages")
+        for name in ("worker.js", "worker.py", "worker.sh", "worker.c"):
+            shutil.copy(os.path.join(example, name), self.path(name))
+        with open(os.path.join(example, "drover.conf")) as f:
+            programs = f.read().split("[droverd]")[1].split("[program:", 1)[1]
+        d = self.daemon("[program:" + programs, native=True)
+        d.events
+        for name in ("node", "python", "c", "sh"):
+            with self.subTest(worker=name):
+                stream = d.client.stream(d.process_path(name, "/messages"), follow=1)
+                self.assertIn(('{"ready":"%s"}' % name).encode(), stream.until_text("ready").replace(b" ", b""))
+                stream.close()
+                r = self.ctl(d, "send", name, '{"do":["it",1.50]}', "--wait-reply")
+                self.assertEqual(json.loads(r.stdout)["msg"], {"worker": name, "heard": {"do": ["it", 1.5]}})
+                self.assertEqual(self.ctl(d, "disconnect", name).returncode, 0)
+                self.assertEqual(d.wait_event("exit", name)["status"], 0)
+                self.assertEqual(d.output(name), b"the supervisor has closed the channel\n")
 
 
 if __name__ == "__main__":
