@@ -76,6 +76,7 @@ struct config_daemon {
     const char *exit_with;     /* NULL or group:process / program */
     const char *control_group; /* NULL or the group whose members may control */
     const char *state_dir;     /* NULL: decided by the daemon */
+    usec_t watchdog;           /* 0: none */
 };
 
 struct config {

@@ -54,6 +54,8 @@ static const struct option daemon_rows[] = {
       "members of this group may control the daemon" },
     { "state_dir", &kind_path, D(state_dir), OURS, NULL, NULL, 0, 0,
       "directory of the lock and the state; default: in /run, or beside the socket" },
+    { "watchdog", &kind_duration, D(watchdog), OURS, "0", NULL, 0, 0,
+      "replace a supervisor that does nothing for so long; 0: never" },
 };
 
 const struct option_table options_daemon = { "supervisord", daemon_rows, ELEMENTS(daemon_rows),

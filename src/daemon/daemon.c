@@ -91,6 +91,7 @@ static void on_updated(const struct update_row *rows, size_t n, void *arg)
     (void)rows;
     struct droverd *dd = arg;
     log_info("reloaded: %zu process group%s changed", n, n == 1 ? "" : "s");
+    guarded_beat(dd->guarded);
     notifier_ready(dd->notifier);
 }
 
@@ -185,6 +186,7 @@ static void restart_all(struct droverd *dd)
     int r = supervisor_load(dd->supervisor, config);
     if (r < 0)
         log_critical("cannot load the configuration: %s", strerror(-r));
+    guarded_beat(dd->guarded);
 }
 
 /* -- the end ------------------------------------------------------------------ */
@@ -316,7 +318,8 @@ static void log_beginning(const struct droverd *dd)
     struct exit_cause cause = exit_cause_from_wait(h->last_status);
     exit_cause_words(&cause, words, sizeof(words));
     if (h->generation > 1)
-        log_critical("the supervisor has ended (%s); number %u takes over", words, h->generation);
+        log_critical("the supervisor %s (%s); number %u takes over", h->last_hung ? "had stopped working" : "has ended",
+                     words, h->generation);
     else
         log_info("droverd %s started with pid %d, configuration %s", DROVER_VERSION, h->guardian, dd->config->path);
 }

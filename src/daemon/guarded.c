@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "core/exit_cause.h"
 
+#define BEAT_MAX (86400 * USEC_PER_SEC)
 #define LEFTOVERS_WAIT 5000 /* milliseconds for SIGKILL to do its work */
 
 struct guarded {
@@ -23,6 +24,8 @@ struct guarded {
     struct holder *holder;
     struct loop_io event;
     struct loop_work hello;
+    struct loop_timer beat;
+    bool beating;
 };
 
 static void on_event(int fd, unsigned what, void *arg);
@@ -78,10 +81,39 @@ static void on_event(int fd, unsigned what, void *arg)
         watch(g, holder_flush(g->holder));
 }
 
+/* What is shorter counts; 0: nobody asks. */
+static usec_t interval(const struct guarded *g)
+{
+    const struct config *config = g->supervisor->config;
+    usec_t own = config != NULL ? config->daemon.watchdog : 0, theirs = g->holder->watchdog;
+    return own == 0 || (theirs > 0 && theirs < own) ? theirs : own;
+}
+
+static void on_beat(void *arg)
+{
+    guarded_beat(arg);
+}
+
+void guarded_beat(struct guarded *g)
+{
+    struct loop *loop = g->supervisor->loop;
+    usec_t within = interval(g);
+    if (within > BEAT_MAX)
+        within = BEAT_MAX;
+    if (within > 0 || g->beating)
+        watch(g, holder_beat(g->holder, (unsigned)(within / USEC_PER_MSEC)));
+    g->beating = within > 0;
+    if (g->beating)
+        loop_timer_set(loop, &g->beat, loop_now(loop) + within / 3, on_beat, g);
+    else
+        loop_timer_clear(&g->beat);
+}
+
 static void say_hello(void *arg)
 {
     struct guarded *g = arg;
     watch(g, holder_hello(g->holder));
+    guarded_beat(g);
 }
 
 int guarded_new(struct supervisor *s, struct holder *h, struct guarded **ret)
@@ -101,6 +133,7 @@ void guarded_free(struct guarded *g)
         return;
     loop_io_clear(&g->event);
     loop_undefer(g->supervisor->loop, &g->hello);
+    loop_timer_clear(&g->beat);
     free(g);
 }
 

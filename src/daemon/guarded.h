@@ -10,6 +10,10 @@ struct guarded;
 int guarded_new(struct supervisor *s, struct holder *h, struct guarded **ret);
 void guarded_free(struct guarded *g);
 
+/* A sign of life now, and from now on as often as the configuration and the service
+ * manager ask for; to be called when either may have changed. */
+void guarded_beat(struct guarded *g);
+
 /* At the end of a turn: what was queued in it goes out. */
 void guarded_flush(struct guarded *g);
 

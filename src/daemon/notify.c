@@ -16,7 +16,7 @@
 struct notifier {
     struct supervisor *supervisor;
     struct holder *holder;
-    struct loop_timer status_timer, watchdog_timer;
+    struct loop_timer status_timer;
     bool status_due;
 };
 
@@ -27,17 +27,6 @@ static void send_lines(const struct notifier *n, const struct buf *b)
         holder_notify(n->holder, b->data, b->len);
 }
 
-static void on_watchdog(void *arg)
-{
-    struct notifier *n = arg;
-    struct buf b = BUF_INIT(64);
-    notify_watchdog(&b);
-    send_lines(n, &b);
-    buf_done(&b);
-    struct loop *loop = n->supervisor->loop;
-    loop_timer_set(loop, &n->watchdog_timer, loop_now(loop) + n->holder->watchdog / 2, on_watchdog, n);
-}
-
 int notifier_new(struct supervisor *s, struct holder *h, struct notifier **ret)
 {
     struct notifier *n = calloc(1, sizeof(*n));
@@ -45,8 +34,6 @@ int notifier_new(struct supervisor *s, struct holder *h, struct notifier **ret)
         return -ENOMEM;
     n->supervisor = s;
     n->holder = h;
-    if (n->holder->notify && n->holder->watchdog > 0)
-        on_watchdog(n);
     *ret = n;
     return 0;
 }
@@ -56,7 +43,6 @@ void notifier_free(struct notifier *n)
     if (n == NULL)
         return;
     loop_timer_clear(&n->status_timer);
-    loop_timer_clear(&n->watchdog_timer);
     free(n);
 }
 

@@ -24,7 +24,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -38,13 +37,6 @@
 static struct guardian g;
 
 static const int forwarded[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2 };
-
-static usec_t now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
 
 /* -- signals ---------------------------------------------------------------------- */
 
@@ -166,6 +158,7 @@ static int start_supervisor(void)
     setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int));
     g.holder.generation++;
     g.hello = g.bye = g.to_background = false;
+    g.beat_within = 0;
     g.pending |= g.asked;
     pid_t pid = fork();
     if (pid == 0) {
@@ -180,13 +173,8 @@ static int start_supervisor(void)
     }
     g.socket = pair[0];
     g.supervisor = pid;
+    g.holder.last_hung = false;
     return 0;
-}
-
-static void start_or_wait(void)
-{
-    if (start_supervisor() < 0)
-        g.start_at = now() + DELAY_FIRST;
 }
 
 /* Dies as the supervisor died, so that whoever has started us sees what happened. */
@@ -261,29 +249,68 @@ static bool on_no_supervisor(int *status)
         g.holder.background = true;
         g.holder.generation = 0;
         take_office();
-        start_or_wait();
         return false;
     }
     if (is_over(status))
         return true;
     usec_t delay = g.early_deaths == 0 ? 0 : DELAY_FIRST << (g.early_deaths < 10 ? g.early_deaths - 1 : 9);
     g.early_deaths += !g.hello;
-    g.start_at = now() + (delay < DELAY_MAX ? delay : DELAY_MAX);
-    if (delay == 0)
-        start_or_wait();
+    g.start_at = clock_now() + (delay < DELAY_MAX ? delay : DELAY_MAX);
     return false;
+}
+
+/* -- the clock ------------------------------------------------------------------ */
+
+/* Nothing is waited for, and nobody woken, that was not asked for. */
+static int time_to_sleep(void)
+{
+    usec_t next = USEC_INFINITY;
+    if (g.manager.watchdog > 0)
+        next = g.feed_at;
+    if (g.supervisor > 0 && g.beat_within > 0 && g.beat_by < next)
+        next = g.beat_by;
+    if (g.supervisor == 0 && g.start_at < next)
+        next = g.start_at;
+    return next == USEC_INFINITY ? -1 : (int)(usec_sub(next, clock_now()) / USEC_PER_MSEC) + 1;
+}
+
+/* Its loop has stopped.  When we ourselves come late, the machine has stopped, and
+ * it gets its time again. */
+static void on_no_beat(usec_t late)
+{
+    if (late > g.beat_within / 2) {
+        g.beat_by = clock_now() + g.beat_within;
+        return;
+    }
+    g.beat_within = 0;
+    g.holder.last_hung = true;
+    kill(g.supervisor, SIGKILL);
+}
+
+static void look_at_the_clock(void)
+{
+    static char alive[] = "WATCHDOG=1\n";
+    const struct buf line = { .data = alive, .len = sizeof(alive) - 1 };
+    usec_t t = clock_now();
+    if (g.manager.watchdog > 0 && t >= g.feed_at) {
+        sdnotify_send(&g.manager, &line);
+        g.feed_at = t + g.manager.watchdog / 2;
+    }
+    if (g.supervisor > 0 && g.beat_within > 0 && t >= g.beat_by)
+        on_no_beat(t - g.beat_by);
+    if (g.supervisor == 0 && t >= g.start_at && start_supervisor() < 0)
+        g.start_at = t + DELAY_FIRST;
 }
 
 static int serve(void)
 {
     int status = EXIT_FAILURE;
-    start_or_wait();
     for (;;) {
+        look_at_the_clock();
         struct pollfd p[2] = { { .fd = g.signals, .events = POLLIN },
                                { .fd = g.socket, .events = (short)(POLLIN | (g.untold ? POLLOUT : 0)) } };
-        int wait = g.supervisor > 0 ? -1 : (int)(usec_sub(g.start_at, now()) / USEC_PER_MSEC) + 1;
         bool alive = g.supervisor > 0;
-        poll(p, ELEMENTS(p), wait);
+        poll(p, ELEMENTS(p), time_to_sleep());
         while (p[1].revents != 0 && mail_receive(&g))
             continue;
         if (g.untold && (p[1].revents & POLLOUT) != 0)
@@ -292,8 +319,6 @@ static int serve(void)
         pass_on_pending();
         if (alive && g.supervisor == 0 && on_no_supervisor(&status))
             return status;
-        if (!alive && now() >= g.start_at)
-            start_or_wait();
     }
 }
 

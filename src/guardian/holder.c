@@ -213,6 +213,11 @@ int holder_hello(struct holder *h)
     return queue_and_flush(h, (struct message_op){ .kind = MESSAGE_HELLO });
 }
 
+int holder_beat(struct holder *h, unsigned milliseconds)
+{
+    return queue_and_flush(h, (struct message_op){ .kind = MESSAGE_BEAT, .number = (int32_t)milliseconds });
+}
+
 int holder_bye(struct holder *h, int status)
 {
     return queue_and_flush(h, (struct message_op){ .kind = MESSAGE_BYE, .number = status });

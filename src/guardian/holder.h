@@ -30,6 +30,7 @@ struct holder {
     struct roll *roll;           /* our own copy, as it was when this supervisor was made */
     unsigned generation;         /* 1: the first */
     int last_status;             /* of wait(2): how the one before ended */
+    bool last_hung;              /* ... killed by the guardian, since its heart had stopped */
     bool background;             /* the guardian has left the terminal, or is about to */
     bool notify;                 /* a service manager listens */
     usec_t watchdog;             /* it wants to hear from us this often; 0: does not care */
@@ -81,6 +82,9 @@ int holder_receive(struct holder *h, const struct holder_events *e);
 void holder_bind(const struct holder *h);
 /* The loop turns and signals are handled: those that came before are passed on now. */
 int holder_hello(struct holder *h);
+/* Alive; if there is no other within so many milliseconds, the guardian kills us
+ * and starts another.  0: none will follow. */
+int holder_beat(struct holder *h, unsigned milliseconds);
 /* Ends on purpose: the guardian ends, too, with that status. */
 int holder_bye(struct holder *h, int status);
 /* Go to the background and begin again; to be followed by our end. */

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -19,6 +20,13 @@
 #include "os/daemonize.h"
 
 #define HELD_FROM 256 /* numbers below are for what comes and goes, see os/spawn.h */
+
+usec_t clock_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
+}
 
 /* -- telling the supervisor ----------------------------------------------------- */
 
@@ -78,7 +86,7 @@ static void born(struct guardian *g, pid_t pid, uint64_t tag)
 /* The lines that a service manager may be told; a job's words are in none. */
 static bool may_pass(const char *text, size_t len)
 {
-    static const char *const known[] = { "READY=1",         "RELOADING=1", "STOPPING=1",          "WATCHDOG=1",
+    static const char *const known[] = { "READY=1",         "RELOADING=1", "STOPPING=1",
                                          "MONOTONIC_USEC=", "STATUS=",     "EXTEND_TIMEOUT_USEC=" };
     for (size_t line = 0; line < len;) {
         bool found = false;
@@ -137,8 +145,13 @@ static void carry_out(struct guardian *g, const struct message_op *op, int **fds
         g->hello = true;
         g->early_deaths = 0;
         break;
+    case MESSAGE_BEAT:
+        g->beat_within = (uint32_t)(op->number > 0 ? op->number : 0) * USEC_PER_MSEC;
+        g->beat_by = clock_now() + g->beat_within;
+        break;
     case MESSAGE_BYE:
         g->bye = true;
+        g->beat_within = 0;
         g->bye_status = op->number;
         break;
     case MESSAGE_BACKGROUND:

@@ -25,9 +25,14 @@ struct guardian {
     uint64_t pending; /* signals to pass on at hello; bit: number */
     uint64_t asked;   /* signals of those that end us which came */
     unsigned early_deaths;
-    usec_t start_at; /* of the next supervisor */
+    usec_t start_at;    /* of the next supervisor */
+    usec_t beat_within; /* what the supervisor has promised; 0: nothing */
+    usec_t beat_by;     /* ... so by then */
+    usec_t feed_at;     /* the service manager's watchdog */
     struct roll roll;
 };
+
+usec_t clock_now(void);
 
 /* Takes one message and does what it says; false: there is none now. */
 bool mail_receive(struct guardian *g);

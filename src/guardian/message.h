@@ -18,7 +18,8 @@ enum message_kind {
     MESSAGE_DROP,
     MESSAGE_FORGET, /* number: pid; value: tag */
     MESSAGE_HELLO,
-    MESSAGE_BYE, /* number: exit status */
+    MESSAGE_BEAT, /* number: milliseconds until the next at the latest; 0: none follows */
+    MESSAGE_BYE,  /* number: exit status */
     MESSAGE_BACKGROUND,
     MESSAGE_SETTLE, /* struct message_settle behind it */
     MESSAGE_NOTIFY, /* text behind it */

@@ -2,6 +2,7 @@
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import termios
 import unittest
@@ -107,10 +108,59 @@ class Replaced(drover.TestCase):
         self.assertEqual(d.wait_exit(), 0)
 
 
+class Watchdog(drover.TestCase):
+    """A supervisor whose loop has stopped: SIGSTOP."""
+
+    def replaced(self, d, n=1):
+        os.kill(d.supervisor, signal.SIGSTOP)
+        info = procs.wait_until(lambda: "number %d takes over" % (n + 1) in d.log() and d.get("/v1/daemon").json,
+                                "another supervisor")
+        self.assertEqual((info["pid"], info["recoveries"]), (d.pid, n))
+        self.assertIn("the supervisor had stopped working (terminated by SIGKILL); number %d takes over" % (n + 1),
+                      d.log())
+
+    def test_it_is_replaced_when_that_is_asked_for(self):
+        d = self.daemon("", native=True, daemon="watchdog=200ms\n")
+        d.get("/v1/daemon")
+        self.replaced(d)
+        self.replaced(d, 2)
+
+    def test_the_service_manager_asks_for_it_too(self):
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        manager.bind(self.path("notify"))
+        self.addCleanup(manager.close)
+        d = self.daemon("", env={"NOTIFY_SOCKET": self.path("notify"), "WATCHDOG_USEC": "300000"})
+        d.get("/v1/daemon")
+        self.replaced(d)
+
+    def test_one_that_works_is_left_alone_and_a_reload_changes_it(self):
+        d = self.daemon("", native=True)
+        d.get("/v1/daemon")
+        os.kill(d.supervisor, signal.SIGSTOP)
+        os.kill(d.supervisor, signal.SIGCONT)
+        d.daemon = "watchdog=100ms\n"
+        d.configure("[program:a]\ncommand=sleep 1000\nstartsecs=0\n")
+        d.kill(signal.SIGHUP)
+        d.wait_state("a", "RUNNING")
+        asleep = int(procs.status(d.pid)["voluntary_ctxt_switches"])
+        procs.wait_until(lambda: int(procs.status(d.pid)["voluntary_ctxt_switches"]) > asleep + 20, "it to be woken")
+        self.assertEqual(d.get("/v1/daemon").json["recoveries"], 0)
+        d.daemon = ""
+        d.configure("[program:b]\ncommand=sleep 1000\nstartsecs=0\n")
+        d.kill(signal.SIGHUP)
+        d.wait_state("b", "RUNNING")
+        os.kill(d.supervisor, signal.SIGSTOP)
+        self.addCleanup(lambda pid: procs.alive(pid) and os.kill(pid, signal.SIGCONT), d.supervisor)
+        self.assertEqual(procs.stat(d.supervisor)[0], "T")
+        os.kill(d.supervisor, signal.SIGCONT)
+        self.assertEqual(d.get("/v1/daemon").json["recoveries"], 0)
+
+
 class Guardian(drover.TestCase):
     def test_its_end_is_the_supervisors(self):
         d = self.daemon("")
         supervisor = d.supervisor
+        os.kill(supervisor, signal.SIGSTOP)  # whatever it is doing
         d.kill(signal.SIGKILL)
         d.expected_status = -signal.SIGKILL
         self.assertEqual(d.wait_exit(), -signal.SIGKILL)
@@ -131,6 +181,7 @@ class Guardian(drover.TestCase):
             childlogdir=%(here)s
         """, whole=True)
         supervisor = d.supervisor
+        os.kill(supervisor, signal.SIGSTOP)
         d.kill(signal.SIGKILL)
         d.expected_status = -signal.SIGKILL
         self.assertEqual(d.wait_exit(), -signal.SIGKILL)
@@ -163,8 +214,8 @@ class Guardian(drover.TestCase):
         procs.wait_until(lambda: "reaped unknown pid %d (exit status 0)" % lost in d.log(), "the orphan to be reaped")
         self.assertIsNone(procs.stat(lost))
 
-    def test_interrupted_at_a_terminal_it_hears_it_once(self):
-        """The terminal tells both processes; the guardian must not tell the supervisor again."""
+    def test_interrupted_at_a_terminal_it_ends_in_order(self):
+        """The terminal tells both processes at the same time."""
         master, slave = os.openpty()
         self.addCleanup(os.close, master)
         self.addCleanup(os.close, slave)
@@ -172,11 +223,16 @@ class Guardian(drover.TestCase):
         def at_terminal():
             os.setsid()
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-        d = self.daemon(SLEEPER, preexec_fn=at_terminal)
-        d.wait_state("a", "RUNNING")
+        d = self.daemon("""
+            [program:deaf]
+            command=sh -c "trap '' TERM; echo up; while :; do sleep 0.05; done"
+            stopwaitsecs=1
+        """, preexec_fn=at_terminal)
+        d.wait_output("deaf", "up")
         os.write(master, b"\x03")
         self.assertEqual(d.wait_exit(), 0)
         self.assertEqual(d.log().count("received SIGINT"), 1)
+        self.assertIn("stopped: deaf (terminated by SIGKILL)", d.log())
 
     def test_a_job_cannot_speak_to_it(self):
         """No descriptor of the pair comes as far as a program."""
