@@ -156,6 +156,11 @@ static void begin_answer(struct follower *f)
     jsonw_object(&j, NULL);
     jsonw_int(&j, "id", (int64_t)run_number(f->run));
     jsonw_string(&j, "process", name);
+    jsonw_array(&j, "pipes");
+    for (int i = 0; i < STDIO_MAX; i++)
+        if ((run_pipes(f->run) >> i & 1) != 0)
+            jsonw_int(&j, NULL, i);
+    jsonw_array_end(&j);
     jsonw_object_end(&j);
     record_json(f, "run", &b);
 }

@@ -259,7 +259,7 @@ static json_t *unconnected_end(const struct ctl *c, int error)
 static void write_output(struct jsonw *w, const struct run_job *j, const char *name, int number)
 {
     const struct buf *b = &j->output[number];
-    if (ask_integer(j->end, "pid", 0) == 0)
+    if (ask_integer(j->end, "pid", 0) == 0 || (j->pipes >> number & 1) == 0)
         jsonw_null(w, name);
     else
         jsonw_bytes(w, name, b->data != NULL ? b->data : "", b->len);
@@ -270,7 +270,7 @@ static void write_others(struct jsonw *w, const struct run_job *j)
     char name[16];
     bool any = false;
     for (int i = 3; i < 64; i++) {
-        if (j->output[i].len == 0)
+        if ((j->pipes >> i & 1) == 0)
             continue;
         if (!any)
             jsonw_object(w, "output");

@@ -129,6 +129,19 @@ static int take_output(struct session *s, const char *data, size_t len)
 
 /* -- records ----------------------------------------------------------------------- */
 
+static void take_beginning(struct session *s, const json_t *value)
+{
+    const json_t *pipes = json_object_get(value, "pipes"), *number;
+    size_t i;
+    s->id = ask_integer(value, "id", 0);
+    json_array_foreach((json_t *)pipes, i, number)
+    {
+        json_int_t n = json_integer_value(number);
+        if (n >= 0 && n < 64)
+            s->job->pipes |= UINT64_C(1) << n;
+    }
+}
+
 static int take_json(struct session *s)
 {
     json_t *value = ask_parse(s->json.data != NULL ? s->json.data : "", s->json.len);
@@ -137,7 +150,7 @@ static int take_json(struct session *s)
         return -EPROTO;
     }
     if (strncmp(s->head, "run ", 4) == 0)
-        s->id = ask_integer(value, "id", 0);
+        take_beginning(s, value);
     if (strncmp(s->head, "end ", 4) == 0) {
         json_decref(s->job->end);
         s->job->end = json_incref(value);

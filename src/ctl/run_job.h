@@ -6,8 +6,9 @@
 
 struct run_job {
     struct ctl *ctl;
-    int input_fd;  /* what is sent to its stdin; -1: nothing */
-    bool captured; /* what it prints is kept in `output`; else it goes to our own descriptors */
+    int input_fd;   /* what is sent to its stdin; -1: nothing */
+    bool captured;  /* what it prints is kept in `output`; else it goes to our own descriptors */
+    uint64_t pipes; /* bit N: its descriptor N leads to us */
     struct buf output[64];
     json_t *end; /* the last record: how it ended; NULL: we were not told */
     int signal;  /* that ended us before it began; 0: none */

@@ -53,6 +53,7 @@ int run_start(struct supervisor *s, const struct run_order *order, struct run **
 struct run *run_find(const struct supervisor *s, uint64_t number); /* NULL: there is none, or it has ended */
 uint64_t run_number(const struct run *r);
 uid_t run_owner(const struct run *r);
+uint64_t run_pipes(const struct run *r); /* bit N: its descriptor N is a pipe to us */
 
 void run_resume(struct run *r);
 /* Nobody wants to know any more: it is told to end, unless it is detached. */

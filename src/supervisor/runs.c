@@ -85,6 +85,15 @@ uid_t run_owner(const struct run *r)
     return r->owner;
 }
 
+uint64_t run_pipes(const struct run *r)
+{
+    uint64_t pipes = 0;
+    for (unsigned i = 0; i < stdio_length(r->program->stdio); i++)
+        if (stdio_entry(r->program->stdio, i).kind == STDIO_PIPE)
+            pipes |= UINT64_C(1) << i;
+    return pipes;
+}
+
 static struct run_feed *find_feed(const struct run *r, int number)
 {
     struct run_feed *f = r->feeds;
