@@ -56,6 +56,8 @@ static const struct option daemon_rows[] = {
       "directory of the lock and the state; default: in /run, or beside the socket" },
     { "watchdog", &kind_duration, D(watchdog), OURS, "0", NULL, 0, 0,
       "replace a supervisor that does nothing for so long; 0: never" },
+    { "remember_stop", &kind_bool, D(remember_stop), OURS, "true", "false", 0, 0,
+      "what an operator has stopped stays stopped when the daemon starts again" },
 };
 
 const struct option_table options_daemon = { "supervisord", daemon_rows, ELEMENTS(daemon_rows),

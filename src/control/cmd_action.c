@@ -14,6 +14,7 @@
 #include "control/control.h"
 #include "control/names.h"
 #include "supervisor/child_ipc.h"
+#include "supervisor/remember.h"
 #include "wire/jsonw.h"
 
 static void action_start(struct control_call *call);
@@ -96,9 +97,17 @@ static void action_free(struct action *a)
     free(a);
 }
 
+static void warn_json(struct jsonw *j, int error)
+{
+    char text[200];
+    snprintf(text, sizeof(text), "done, but not remembered over a restart of the daemon: %s", strerror(-error));
+    jsonw_string(j, "warning", text);
+}
+
 static void action_finish(void *arg)
 {
     struct action *a = arg;
+    int unwritten = remember_sync(a->control->supervisor);
     if (!a->client_gone) {
         _cleanup_buf_ struct buf b = BUF_INIT(16 << 20);
         struct jsonw j = JSONW_INIT(&b);
@@ -111,6 +120,8 @@ static void action_finish(void *arg)
         for (size_t i = 0; i < a->n; i++)
             result_json(&j, &a->items[i], a->restart);
         jsonw_array_end(&j);
+        if (unwritten < 0)
+            warn_json(&j, unwritten);
         jsonw_object_end(&j);
         buf_putc(&b, '\n');
         http_reply_json(a->request, 200, &b);
@@ -222,6 +233,7 @@ static void begin_starting(struct item *it)
         decide(it, FAULT_FAILED, "it is in an unknown process state");
     } else {
         watch(it, PHASE_STARTING);
+        remember_wish(c, false);
         supervisor_start(c);
     }
 }
@@ -229,6 +241,7 @@ static void begin_starting(struct item *it)
 static void begin_stopping(struct item *it)
 {
     struct child *c = it->child;
+    remember_wish(c, true);
     if (!process_is_up(&c->process) && c->process.state != PROCESS_STOPPING) {
         c->process.operator_stopped = true;
         decide(it, FAULT_NOT_RUNNING, NULL);

@@ -215,7 +215,8 @@ static void because_policy(struct jsonw *j, const struct child *c)
     }
     if (p->state == PROCESS_STOPPED)
         jsonw_string(j, NULL,
-                     p->operator_stopped      ? "an operator stopped it"
+                     p->operator_stopped      ? p->started_wall != 0 ? "an operator stopped it"
+                                                                     : "an operator stopped it, before this daemon began"
                      : p->started_wall != 0   ? "it was stopped, not by an operator"
                      : !p->program->autostart ? "autostart=false, and nobody has started it"
                                               : "it has not been started yet");

@@ -118,6 +118,8 @@ static int deed_one(struct ctl *c, const struct deed *d, const char *name, const
              deed_fits_nothing(c, name))
         deed_nothing(c, name);
     json_array_foreach(results, i, result) deed_result(c, d, result);
+    if (ask_string(a.json, "warning", NULL) != NULL)
+        ctl_note(c, "%s: %s", name, ask_string(a.json, "warning", ""));
     fflush(stdout);
     return 0;
 }

@@ -281,6 +281,7 @@ static int build(struct droverd *dd)
                                            .given_fds = dd->holder->given_fds,
                                            .holder = dd->holder,
                                            .journal = state_dir_journal(dd->begun.lock_path),
+                                           .intent = state_dir_intent(dd->config),
                                            .started = on_started,
                                            .stopped = on_all_stopped,
                                            .changed = on_changed,

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "os/intent.h"
 #include "os/journal.h"
 
 /* mkdir -p */
@@ -94,4 +95,59 @@ struct journal *state_dir_journal(const char *lock_path)
         log_error("there is no journal beside %s: %s; processes are not found again if the daemon dies", lock_path,
                   strerror(-r));
     return j;
+}
+
+static int lasting_directory(const struct config *config, char **ret)
+{
+    const char *identifier = config->daemon.identifier;
+    const char *given = getenv("STATE_DIRECTORY"); /* systemd.exec(5); may list several */
+    const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    int n;
+    if (config->daemon.state_dir != NULL)
+        n = asprintf(ret, "%s", config->daemon.state_dir);
+    else if (given != NULL && *given != '\0')
+        n = asprintf(ret, "%.*s", (int)strcspn(given, ":"), given);
+    else if (geteuid() == 0 && config->kind == CONFIG_NATIVE)
+        n = asprintf(ret, "/var/lib/drover");
+    else if (geteuid() == 0)
+        n = asprintf(ret, "/var/lib/drover/%s", identifier);
+    else if (xdg != NULL && *xdg == '/')
+        n = asprintf(ret, "%s/drover/%s", xdg, identifier);
+    else if (home != NULL && *home == '/')
+        n = asprintf(ret, "%s/.local/state/drover/%s", home, identifier);
+    else
+        return -ENOENT;
+    return n < 0 ? -ENOMEM : 0;
+}
+
+static int open_intent(const struct config *config, char **path, struct intent **ret)
+{
+    unsigned damaged = 0;
+    _cleanup_free_ char *directory = NULL;
+    int r = lasting_directory(config, &directory);
+    if (r == 0)
+        r = make_directory(directory);
+    if (r == 0 && asprintf(path, "%s/intent", directory) < 0) {
+        *path = NULL;
+        r = -ENOMEM;
+    }
+    if (r == 0)
+        r = intent_open(*path, ret, &damaged);
+    if (r == 0 && damaged > 0) {
+        log_error("%s: damaged lines are passed over (%u): a program that an operator has stopped may start", *path,
+                  damaged);
+        r = intent_sync(*ret);
+    }
+    return r;
+}
+
+struct intent *state_dir_intent(const struct config *config)
+{
+    struct intent *it = NULL;
+    _cleanup_free_ char *path = NULL;
+    int r = config->daemon.remember_stop ? open_intent(config, &path, &it) : 0;
+    if (r < 0)
+        log_warn("what operators stop is not remembered over a restart: %s: %s; set state_dir, or remember_stop=false",
+                 path != NULL ? path : "no directory for it", strerror(-r));
+    return it;
 }

@@ -12,3 +12,8 @@ int state_dir_lock_path(const struct config *config, char **ret);
 /* The journal beside that lock; NULL when there can be none, which is logged: what
  * runs is then not found again after a death of the daemon. */
 struct journal *state_dir_journal(const char *lock_path);
+
+/* What operators have stopped: in state_dir, or $STATE_DIRECTORY under systemd, for root
+ * /var/lib/drover (in it IDENTIFIER for a supervisord file), $XDG_STATE_HOME/drover/IDENTIFIER
+ * for others.  NULL: it is not to be remembered, or, which is logged, cannot be. */
+struct intent *state_dir_intent(const struct config *config);

@@ -184,10 +184,10 @@ static int sync_directory(const char *path)
 }
 
 /* Opens it locked; somebody else's file is refused. */
-static int open_locked(const char *path, int flags, int *ret)
+static int open_locked(const char *path, int flags, int *ret, off_t *size)
 {
     struct stat st;
-    _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags, 0600);
+    _cleanup_close_ int fd = open(path, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags, 0600);
     if (fd < 0 || fstat(fd, &st) < 0)
         return errno == ELOOP ? -EPERM : -errno;
     if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1 || (st.st_mode & 022) != 0)
@@ -195,13 +195,15 @@ static int open_locked(const char *path, int flags, int *ret)
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         return -errno;
     *ret = spawn_raise_fd(TAKE_FD(fd));
+    *size = st.st_size;
     return 0;
 }
 
 static int replace(struct intent *it, const char *fresh, const struct buf *text)
 {
     _cleanup_close_ int fd = -1;
-    int r = open_locked(fresh, O_EXCL, &fd);
+    off_t size;
+    int r = open_locked(fresh, O_CREAT | O_EXCL, &fd, &size);
     if (r == 0)
         r = write_all(fd, text->data, text->len);
     if (r == 0 && fsync(fd) < 0)
@@ -243,13 +245,17 @@ static int make_anew(struct intent *it)
 static int append(struct intent *it)
 {
     int r = it->waiting.error;
+    if (r == 0 && it->fd < 0) /* the first wish ever */
+        r = open_locked(it->path, O_CREAT, &it->fd, &it->size);
     if (r == 0)
         r = write_all(it->fd, it->waiting.data, it->waiting.len);
     if (r == 0 && fdatasync(it->fd) < 0)
         r = -errno;
+    if (r == 0 && it->size == 0)
+        r = sync_directory(it->path);
     if (r == 0)
         it->size += (off_t)it->waiting.len;
-    else if (ftruncate(it->fd, it->size) < 0)
+    else if (it->fd >= 0 && ftruncate(it->fd, it->size) < 0)
         return r; /* no matter: it is behind, and is made anew */
     return r;
 }
@@ -302,16 +308,12 @@ bool intent_is_stopped(const struct intent *it, const char *group, const char *n
 
 static int open_and_read(struct intent *it, unsigned *damaged)
 {
-    struct stat st;
-    int r = open_locked(it->path, 0, &it->fd);
-    if (r == 0 && fstat(it->fd, &st) < 0)
-        r = -errno;
-    if (r < 0)
-        return r;
-    if (st.st_size > SIZE_LIMIT)
-        return -EFBIG;
-    it->size = st.st_size;
-    return read_file(it, damaged);
+    int r = open_locked(it->path, 0, &it->fd, &it->size);
+    if (r == -ENOENT)
+        return 0; /* nobody has wished for anything yet */
+    if (r == 0 && it->size > SIZE_LIMIT)
+        r = -EFBIG;
+    return r < 0 ? r : read_file(it, damaged);
 }
 
 int intent_open(const char *path, struct intent **ret, unsigned *damaged)

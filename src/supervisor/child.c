@@ -23,6 +23,7 @@
 #include "supervisor/child_output.h"
 #include "supervisor/child_plan.h"
 #include "supervisor/record.h"
+#include "supervisor/remember.h"
 #include "supervisor/starting.h"
 #include "supervisor/supervisor.h"
 
@@ -368,6 +369,7 @@ int child_new(struct supervisor *s, struct member_group *g, const struct program
         return r;
     }
     record_open(c);
+    c->process.operator_stopped = remember_is_stopped(c);
     *ret = c;
     return 0;
 }

@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "os/intent.h"
 #include "os/journal.h"
 #include "os/logmove.h"
 #include "os/syslogger.h"
@@ -338,9 +339,13 @@ static void autostart_all(struct supervisor *s)
 {
     size_t n;
     _cleanup_free_ struct child **list = supervisor_in_order(s, false, &n);
-    for (size_t i = 0; i < n; i++)
-        if (list[i]->process.program->autostart && list[i]->process.state == PROCESS_STOPPED)
+    for (size_t i = 0; i < n; i++) {
+        const struct process *p = &list[i]->process;
+        if (p->program->autostart && p->state == PROCESS_STOPPED && !p->operator_stopped)
             supervisor_start(list[i]);
+        else if (p->program->autostart && p->state == PROCESS_STOPPED)
+            log_info("%s: not started: an operator has stopped it", p->program->name);
+    }
     if (s->spawn_head == NULL)
         loop_defer(s->loop, &s->spawn_work, on_spawn_work, s); /* nothing to start: ready all the same */
 }
@@ -423,6 +428,7 @@ void supervisor_free(struct supervisor *s)
         return;
     supervisor_clear(s);
     journal_end(s->options.journal);
+    intent_close(s->options.intent);
     runs_free(s->runs);
     free(s->groups);
     loop_undefer(s->loop, &s->spawn_work);

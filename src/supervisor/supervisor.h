@@ -30,6 +30,7 @@ struct supervisor_options {
     struct rlimit nofile;       /* as it was before it was raised; given back to jobs */
     bool restore_nofile;
     struct journal *journal; /* taken over; NULL: none */
+    struct intent *intent;   /* likewise */
     uint64_t given_fds;      /* bit N: descriptor N came from who started us, and may be passed on */
     struct holder *holder;
     /* all that autostart asked for was tried once */
