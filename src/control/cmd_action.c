@@ -23,7 +23,6 @@ static void action_restart(struct control_call *call);
 static void action_signal(struct control_call *call);
 static void action_clear(struct control_call *call);
 static void action_disconnect(struct control_call *call);
-static void action_stdin(struct control_call *call);
 
 const struct command commands_action[] = {
     { "POST", "/v1/processes/{}/start", ROLE_CONTROL, action_start },
@@ -32,7 +31,6 @@ const struct command commands_action[] = {
     { "POST", "/v1/processes/{}/signal", ROLE_CONTROL, action_signal },
     { "POST", "/v1/processes/{}/clear", ROLE_CONTROL, action_clear },
     { "POST", "/v1/processes/{}/disconnect", ROLE_CONTROL, action_disconnect },
-    { "POST", "/v1/processes/{}/stdin", ROLE_CONTROL, action_stdin },
     { 0 },
 };
 
@@ -469,39 +467,4 @@ static void action_disconnect(struct control_call *call)
         decide(&a->items[i], ch != NULL ? FAULT_NONE : FAULT_NO_CHANNEL, NULL);
     }
     settle(a);
-}
-
-static void action_stdin(struct control_call *call)
-{
-    struct selection sel;
-    enum fault f = select_processes(call->control->supervisor, call->name, SELECT_LEXICAL, &sel);
-    if (f == FAULT_NONE && !sel.single) {
-        selection_done(&sel);
-        f = FAULT_BAD_NAME;
-    }
-    if (f != FAULT_NONE) {
-        control_fail(call->request, f, call->name, NULL);
-        return;
-    }
-    struct child *c = sel.list[0];
-    selection_done(&sel);
-    size_t len;
-    const char *body = http_request_body(call->request, &len);
-    long long fd = control_number(call->request, "fd", 0);
-    int number = fd >= 0 && fd < STDIO_MAX ? (int)fd : -1;
-    int r = child_write(c, number, body, len);
-    if (r == 0 && control_number(call->request, "eof", 0) != 0)
-        child_write_end(c, number);
-    if (r == 0)
-        control_ok(call->request);
-    else
-        control_fail(call->request,
-                     r == -ESRCH   ? FAULT_NOT_RUNNING
-                     : r == -EPIPE ? FAULT_NO_FILE
-                     : r == -EBADF ? FAULT_BAD_ARGUMENTS
-                                   : FAULT_FAILED,
-                     call->name,
-                     r == -ENOBUFS ? "the process does not read there; nothing was sent"
-                     : r == -EBADF ? "it has no pipe that can be written at that descriptor"
-                                   : NULL);
 }

@@ -1,4 +1,4 @@
-/* cmd_message.c - messages to a process, and those that it has sent.
+/* cmd_message.c - what is sent to a process: messages and bytes; and messages that it has sent.
  *
  * What is sent is looked at before anything of it goes, since a Node program dies of a
  * line that is no JSON and of a word of its own protocol that it did not expect.
@@ -19,10 +19,12 @@
 
 static void message_post(struct control_call *call);
 static void messages_get(struct control_call *call);
+static void stdin_post(struct control_call *call);
 
 const struct command commands_message[] = {
     { "POST", "/v1/processes/{}/message", ROLE_CONTROL, message_post },
     { "GET", "/v1/processes/{}/messages", ROLE_READ, messages_get },
+    { "POST", "/v1/processes/{}/stdin", ROLE_CONTROL, stdin_post },
     { 0 },
 };
 
@@ -388,4 +390,41 @@ static void messages_get(struct control_call *call)
         follow(call, c, &b);
     else
         http_reply(call->request, 200, "application/x-ndjson", b.data != NULL ? b.data : "", b.len);
+}
+
+/* -- bytes ------------------------------------------------------------------------ */
+
+static void stdin_post(struct control_call *call)
+{
+    struct selection sel;
+    enum fault f = select_processes(call->control->supervisor, call->name, SELECT_LEXICAL, &sel);
+    if (f == FAULT_NONE && !sel.single) {
+        selection_done(&sel);
+        f = FAULT_BAD_NAME;
+    }
+    if (f != FAULT_NONE) {
+        control_fail(call->request, f, call->name, NULL);
+        return;
+    }
+    struct child *c = sel.list[0];
+    selection_done(&sel);
+    size_t len;
+    const char *body = http_request_body(call->request, &len);
+    long long fd = control_number(call->request, "fd", 0);
+    int number = fd >= 0 && fd < STDIO_MAX ? (int)fd : -1;
+    int r = child_write(c, number, body, len);
+    if (r == 0 && control_number(call->request, "eof", 0) != 0)
+        child_write_end(c, number);
+    if (r == 0)
+        control_ok(call->request);
+    else
+        control_fail(call->request,
+                     r == -ESRCH   ? FAULT_NOT_RUNNING
+                     : r == -EPIPE ? FAULT_NO_FILE
+                     : r == -EBADF ? FAULT_BAD_ARGUMENTS
+                                   : FAULT_FAILED,
+                     call->name,
+                     r == -ENOBUFS ? "the process does not read there; nothing was sent"
+                     : r == -EBADF ? "it has no pipe that can be written at that descriptor"
+                                   : NULL);
 }
