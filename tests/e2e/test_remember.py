@@ -54,9 +54,15 @@ class Remember(drover.TestCase):
         d = self.begin()
         for _ in range(3):
             d.stop("web")
-            for pid in procs.descendants(d.pid) + [d.pid]:
-                os.kill(pid, signal.SIGKILL)
+            pids = [d.pid] + procs.descendants(d.pid)
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass  # the supervisor follows its guardian by itself
             d.wait_exit()
+            for pid in pids:
+                procs.wait_gone(pid)
             self.again(d)
             self.assertEqual(self.states(d), {"web": "STOPPED", "db": "RUNNING"})
             d.start("web")
