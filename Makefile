@@ -79,7 +79,7 @@ all: $(B)/droverd $(B)/droverctl $(B)/corpus-reading
 COLD = config wire daemon ctl control
 $(foreach room,$(COLD),$(B)/obj/src/$(room)/%.o): SMALL = $(if $(SAN),,-Os)
 # What every relayed message passes is made fast.
-HOT = wire/jsonscan
+HOT = wire/jsonscan wire/frame wire/node wire/envelope
 $(foreach file,$(HOT),$(B)/obj/src/$(file).o): SMALL =
 
 $(B)/obj/%.o: %.c

@@ -403,6 +403,46 @@ class Garbage(Workers):
         self.assertEqual((channel["received"], channel["malformed"]), (300000, 18000))
 
 
+class Handles(Workers):
+    """Descriptors that a Node program sends, with nobody to take them."""
+
+    def test_a_connection_is_answered_closed_and_counted(self):
+        d = self.worker("""
+            const net = require('net');
+            const server = net.createServer({pauseOnConnect: true}, socket => {
+              process.send('socket', socket);
+              process.send('after');  // waits in the program until the descriptor is acknowledged
+              server.getConnections((error, n) => {  // asks us for those that we have
+                process.send({error, n});
+                server.close(() => process.send('all closed', () => process.disconnect()));
+              });
+            }).listen(0, () => net.connect(server.address().port).on('close', () => process.send('closed')));
+        """)
+        before = len(procs.descriptors(d.pid))
+        events = self.run_out(d)
+        self.assertEqual(self.messages(events)[:2], ["socket", "after"])
+        self.assertCountEqual(self.messages(events)[2:], [{"error": None, "n": 0}, "all closed", "closed"])
+        channel = d.info("a")["channel"]
+        self.assertEqual((channel["handles_received"], events[-2]["status"]), (1, 0))
+        self.assertLessEqual(len(procs.descriptors(d.pid)), before + 1)  # the stream of events is new
+
+    def test_every_kind_is_acknowledged(self):
+        d = self.worker("""
+            const net = require('net'), dgram = require('dgram');
+            const server = net.createServer().listen(0, () => {
+              const udp = dgram.createSocket('udp4').bind(0, () => {
+                process.send('server', server);
+                process.send('native', server._handle);
+                process.send('udp', udp);
+                process.send('end', () => process.exit(0));
+              });
+            });
+        """)
+        events = self.run_out(d)
+        self.assertEqual(self.messages(events), ["server", "native", "udp", "end"])
+        self.assertEqual(d.info("a")["channel"]["handles_received"], 3)
+
+
 class Languages(Workers):
     def test_sh(self):
         d = self.started("exec 4<&3\necho '\"up\"' >&$DROVER_CHANNEL_FD\nwhile read -r line <&4; do echo \"[$line]\" >&3; done\n",
