@@ -410,6 +410,11 @@ void process_restore(struct process *p, const struct process *kept)
     memcpy(p, &restored, sizeof(*p));
 }
 
+bool process_state_is_known(unsigned number)
+{
+    return number == PROCESS_UNKNOWN || row_of((enum process_state)number) != ROW_UNKNOWN;
+}
+
 const char *process_state_name(enum process_state state)
 {
     static const char *const names[ROWS] = {

@@ -104,6 +104,7 @@ void process_handle(struct process *p, const struct process_input *in, struct ef
  * those.  For tests, and for the supervisor to report. */
 bool process_event_legal(enum process_state state, enum process_event event);
 
+bool process_state_is_known(unsigned number);
 const char *process_state_name(enum process_state state);
 /* supervisord's RUNNING_STATES: up or on its way up */
 bool process_is_up(const struct process *p);

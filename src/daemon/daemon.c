@@ -33,6 +33,8 @@
 #define LARGE_BUFFER (128 * 1024)
 #define LAST_WORDS (2 * USEC_PER_SEC) /* for answers still being written at the end */
 
+#define ENDING_NAME "ending" /* held by the guardian: the daemon is to end */
+
 struct droverd {
     const struct options *options;
     const char *path;
@@ -47,7 +49,7 @@ struct droverd {
     struct signals *signals;
     struct loop_timer end_timer;
     struct event_subscriber exit_with;
-    bool ending;
+    bool ending, was_ending;
     unsigned end_looks; /* at whether the last answers have gone out */
     int exit_status;
 };
@@ -220,9 +222,24 @@ static void on_all_stopped(enum supervisor_state state, void *arg)
     look_for_end(dd);
 }
 
+/* So that whoever follows us, if we are killed now, goes on with that. */
+static void note_ending(struct droverd *dd)
+{
+    if (dd->begun.lock_fd >= 0)
+        holder_put(dd->holder, ENDING_NAME, dd->begun.lock_fd);
+}
+
+static void was_ending(struct droverd *dd)
+{
+    int fd = holder_take(dd->holder, ENDING_NAME);
+    dd->was_ending = fd >= 0;
+    cleanup_close(&fd);
+}
+
 static void shut_down(void *arg)
 {
     struct droverd *dd = arg;
+    note_ending(dd);
     notifier_stopping(dd->notifier);
     supervisor_shutdown(dd->supervisor, SUPERVISOR_SHUTDOWN);
 }
@@ -328,20 +345,23 @@ static void log_beginning(const struct droverd *dd)
 static int serve(struct droverd *dd)
 {
     const struct config_daemon *d = &dd->config->daemon;
-    if (!d->nocleanup)
+    if (!d->nocleanup && dd->holder->generation == 1)
         autolog_clean(d->childlogdir, d->identifier);
     if (geteuid() == 0 && d->user == NULL)
         log_warn("running as root, and so do the programs without a user of their own; user=root says that this is "
                  "meant");
     log_beginning(dd);
     events_subscribe(dd->supervisor->events, &dd->exit_with, on_event, dd);
-    struct event e = { .type = EVENT_DAEMON, .text = strdup("started") };
+    struct event e = { .type = EVENT_DAEMON, .text = strdup(dd->holder->generation == 1 ? "started" : "recovered") };
     events_add(dd->supervisor->events, &e);
     int r = supervisor_load(dd->supervisor, dd->config);
     if (r < 0) {
         log_critical("cannot load the configuration: %s", strerror(-r));
         return r;
     }
+    holder_end_of_taking(dd->holder);
+    if (dd->was_ending)
+        shut_down(dd);
     loop_on_turn_end(dd->loop, on_turn_end, dd);
     log_hold(true);
     r = loop_run(dd->loop);
@@ -377,11 +397,10 @@ int daemon_run(struct holder *h, const struct options *o, const char *path, stru
     };
     int r = begin(&dd.begun);
     bool refused = r < 0;
-    if (r == 0 && h->generation > 1)
-        guarded_end_leftovers(h);
-    holder_end_of_taking(h);
-    if (r == 0)
+    if (r == 0) {
+        was_ending(&dd);
         r = build(&dd);
+    }
     if (r == 0)
         r = serve(&dd);
     if (r < 0 && !refused)

@@ -6,8 +6,6 @@
 #include "daemon/guarded.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,9 +13,9 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "core/exit_cause.h"
+#include "supervisor/recovery.h"
 
 #define BEAT_MAX (86400 * USEC_PER_SEC)
-#define LEFTOVERS_WAIT 5000 /* milliseconds for SIGKILL to do its work */
 
 struct guarded {
     struct supervisor *supervisor;
@@ -52,7 +50,7 @@ void guarded_flush(struct guarded *g)
 static void on_ended(const struct roll_child *child, void *arg)
 {
     struct guarded *g = arg;
-    holder_forget(g->holder, child->pid, child->tag);
+    recovery_ended(g->supervisor, child);
 }
 
 static void on_stranger(const struct roll_child *child, void *arg)
@@ -135,34 +133,4 @@ void guarded_free(struct guarded *g)
     loop_undefer(g->supervisor->loop, &g->hello);
     loop_timer_clear(&g->beat);
     free(g);
-}
-
-/* -- those of the one before ------------------------------------------------------- */
-
-static void count_ended(const struct roll_child *child, void *arg)
-{
-    (void)child;
-    --*(unsigned *)arg;
-}
-
-static void ignore(const struct roll_child *child, void *arg)
-{
-    (void)child, (void)arg;
-}
-
-void guarded_end_leftovers(struct holder *h)
-{
-    unsigned left = roll_count_live(h->roll);
-    const struct holder_events e = { .ended = count_ended, .stranger = ignore, .refused = on_refused, .arg = &left };
-    struct pollfd p = { .fd = h->fd, .events = POLLIN };
-    if (left > 0)
-        log_warn("%u programs of the supervisor before are ended", left);
-    for (uint32_t i = 0; i < h->roll->n_born; i++) {
-        const struct roll_child *c = &h->roll->born[i];
-        if (c->state == ROLL_LIVE && kill(-c->pid, SIGKILL) < 0)
-            kill(c->pid, SIGKILL);
-        holder_forget(h, c->pid, c->tag);
-    }
-    while (left > 0 && poll(&p, 1, LEFTOVERS_WAIT) > 0 && holder_receive(h, &e) == 0)
-        continue;
 }

@@ -16,7 +16,3 @@ void guarded_beat(struct guarded *g);
 
 /* At the end of a turn: what was queued in it goes out. */
 void guarded_flush(struct guarded *g);
-
-/* Of the supervisor before, whose jobs this one does not know: ends them all, so
- * that none is started twice, and returns when they are gone. */
-void guarded_end_leftovers(struct holder *h);

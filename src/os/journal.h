@@ -1,6 +1,6 @@
 /* journal.h - what the daemon knows of its processes, in memory that outlives it.
  *
- * A file in state_dir, mapped: a header, and one slot of 512 bytes a process.  A
+ * A file in state_dir, mapped: a header, and one slot of 384 bytes a process.  A
  * commit is a few stores and no system call; whoever maps the file after a SIGKILL
  * at any instant finds each slot as one of its commits left it.
  *
@@ -18,15 +18,8 @@
 #include "os/identity.h"
 
 #define JOURNAL_VERSION 1
-#define JOURNAL_NAME_MAX 94
+#define JOURNAL_NAME_MAX 62
 #define JOURNAL_NONE UINT32_MAX /* no slot */
-
-/* A log as it stood, and what was on its way to it; zeros: none. */
-struct journal_stream {
-    uint64_t dev, ino;
-    uint64_t offset;
-    uint64_t pending;
-};
 
 /* Plain numbers of fixed width: the file is read by other versions of the program. */
 struct journal_slot {
@@ -42,10 +35,11 @@ struct journal_slot {
     uint8_t cause_kind, cause_stage, cause_core, cause_timed_out;
     uint32_t cpu_user_ms, cpu_system_ms, maxrss_kib; /* of the last run that has ended */
     uint16_t state;                                  /* enum process_state */
-    uint8_t wanted, operator_stopped, restart_token, execed, signal_due, detached;
-    uint8_t step, timed_out; /* as in struct process */
-    uint8_t spare[10];
-    struct journal_stream streams[2]; /* stdout, stderr */
+    uint8_t wanted, operator_stopped, restart_token, execed, detached;
+    uint8_t step, timed_out, signal_due; /* as in struct process */
+    uint8_t written;                     /* not 0: this is not a slot that was just given out */
+    uint8_t spare[9];
+    char auto_log[2][8]; /* stdout, stderr: what tells its AUTO log from others of that name; empty: none */
 };
 
 enum journal_origin {

@@ -40,7 +40,7 @@
 #define MAGIC "drvrjnl\n"
 #define SEQUENCE_BITS 48
 #define SEQUENCE_MAX ((1ULL << SEQUENCE_BITS) - 1)
-#define SLOTS_A_PAGE (4096 / JOURNAL_SLOT_SIZE)
+#define SLOTS_AT_ONCE (4096 / JOURNAL_SLOT_SIZE) /* room is made for so many */
 
 struct header {
     char magic[8];
@@ -74,9 +74,9 @@ static size_t size_for(uint32_t n_slots)
     return JOURNAL_HEADER_SIZE + (size_t)n_slots * JOURNAL_SLOT_SIZE;
 }
 
-static uint32_t whole_pages(uint32_t n_slots)
+static uint32_t in_steps(uint32_t n_slots)
 {
-    return n_slots / SLOTS_A_PAGE * SLOTS_A_PAGE;
+    return n_slots / SLOTS_AT_ONCE * SLOTS_AT_ONCE;
 }
 
 /* -- room and mapping --------------------------------------------------------- */
@@ -107,7 +107,7 @@ static int map(struct journal_file *f, uint32_t n_slots)
 int journal_file_grow(struct journal_file *f, uint32_t n)
 {
     uint32_t target = f->n_slots + f->n_slots / 4; /* few growths, little to spare */
-    target = whole_pages((target > n ? target : n) + SLOTS_A_PAGE - 1);
+    target = in_steps((target > n ? target : n) + SLOTS_AT_ONCE - 1);
     if (n <= f->n_slots)
         return 0;
     if (n > JOURNAL_SLOTS_MAX)
@@ -213,9 +213,9 @@ static int create(struct journal_file *f, const char *path, const struct identit
         return -errno;
     f->fd = spawn_raise_fd(f->fd);
     no_copy_on_write(f->fd);
-    int r = allocate(f->fd, size_for(SLOTS_A_PAGE));
+    int r = allocate(f->fd, size_for(SLOTS_AT_ONCE));
     if (r == 0)
-        r = map(f, SLOTS_A_PAGE);
+        r = map(f, SLOTS_AT_ONCE);
     if (r == 0) {
         write_header(f, era);
         r = rename(fresh, path) < 0 ? -errno : 0;
@@ -249,13 +249,13 @@ static int find(struct journal_file *f, const char *path, const struct identity_
     int r = is_ours(f->fd, &st);
     if (r < 0)
         return close_with(f, r);
-    if (st.st_size < (off_t)size_for(SLOTS_A_PAGE)) { /* cut by somebody: we make none as small */
+    if (st.st_size < (off_t)size_for(SLOTS_AT_ONCE)) { /* cut by somebody: we make none as small */
         *origin = JOURNAL_DAMAGED;
         return close_with(f, 0);
     }
     /* what a killed growth has left beyond the last whole page was never in use */
     uint64_t n = ((uint64_t)st.st_size - JOURNAL_HEADER_SIZE) / JOURNAL_SLOT_SIZE;
-    uint32_t n_slots = whole_pages(n < JOURNAL_SLOTS_MAX ? (uint32_t)n : JOURNAL_SLOTS_MAX);
+    uint32_t n_slots = in_steps(n < JOURNAL_SLOTS_MAX ? (uint32_t)n : JOURNAL_SLOTS_MAX);
     r = allocate(f->fd, size_for(n_slots));
     if (r == 0)
         r = map(f, n_slots);

@@ -6,7 +6,7 @@
 
 #include "os/journal.h"
 
-#define JOURNAL_SLOT_SIZE 512U
+#define JOURNAL_SLOT_SIZE 384U
 #define JOURNAL_HEADER_SIZE 4096U
 #define JOURNAL_SLOTS_MAX (1U << 20)
 

@@ -55,16 +55,26 @@ static int wait_status(const siginfo_t *info)
     return (info->si_status & 0x7f) | (info->si_code == CLD_DUMPED ? 0x80 : 0);
 }
 
-int pidfd_reap(int pidfd, int *status, struct rusage *usage)
+static int wait_for(int pidfd, int options, int *status, struct rusage *usage)
 {
     siginfo_t info = { .si_pid = 0 };
     /* the raw call, since glibc's waitid has no rusage */
-    if (syscall(SYS_waitid, P_PIDFD, pidfd, &info, WEXITED | WNOHANG, usage) < 0)
+    if (syscall(SYS_waitid, P_PIDFD, pidfd, &info, options, usage) < 0)
         return -errno;
     if (info.si_pid == 0)
         return 0;
     *status = wait_status(&info);
     return 1;
+}
+
+int pidfd_reap(int pidfd, int *status, struct rusage *usage)
+{
+    return wait_for(pidfd, WEXITED | WNOHANG, status, usage);
+}
+
+int pidfd_look(int pidfd, int *status, struct rusage *usage)
+{
+    return wait_for(pidfd, WEXITED | WNOHANG | WNOWAIT, status, usage);
 }
 
 int pidfd_status_of_other(int pidfd, int *status)

@@ -13,6 +13,9 @@ int pidfd_signal_group(pid_t leader, int signal);
 /* The same for a leader that is not our child and so may be reaped by somebody at any time. */
 int pidfd_signal_group_of(int pidfd, pid_t leader, int signal);
 
+/* As pidfd_reap(), but it stays to be reaped. */
+int pidfd_look(int pidfd, int *status, struct rusage *usage);
+
 /* Reaps the child: 1 and *status as wait(2) gives it (and its usage, unless
  * NULL); 0 while it lives; negative errno. */
 int pidfd_reap(int pidfd, int *status, struct rusage *usage);

@@ -59,24 +59,6 @@ static int open_process(const struct journal_slot *s)
     return s->pid > 0 ? identity_open(&id) : -ESRCH;
 }
 
-static void adopt_one(struct child *c)
-{
-    struct journal *j = c->supervisor->options.journal;
-    const char *name = c->process.program->name;
-    const struct journal_slot *s = journal_get(j, c->slot);
-    if (s == NULL || s->pid == 0)
-        return;
-    struct journal_slot was = *s;
-    int pidfd = open_process(&was);
-    if (pidfd < 0) {
-        log_warn("%s: pid %d has ended while no daemon ran; nobody knows how", name, was.pid);
-        return;
-    }
-    if (was.definition != program_sum(c->process.program))
-        log_warn("%s: pid %d runs by an earlier definition; a restart of it applies the new one", name, was.pid);
-    adopt_process(c, pidfd, &was);
-}
-
 /* Refused slots are looked at once: by what can still be read of one, its process is
  * found or it is not, and then the slot is given away. */
 static void adopt_damaged(struct supervisor *s)
@@ -143,8 +125,6 @@ void adopt_survivors(struct supervisor *s)
             struct child *c = s->groups[i]->children[k];
             if (c->slot < last)
                 taken[c->slot] = true;
-            if (c->process.pid == 0)
-                adopt_one(c);
         }
     }
     report_strays(s, taken);

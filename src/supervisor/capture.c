@@ -20,6 +20,7 @@
 #include "os/logmove.h"
 #include "supervisor/capture_drop.h"
 #include "supervisor/capture_gather.h"
+#include "supervisor/kept.h"
 #include "wire/logline.h"
 
 #define CHUNK (64 * 1024)
@@ -465,7 +466,7 @@ void stream_free(struct stream *s)
         stream_drops_end(s);
     gather_end(s);
     loop_io_clear(&s->io);
-    cleanup_close(&s->fd);
+    kept_close(&s->fd);
     logfile_unref(s->log);
     free_parts(s);
 }

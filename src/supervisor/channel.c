@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "supervisor/channel_internal.h"
+#include "supervisor/kept.h"
 
 #define SLOW (20 * USEC_PER_MSEC)
 #define READ_FIRST (16 * 1024)
@@ -238,7 +239,7 @@ static void drop_input(struct channel *ch)
 static void let_go(struct channel *ch, int error)
 {
     loop_io_clear(&ch->io);
-    cleanup_close(&ch->fd);
+    kept_close(&ch->fd);
     drop_input(ch);
     ch->broken = true;
     channel_out_forget(ch, error);

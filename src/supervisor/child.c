@@ -17,11 +17,14 @@
 #include "base/log.h"
 #include "guardian/holder.h"
 #include "os/exec_lookup.h"
+#include "os/journal.h"
 #include "os/pidfd.h"
 #include "os/spawn.h"
 #include "supervisor/child_ipc.h"
 #include "supervisor/child_output.h"
 #include "supervisor/child_plan.h"
+#include "supervisor/child_take.h"
+#include "supervisor/kept.h"
 #include "supervisor/record.h"
 #include "supervisor/remember.h"
 #include "supervisor/starting.h"
@@ -99,69 +102,19 @@ static void on_starting(int fd, unsigned what, void *arg)
         child_runs(c);
 }
 
-static int adopt_duplex(struct child *c, struct child_plan *p, unsigned i)
+/* From here on nothing of this start is lost if we are: our ends of its pipes are the
+ * guardian's as well, and the child tells it of itself before it does anything. */
+static void keep(struct child *c, struct child_plan *p)
 {
-    struct duplex *d;
-    int r = duplex_new(c->supervisor->loop, p->ours[i], (int)i, child_duplex_output, c, &d);
-    if (r < 0)
-        return r;
-    p->ours[i] = -1;
-    d->next = c->duplexes;
-    c->duplexes = d;
-    return 0;
-}
-
-static int adopt_channel(struct child *c, struct child_plan *p, pid_t pid)
-{
-    if (p->channel_fd < 0)
-        return 0;
-    int r = child_ipc_begin(c, p->ours[p->channel_fd], pid);
-    if (r == 0)
-        p->ours[p->channel_fd] = -1;
-    else
-        cleanup_close(&p->ours[p->channel_fd]);
-    return r;
-}
-
-/* Hands everything of the start over to the child; what cannot be watched for
- * lack of memory ends the start, and the process is killed and reaped as usual. */
-static int adopt(struct child *c, struct child_plan *p, struct spawned *spawned)
-{
-    struct loop *loop = c->supervisor->loop;
-    struct stream_options o = { .strip_ansi = c->supervisor->config->daemon.strip_ansi,
-                                .format = c->process.program->log_format,
-                                .overflow = c->process.program->log_overflow,
-                                .process = event_name_text(c->name),
-                                .capture = c->supervisor->capture };
-    c->pidfd = spawned->pidfd;
-    int r = adopt_channel(c, p, spawned->pid);
-    int in = TAKE_FD(p->ours[0]);
-    c->in = (struct feed){ .loop = loop, .fd = in };
-    duplex_free_all(TAKE_PTR(c->duplexes));
-    int q = loop_io_set(loop, &c->exit_event, c->pidfd, LOOP_READ, LOOP_LIFE, on_exit_event, c);
-    r = r < 0 ? r : q;
-    for (int i = 0; r == 0 && i < 2; i++) {
-        if (p->ours[i + 1] < 0)
-            continue;
-        r = stream_new(loop, p->ours[i + 1], i + 1, p->logs[i], &o, &child_stream_owner, c, &c->streams[i]);
-        if (r == 0) {
-            c->streams[i]->run = spawned->pid;
-            p->ours[i + 1] = -1;
-            p->logs[i] = NULL;
-        }
-    }
-    for (unsigned i = 3; r == 0 && i < p->plan.n_fds; i++)
+    struct holder *h = c->supervisor->options.holder;
+    for (unsigned i = 0; i < p->plan.n_fds; i++)
         if (p->ours[i] >= 0)
-            r = adopt_duplex(c, p, i);
-    q = starting_new(loop, p, spawned, on_starting, c, &c->starting);
-    return r < 0 ? r : q;
-}
-
-int child_hold(struct child *c, int pidfd)
-{
-    c->pidfd = pidfd;
-    c->adopted = true;
-    return loop_io_set(c->supervisor->loop, &c->exit_event, pidfd, LOOP_READ, LOOP_LIFE, on_exit_event, c);
+            kept_put(&(struct kept_key){ .slot = c->slot, .instance = c->instance, .number = i }, p->ours[i]);
+    if (h == NULL)
+        return;
+    p->plan.tell_fd = h->fd;
+    p->plan.n_tell = HOLDER_BORN_SIZE;
+    holder_born(record_tag(c), p->plan.tell);
 }
 
 /* One of the starts that are made together. */
@@ -181,7 +134,7 @@ static void birth_plan(struct birth *b, struct child *c)
     record_plan(c);
     b->planned = child_plan_make(&from, &b->plan, &b->cause) == 0;
     if (b->planned)
-        child_plan_tell_guardian(c->supervisor, c->name, &b->plan.plan);
+        keep(c, &b->plan);
 }
 
 static void birth_done(struct birth *b, struct spawned *made)
@@ -192,10 +145,22 @@ static void birth_done(struct birth *b, struct spawned *made)
     c->start_waits = c->adopted = false;
     record_born(c, made);
     supervisor_handle(c, PROCESS_SPAWNED, made->pid, (struct exit_cause){ .kind = EXIT_NONE });
-    int r = adopt(c, &b->plan, made);
+    int r = child_take(c, &b->plan, made->pid, made->pidfd, true);
+    int q = starting_new(c->supervisor->loop, &b->plan, made, on_starting, c, &c->starting);
+    r = r < 0 ? r : q;
     if (r < 0) {
         log_error("%s: cannot watch pid %d: %s; it is killed", c->process.program->name, made->pid, strerror(-r));
         pidfd_signal(c->pidfd, SIGKILL);
+    }
+}
+
+/* The guardian does not keep up: the starts wait. */
+static void births_postpone(struct birth *births, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (births[i].planned)
+            births[i].cause = exit_cause_from_spawn(SPAWN_STAGE_FORK, EAGAIN);
+        births[i].planned = false;
     }
 }
 
@@ -232,6 +197,8 @@ int child_spawn_all(struct child *const *list, size_t n)
     }
     for (size_t i = 0; i < n; i++)
         birth_plan(&births[i], list[i]);
+    if (kept_flush() == -EAGAIN)
+        births_postpone(births, n);
     births_make(births, starts, n);
     for (size_t i = 0; i < n; i++) {
         const struct process *p = &births[i].child->process;
@@ -271,12 +238,23 @@ static int status_of_adopted(const struct child *c, int *status)
     return pidfd_status_of_other(c->pidfd, status);
 }
 
+int child_hold(struct child *c, int pidfd)
+{
+    c->pidfd = pidfd;
+    c->adopted = true;
+    return child_watch_exit(c);
+}
+
+int child_watch_exit(struct child *c)
+{
+    return loop_io_set(c->supervisor->loop, &c->exit_event, c->pidfd, LOOP_READ, LOOP_LIFE, on_exit_event, c);
+}
+
 void child_reap(struct child *c)
 {
     int status = 0;
-    pid_t run = c->process.pid; /* which it forgets at its exit */
     struct rusage usage = { 0 };
-    int r = pidfd_reap(c->pidfd, &status, &usage);
+    int r = pidfd_look(c->pidfd, &status, &usage);
     if (r == -ECHILD && c->adopted)
         r = status_of_adopted(c, &status);
     if (r == 0)
@@ -293,10 +271,22 @@ void child_reap(struct child *c)
             path = stdio_entry(c->process.program->stdio, (unsigned)report->index).path;
         explain(c, &cause, path);
     }
-    starting_free(TAKE_PTR(c->starting));
-    if (c->supervisor->options.holder != NULL)
-        holder_forget(c->supervisor->options.holder, run, child_tag(c->name));
     take_usage(c, &usage);
+    loop_io_clear(&c->exit_event);
+    _cleanup_close_ int pidfd = TAKE_FD(c->pidfd);
+    uint64_t tag = record_tag(c);
+    pid_t pid = c->process.pid;
+    struct holder *h = c->supervisor->options.holder;
+    child_ended(c, cause);
+    pidfd_reap(pidfd, &status, NULL); /* now that its end is on record; until then whoever follows us would find it */
+    if (h != NULL)
+        holder_forget(h, pid, tag);
+}
+
+void child_ended(struct child *c, struct exit_cause cause)
+{
+    pid_t run = c->process.pid; /* which it forgets at its exit */
+    starting_free(TAKE_PTR(c->starting));
     loop_io_clear(&c->exit_event);
     cleanup_close(&c->pidfd);
     feed_end(&c->in);
@@ -362,14 +352,16 @@ int child_new(struct supervisor *s, struct member_group *g, const struct program
     c->group = g;
     c->pidfd = -1;
     c->in.fd = -1;
+    c->slot = JOURNAL_NONE;
     c->order = order;
     int r = child_ipc_join(c);
     if (r < 0) {
         child_free(c);
         return r;
     }
-    record_open(c);
-    c->process.operator_stopped = remember_is_stopped(c);
+    c->restored = record_open(c);
+    if (!c->restored)
+        c->process.operator_stopped = remember_is_stopped(c);
     *ret = c;
     return 0;
 }

@@ -44,6 +44,7 @@ struct child {
     bool spawn_queued;
     bool adopted;            /* its process is no child of ours: somebody else reaps it */
     bool start_waits;        /* for descriptors, memory, ...: told once, not at each try */
+    bool restored;           /* as a supervisor before us left it */
     bool was_up;             /* before the update that stopped it */
     bool selected;           /* scratch of control/names.c, within one call */
     int pidfd;               /* -1: no child */
@@ -64,7 +65,7 @@ struct child {
     char *detail;                   /* why the last start failed, for people, and behind its NUL at what; NULL */
     uint32_t cpu_user_ms, cpu_system_ms, maxrss_kib; /* of the last ended run */
     uint32_t order;                                  /* among the programs of its configuration */
-    uint32_t slot;                                   /* of the journal, or JOURNAL_NONE */
+    uint32_t slot, instance;                         /* in the journal, and which run this is; see record.h */
 };
 
 /* For supervisor.c only. */
@@ -72,6 +73,9 @@ int child_new(struct supervisor *s, struct member_group *g, const struct program
               struct child **ret);
 void child_free(struct child *c);
 void child_reap(struct child *c); /* takes its status if it has ended */
+/* It is gone: all that belongs to its run ends, and its exit is told. */
+void child_ended(struct child *c, struct exit_cause cause);
+int child_watch_exit(struct child *c); /* of its pidfd */
 /* Carries out EFFECT_SPAWN for several at once, see spawn_many(); what fails is told
  * by events.  -ENOMEM: nothing was done. */
 int child_spawn_all(struct child *const *list, size_t n);

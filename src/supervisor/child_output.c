@@ -81,19 +81,33 @@ const char *child_log_path(const struct child *c, int number)
     return l->target == LOG_TARGET_FILE ? l->path : NULL;
 }
 
+static char *auto_log_name(const struct child *c, int number, const char *unique)
+{
+    const struct config_daemon *d = &c->supervisor->config->daemon;
+    char *path;
+    int n = asprintf(&path, "%s/%s-%s---%s-%s.log", d->childlogdir, c->process.program->name,
+                     number == 1 ? "stdout" : "stderr", d->identifier, unique);
+    return n < 0 ? NULL : path;
+}
+
+void child_auto_log_again(struct child *c, int number, const char *unique)
+{
+    char **name = &c->auto_log[number - 1];
+    if (*name == NULL && strchr(unique, '/') == NULL)
+        *name = auto_log_name(c, number, unique);
+    if (*name != NULL && access(*name, F_OK) < 0)
+        free(TAKE_PTR(*name));
+}
+
 /* The name is made once for each process and stays with it over its restarts. */
 static int make_auto_log(struct child *c, int number)
 {
     char **name = &c->auto_log[number - 1];
     if (*name != NULL)
         return 0;
-    const struct config_daemon *d = &c->supervisor->config->daemon;
-    _cleanup_free_ char *path = NULL;
-    if (asprintf(&path, "%s/%s-%s---%s-XXXXXX.log", d->childlogdir, c->process.program->name,
-                 number == 1 ? "stdout" : "stderr", d->identifier) < 0) {
-        path = NULL;
+    _cleanup_free_ char *path = auto_log_name(c, number, "XXXXXX");
+    if (path == NULL)
         return -ENOMEM;
-    }
     int fd = mkostemps(path, 4, O_CLOEXEC);
     if (fd < 0)
         return -errno;

@@ -5,6 +5,12 @@
 
 extern const struct stream_owner child_stream_owner; /* of the streams of a child, which is their arg */
 
+/* The end of an AUTO log's name is six characters of its own and ".log". */
+#define AUTO_LOG_UNIQUE 6
+#define AUTO_LOG_TAIL (AUTO_LOG_UNIQUE + 4)
+/* It had one before, with these; that is found again, or there is none. */
+void child_auto_log_again(struct child *c, int number, const char *unique);
+
 /* From a duplex pipe: has no log, and so only one form. */
 void child_duplex_output(int number, const char *data, size_t len, void *child);
 

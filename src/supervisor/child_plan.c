@@ -18,6 +18,7 @@
 #include "os/exec_lookup.h"
 #include "os/spawn.h"
 #include "supervisor/identities.h"
+#include "supervisor/kept.h"
 #include "supervisor/supervisor.h"
 
 #define CHANNEL_SNDBUF (1024 * 1024)
@@ -39,7 +40,7 @@ void child_plan_done(struct child_plan *p)
     logfile_unref(p->logs[1]);
     for (int i = 0; i < SPAWN_FDS_MAX; i++) {
         cleanup_close(&p->ends[i]);
-        cleanup_close(&p->ours[i]);
+        kept_close(&p->ours[i]);
     }
 }
 

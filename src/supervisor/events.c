@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "os/journal.h"
 #include "wire/jsonw.h"
 
 _Static_assert(sizeof(struct event) == 64, "an event has grown");
@@ -25,6 +26,8 @@ struct events {
     size_t size;
     uint64_t last;  /* 0: none yet */
     uint64_t first; /* oldest kept */
+    uint64_t start; /* the first of ours */
+    struct journal *journal;
     struct event_subscriber *subscribers;
 };
 
@@ -70,12 +73,14 @@ char *event_error_text(const char *path, const char *message)
     return text;
 }
 
-int events_new(struct events **ret)
+int events_new(struct journal *journal, struct events **ret)
 {
     struct events *ev = calloc(1, sizeof(*ev));
     if (ev == NULL)
         return -ENOMEM;
-    ev->first = 1;
+    ev->journal = journal;
+    ev->last = journal_sequence(journal);
+    ev->first = ev->start = ev->last + 1;
     *ret = ev;
     return 0;
 }
@@ -92,13 +97,13 @@ void events_free(struct events *ev)
     if (ev == NULL)
         return;
     for (uint64_t seq = ev->first; seq <= ev->last; seq++)
-        event_done(&ev->ring[(seq - 1) % ev->size]);
+        event_done(&ev->ring[(seq - ev->start) % ev->size]);
     free(ev->ring);
     free(ev);
 }
 
 /* Doubles the ring while it is smaller than it may be; records keep the place
- * (seq - 1) % size, which stays true because nothing has been dropped before
+ * (seq - start) % size, which stays true because nothing has been dropped before
  * the ring has its full size. */
 static void ring_grow(struct events *ev)
 {
@@ -121,10 +126,11 @@ void events_add(struct events *ev, struct event *e)
 {
     e->wall = wall_now();
     e->seq = ++ev->last;
-    if (ev->last > ev->size && ev->size < EVENTS_KEPT && ev->first == 1)
+    journal_set_sequence(ev->journal, ev->last);
+    if (ev->last - ev->start >= ev->size && ev->size < EVENTS_KEPT && ev->first == ev->start)
         ring_grow(ev);
     if (ev->size > 0) {
-        struct event *slot = &ev->ring[(e->seq - 1) % ev->size];
+        struct event *slot = &ev->ring[(e->seq - ev->start) % ev->size];
         if (e->seq - ev->first >= ev->size) { /* the place of the oldest */
             event_done(slot);
             ev->first++;
@@ -198,7 +204,7 @@ const struct event *events_get(const struct events *ev, uint64_t seq)
 {
     if (seq < ev->first || seq > ev->last)
         return NULL;
-    return &ev->ring[(seq - 1) % ev->size];
+    return &ev->ring[(seq - ev->start) % ev->size];
 }
 
 /* -- JSON ------------------------------------------------------------------- */

@@ -75,7 +75,9 @@ struct event_subscriber {
     bool messages; /* wants those of EVENT_MESSAGE too; false after events_subscribe() */
 };
 
-int events_new(struct events **ret);
+/* The numbers go on from, and are kept in, the journal (os/journal.h); NULL: from 1. */
+struct journal;
+int events_new(struct journal *journal, struct events **ret);
 void events_free(struct events *ev);
 
 /* Takes a filled-in event; seq and wall are set here, name is referenced, text

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "supervisor/kept.h"
 
 struct feed_queue {
     struct loop_io event;
@@ -33,7 +34,7 @@ static void queue_free(struct feed *f)
 void feed_end(struct feed *f)
 {
     queue_free(f);
-    cleanup_close(&f->fd);
+    kept_close(&f->fd);
 }
 
 static void close_now(struct feed *f)
@@ -42,7 +43,7 @@ static void close_now(struct feed *f)
     if (f->socket)
         shutdown(f->fd, SHUT_WR);
     else
-        cleanup_close(&f->fd);
+        kept_close(&f->fd);
 }
 
 /* Bytes taken by the pipe; 0 when it is full; -EPIPE when nobody reads. */

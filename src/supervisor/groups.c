@@ -121,9 +121,9 @@ int supervisor_add_child(struct supervisor *s, struct member_group *g, const str
     int r = child_new(s, g, p, order, &children[g->n_children]);
     if (r < 0)
         return r;
-    g->n_children++;
+    struct child *c = children[g->n_children++];
     s->n_children++;
-    ++*supervisor_count_of(s, PROCESS_STOPPED);
+    ++*supervisor_count_of(s, c->process.state);
     return 0;
 }
 

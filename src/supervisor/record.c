@@ -5,8 +5,10 @@
  * all processes of a boot share and which also counts sleep. */
 #include "supervisor/record.h"
 
+#include <string.h>
 #include <time.h>
 
+#include "supervisor/child_output.h"
 #include "supervisor/supervisor.h"
 
 static usec_t clock_usec(clockid_t clock)
@@ -67,6 +69,16 @@ static void put_process(struct journal_slot *s, const struct process *p)
         s->start = s->inode = 0;
 }
 
+/* NAME-XXXXXX.log: the six, and nothing else, cannot be made again. */
+static void put_auto_logs(struct journal_slot *s, const struct child *c)
+{
+    for (int i = 0; i < 2; i++) {
+        memset(s->auto_log[i], 0, sizeof(s->auto_log[i]));
+        if (c->auto_log[i] != NULL)
+            memcpy(s->auto_log[i], c->auto_log[i] + strlen(c->auto_log[i]) - AUTO_LOG_TAIL, AUTO_LOG_UNIQUE);
+    }
+}
+
 void record_write(struct child *c)
 {
     struct journal *j = c->supervisor->options.journal;
@@ -75,23 +87,25 @@ void record_write(struct child *c)
         return;
     struct journal_slot s = *before;
     put_process(&s, &c->process);
+    s.written = 1;
+    put_auto_logs(&s, c);
     s.cpu_user_ms = c->cpu_user_ms;
     s.cpu_system_ms = c->cpu_system_ms;
     s.maxrss_kib = c->maxrss_kib;
     journal_commit(j, c->slot, &s);
 }
 
-uint32_t record_plan(struct child *c)
+void record_plan(struct child *c)
 {
     struct journal *j = c->supervisor->options.journal;
     const struct journal_slot *before = journal_get(j, c->slot);
+    c->instance++;
     if (before == NULL)
-        return 0;
+        return;
     struct journal_slot s = *before;
-    s.instance++;
+    s.instance = c->instance;
     s.definition = program_sum(c->process.program);
     journal_commit(j, c->slot, &s);
-    return s.instance;
 }
 
 void record_born(struct child *c, const struct spawned *spawned)
@@ -134,9 +148,48 @@ struct process record_read(const struct journal_slot *s)
                                         .timed_out = s->cause_timed_out } };
 }
 
-void record_open(struct child *c)
+/* The sums are right, but the definition may be another than it was, and a program of
+ * another version may have written it. */
+static bool is_sound(const struct journal_slot *s)
 {
-    c->slot = journal_add(c->supervisor->options.journal, c->group->group->name, c->process.program->name);
+    bool up = s->state == PROCESS_RUNNING || s->state == PROCESS_STOPPING || s->state == PROCESS_UNKNOWN;
+    return process_state_is_known(s->state) && s->cause_kind <= EXIT_UNKNOWN && s->cause_stage <= SPAWN_STAGE_EXEC &&
+           s->pid >= 0 && (!up || s->pid > 0);
+}
+
+static void take(struct child *c, const struct journal_slot *s)
+{
+    const struct program *program = c->process.program;
+    struct process kept = record_read(s);
+    if (kept.step >= program->n_ladder)
+        kept.step = (uint8_t)(program->n_ladder - 1);
+    if (kept.state == PROCESS_RUNNING && kept.timed_out == 0 &&
+        (program->timeout == 0 || program->timeout == USEC_INFINITY))
+        kept.deadline = 0;
+    process_restore(&c->process, &kept);
+    c->instance = s->instance;
+    c->cpu_user_ms = s->cpu_user_ms;
+    c->cpu_system_ms = s->cpu_system_ms;
+    c->maxrss_kib = s->maxrss_kib;
+    for (int i = 0; i < 2; i++)
+        if (s->auto_log[i][0] != '\0' && s->auto_log[i][sizeof(s->auto_log[i]) - 1] == '\0')
+            child_auto_log_again(c, i + 1, s->auto_log[i]);
+}
+
+bool record_open(struct child *c)
+{
+    struct journal *j = c->supervisor->options.journal;
+    c->slot = journal_add(j, c->group->group->name, c->process.program->name);
+    const struct journal_slot *s = journal_get(j, c->slot);
+    if (s == NULL || s->written == 0 || !is_sound(s))
+        return false;
+    take(c, s);
+    return true;
+}
+
+uint64_t record_tag(const struct child *c)
+{
+    return (uint64_t)c->slot << 32 | c->instance;
 }
 
 void record_close(struct child *c)

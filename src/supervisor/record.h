@@ -5,19 +5,23 @@
 #include "os/spawn.h"
 #include "supervisor/child.h"
 
-/* Takes a slot for it, with what an earlier daemon has left there. */
-void record_open(struct child *c);
+/* Takes a slot for it.  True when a supervisor before us had left something there:
+ * then the process is as it was, and recovery_run() has to look for its run. */
+bool record_open(struct child *c);
 /* Gives it back, unless its process runs on without us. */
 void record_close(struct child *c);
 
-/* A start is about to be made: the number of this run, which is in the slot before
- * anything of it exists.  0: there is no journal. */
-uint32_t record_plan(struct child *c);
+/* A start is about to be made: c->instance is the number of this run, and in the slot
+ * before anything of it exists. */
+void record_plan(struct child *c);
 /* A process was born to it; before anybody is told. */
 void record_born(struct child *c, const struct spawned *spawned);
 /* After each event and before its effects: a slot that is ahead of the world is put
  * right by a look at the world, one behind it would hide what was done. */
 void record_write(struct child *c);
+
+/* What the guardian knows the child of this run by. */
+uint64_t record_tag(const struct child *c);
 
 /* What a slot says of a process, on this daemon's clocks; its program is left out. */
 struct process record_read(const struct journal_slot *slot);

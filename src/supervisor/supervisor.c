@@ -22,7 +22,9 @@
 #include "supervisor/channel.h"
 #include "supervisor/groups.h"
 #include "supervisor/identities.h"
+#include "supervisor/kept.h"
 #include "supervisor/record.h"
+#include "supervisor/recovery.h"
 #include "supervisor/relay.h"
 #include "supervisor/run.h"
 #include "supervisor/shutdown.h"
@@ -297,7 +299,7 @@ void supervisor_handle(struct child *c, enum process_event event, pid_t pid, str
                   process_state_name(c->process.state));
     struct effects effects = { .n = 0 };
     process_handle(&c->process, &in, &effects);
-    record_write(c);
+    record_write(c); /* before anything is done about it: whoever follows us does it once more, or what is left of it */
     bool signal_failed = false;
     for (unsigned i = 0; i < effects.n; i++) {
         int r = carry_out(c, &effects.list[i]);
@@ -341,9 +343,11 @@ static void autostart_all(struct supervisor *s)
     _cleanup_free_ struct child **list = supervisor_in_order(s, false, &n);
     for (size_t i = 0; i < n; i++) {
         const struct process *p = &list[i]->process;
-        if (p->program->autostart && p->state == PROCESS_STOPPED && !p->operator_stopped)
+        if (!p->program->autostart || list[i]->restored)
+            continue;
+        if (!p->operator_stopped)
             supervisor_start(list[i]);
-        else if (p->program->autostart && p->state == PROCESS_STOPPED)
+        else
             log_info("%s: not started: an operator has stopped it", p->program->name);
     }
     if (s->spawn_head == NULL)
@@ -363,11 +367,12 @@ int supervisor_load(struct supervisor *s, struct config *config)
     s->started_told = false; /* a restart of all is told as well */
     for (size_t i = 0; r == 0 && i < config->n_groups; i++)
         r = config->groups[i].shadowed ? 0 : supervisor_add_group(s, config, &config->groups[i]);
-    if (r == 0) {
-        adopt_survivors(s);
-        autostart_all(s);
-    }
-    return r;
+    if (r < 0)
+        return r;
+    recovery_run(s);
+    adopt_survivors(s);
+    autostart_all(s);
+    return 0;
 }
 
 void supervisor_clear(struct supervisor *s)
@@ -385,7 +390,7 @@ int supervisor_reopen_logs(struct supervisor *s)
 static int new_capture(struct supervisor *s)
 {
     struct mover *mover = NULL;
-    int r = mover_new(-1, &mover);
+    int r = recovery_mover(s->options.holder, &mover);
     if (r < 0)
         log_warn("a crash of this daemon may cost bytes of logs: %s", strerror(-r));
     r = capture_new(s->loop, mover, &s->capture);
@@ -405,7 +410,8 @@ int supervisor_new(struct loop *loop, const struct supervisor_options *o, struct
     s->started_wall = wall_now();
     if (getrandom(&s->random, sizeof(s->random), GRND_NONBLOCK) < 0 || s->random == 0)
         s->random = (uint32_t)s->started_wall | 1;
-    int r = events_new(&s->events);
+    kept_begin(o->holder);
+    int r = events_new(o->journal, &s->events);
     if (r == 0)
         r = logfile_table_new(&s->logs);
     if (r == 0)
@@ -442,5 +448,6 @@ void supervisor_free(struct supervisor *s)
     capture_free(s->capture);
     logfile_table_free(s->logs);
     events_free(s->events);
+    kept_end();
     free(s);
 }

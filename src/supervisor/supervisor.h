@@ -24,15 +24,16 @@ struct member_group {
 };
 
 struct holder;
+struct journal;
 
 struct supervisor_options {
     const char *const *environ; /* the daemon's own, NULL-terminated */
     struct rlimit nofile;       /* as it was before it was raised; given back to jobs */
     bool restore_nofile;
-    struct journal *journal; /* taken over; NULL: none */
-    struct intent *intent;   /* likewise */
+    struct intent *intent;   /* taken over; NULL: none */
     uint64_t given_fds;      /* bit N: descriptor N came from who started us, and may be passed on */
-    struct holder *holder;
+    struct holder *holder;   /* the guardian, or NULL: nothing outlives us */
+    struct journal *journal; /* taken over; NULL: none */
     /* all that autostart asked for was tried once */
     void (*started)(void *arg);
     /* everything is down after supervisor_shutdown(); state says why */
@@ -59,8 +60,8 @@ struct supervisor {
     /* what a process asks of the supervisor over its channel: 0 and JSON, or a negative errno */
     int (*ask)(struct child *asker, const char *msg, size_t len, struct buf *answer, void *arg);
     void *ask_arg;
-    struct update *update;     /* the one under way, or NULL */
-    struct runs *runs;         /* transient processes; NULL until there is one */
+    struct update *update; /* the one under way, or NULL */
+    struct runs *runs;     /* transient processes; NULL until there is one */
     struct child *spawn_head, *spawn_tail;
     struct loop_work spawn_work, stop_work;
     struct loop_timer stop_timer;
@@ -68,6 +69,7 @@ struct supervisor {
     size_t counts[8]; /* of children by state, see supervisor_count() */
     usec_t started_wall;
     bool started_told;
+    bool recovered; /* some of the processes were those of a supervisor before us */
     uint64_t starts;
     uint32_t random;
 };

@@ -149,6 +149,14 @@ class Daemon:
         """The pid of the process that has the jobs; .pid is the guardian's, which is the one that people know."""
         return procs.supervisor(self.pid)
 
+    def crash(self):
+        """Kills the supervisor; back when the next one answers."""
+        before = self.supervisor
+        self.close()
+        os.kill(before, signal.SIGKILL)
+        procs.wait_until(lambda: self.supervisor not in (None, before), "the next supervisor")
+        self.wait_ready()
+
     def stderr(self):
         return procs.read(os.path.join(self.directory, "stderr")).decode(errors="replace")
 

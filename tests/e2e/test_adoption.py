@@ -163,7 +163,7 @@ class Adoption(drover.TestCase):
     def slot_of(self, d, name):
         """Where the slot in use by that name is, and which of its copies holds."""
         data = procs.read(self.journal(d))
-        for slot in range(4096, len(data), 512):
+        for slot in range(4096, len(data) - 383, 384):
             if data[slot:slot + 8].strip(b"\0") and data[slot + 34:].startswith(name):
                 return slot, data[slot] & 1
         self.fail("%s has no slot" % name)
@@ -187,13 +187,13 @@ class Adoption(drover.TestCase):
         d, before = self.begin()
         self.kill(d)
         slot, copy = self.slot_of(d, b"job:job")
-        self.change(d, (slot + 128 + 192 * copy + 100, b"\xff\xff"))
+        self.change(d, (slot + 96 + 144 * copy + 100, b"\xff\xff"))
         self.again(d)
         self.assertEqual(d.wait_state("job", "RUNNING")["pid"], before["pid"])
         self.kill(d)
         self.assertIn("slot 0 (job:job) is damaged; its process runs", d.log())
         slot, _ = self.slot_of(d, b"job:job")
-        self.change(d, (slot + 128 + 100, b"\xff\xff"), (slot + 320 + 100, b"\xff\xff"))
+        self.change(d, (slot + 96 + 100, b"\xff\xff"), (slot + 240 + 100, b"\xff\xff"))
         mark = len(d.log())
         self.again(d)
         self.assertIn("slot 1 (job:job) is damaged; no process is known by it", d.log()[mark:])

@@ -10,7 +10,7 @@
 
 static int setup(void **state)
 {
-    return events_new((struct events **)state);
+    return events_new(NULL, (struct events **)state);
 }
 
 static int teardown(void **state)

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "os/journal.h"
+#include "os/journal_file.h"
 #include "scratch.h"
 
 static const struct identity_era today = { .boot = { 1, 2, 3 }, .pid_namespace = 4 };
@@ -34,7 +35,7 @@ static int clean(void **state)
 
 static struct journal_slot slot_of(int32_t pid)
 {
-    struct journal_slot s = { .pid = pid, .start = 77, .state = 20, .streams = { { .offset = 5 } } };
+    struct journal_slot s = { .pid = pid, .start = 77, .state = 20, .auto_log = { "five" } };
     return s;
 }
 
@@ -75,7 +76,7 @@ static void test_it_is_found_again(void **state)
     assert_int_equal(journal_find(j, "g", "none"), JOURNAL_NONE);
     assert_int_equal(journal_find(j, "gw", "eb"), JOURNAL_NONE);
     assert_int_equal(journal_get(j, web)->pid, 101);
-    assert_int_equal(journal_get(j, db)->streams[0].offset, 5);
+    assert_string_equal(journal_get(j, db)->auto_log[0], "five");
     journal_name(j, db, name);
     assert_string_equal(name, "g:db");
     assert_int_equal(count(j, journal_next), 2);
@@ -254,7 +255,7 @@ static void test_slot_byte_by_byte(void **state)
 {
     (void)state;
     int refused = 0, named = 0, known = 0;
-    for (off_t at = 0; at < 512; at++) {
+    for (off_t at = 0; at < JOURNAL_SLOT_SIZE; at++) {
         char name[JOURNAL_NAME_MAX + 1];
         struct journal *j = open_as(&today, at == 0 ? JOURNAL_FRESH : JOURNAL_RECOVERED);
         put(j, "before", 99);
@@ -263,7 +264,7 @@ static void test_slot_byte_by_byte(void **state)
         put(j, "after", 102);
         assert_int_equal(i, 1);
         journal_close(j);
-        flip(4096 + 512 + at);
+        flip(4096 + JOURNAL_SLOT_SIZE + at);
         j = open_as(&today, JOURNAL_RECOVERED);
         assert_int_equal(journal_get(j, journal_find(j, "g", "before"))->pid, 99);
         assert_int_equal(journal_get(j, journal_find(j, "g", "after"))->pid, 102);
@@ -350,7 +351,7 @@ static void test_no_room_for_more(void **state)
     char name[16];
     int n = 0;
     struct journal *j = open_as(&today, JOURNAL_FRESH);
-    struct rlimit old = limited(4096 + 20 * 512);
+    struct rlimit old = limited(4096 + 20 * JOURNAL_SLOT_SIZE);
     do
         snprintf(name, sizeof(name), "p%d", n++);
     while (journal_add(j, "g", name) != JOURNAL_NONE);

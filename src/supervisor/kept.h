@@ -1,0 +1,35 @@
+/* kept.h - our ends of jobs' pipes and channels, of which the guardian holds a
+ * duplicate each, so that they outlive us.
+ *
+ * What is open belongs to the whole process, and so does this table. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct holder;
+
+/* Whose: the slot of a process in the journal, which of its runs, and the number that
+ * the other end has there. */
+struct kept_key {
+    uint32_t slot, instance;
+    unsigned number;
+};
+
+/* From here on descriptors can be kept; NULL: there is no guardian. */
+void kept_begin(struct holder *h);
+void kept_end(void);
+
+/* Has the guardian hold a duplicate, from the next kept_flush() on.  0, -ENOMEM. */
+int kept_put(const struct kept_key *k, int fd);
+/* One that a supervisor before us had, which is ours now, or -1. */
+int kept_take(const struct kept_key *k);
+/* The next of those that nobody has taken, of a process and any of its runs; *at is 0
+ * at first.  kept_take() what is found. */
+bool kept_next(uint32_t *at, struct kept_key *k);
+
+/* Everything that was put is held: 0; -EAGAIN not yet; -EPIPE there is no guardian. */
+int kept_flush(void);
+
+/* Closes a descriptor, and whether it was kept or not, nobody holds it after that. */
+void kept_close(int *fd);
