@@ -293,8 +293,8 @@ static void test_slot_byte_by_byte(void **state)
         journal_close(j);
     }
     /* the word, the head and one of the copies */
-    assert_int_equal(refused, 8 + 120 + 192);
-    assert_int_equal(named, 8 + 192);
+    assert_int_equal(refused, 8 + 88 + 144);
+    assert_int_equal(named, 8 + 144);
     assert_int_equal(known, refused);
 }
 
