@@ -13,7 +13,7 @@ class Case(drover.TestCase):
         """A daemon with these programs: (name, settings, number)."""
         self.stage = puppets.Stage(self)
         text = "".join(self.stage.section(*([s] if isinstance(s, str) else s)) for s in sections)
-        self.d = self.daemon(text, native=True, **options)
+        self.d = self.daemon(text + options.pop("more", ""), native=True, **options)
         return self.d
 
     def actors(self, *names):

@@ -1,0 +1,269 @@
+"""Descriptors between processes: which kinds, to how many, and that none is ever left behind."""
+import os
+import socket
+import tempfile
+import textwrap
+import unittest
+
+import procs
+from test_relay import Case
+
+
+def open_fds(pid):
+    return len(os.listdir("/proc/%d/fd" % pid))
+
+
+class Handles(Case):
+    def play(self, *sections, **options):
+        super().play(*sections, **options)
+        self.pid = self.d.get("/v1/daemon").json["supervisor_pid"]
+        return self.d
+
+    def listener(self):
+        s = socket.socket()
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        self.addCleanup(s.close)
+        return s
+
+    def pair(self):
+        """The two ends of a TCP connection."""
+        with self.listener() as s:
+            a = socket.create_connection(s.getsockname())
+            b, _ = s.accept()
+        self.addCleanup(a.close)
+        self.addCleanup(b.close)
+        return a, b
+
+    def given(self, actor):
+        line = actor.hear()
+        self.assertEqual(line["cmd"], "NODE_HANDLE")
+        self.assertEqual(len(actor.fds), 1)
+        return line, actor.fds.pop()
+
+    def ack_of(self, actor):
+        self.assertEqual(actor.hear(), {"cmd": "NODE_HANDLE_ACK"})
+
+    def test_a_connection(self):
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        near, far = self.pair()
+        before = open_fds(self.pid)
+        a.handle({"to": "b", "msg": {"x": 1.50}, "id": 5}, far.fileno(), "net.Socket", key="4:127.0.0.1:80")
+        self.ack_of(a)
+        line, fd = self.given(b)
+        self.assertEqual(line, {"cmd": "NODE_HANDLE", "type": "net.Socket", "msg": {"from": "a", "msg": {"x": 1.5}, "id": 5}})
+        with socket.socket(fileno=fd) as s:
+            s.send(b"hello")
+        self.assertEqual(near.recv(5), b"hello")
+        b.acknowledge()
+        b.to("a", "done", re=5)
+        self.assertEqual(a.hear(), {"from": "b", "re": 5, "msg": "done"})
+        self.assertEqual(open_fds(self.pid), before)
+
+    def test_types_and_kinds(self):
+        self.play("a", ("b", "ipc_handles=any"))
+        a, b = self.actors("a", "b")
+        udp4, udp6 = socket.socket(type=socket.SOCK_DGRAM), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        left, right = socket.socketpair()
+        read, write = os.pipe()
+        for s, kind, more in [(self.listener(), "net.Server", {}), (self.pair()[0], "net.Native", {}),
+                              (left, "net.Socket", {}), (udp4, "dgram.Socket", {"dgramType": "udp4"}),
+                              (udp6, "dgram.Socket", {"dgramType": "udp6"})]:
+            a.handle({"to": "b", "msg": 1}, s.fileno(), kind, **more)
+            self.ack_of(a)
+            line, fd = self.given(b)
+            self.assertEqual((line["type"], line.get("dgramType")), (kind, more.get("dgramType")))
+            os.close(fd)
+        a.handle({"to": "b", "msg": 1}, read, "net.Native")
+        self.ack_of(a)
+        self.given(b)
+        for s in (udp4, udp6, left, right):
+            s.close()
+        os.close(read), os.close(write)
+
+    def test_what_would_end_a_node_program_is_refused(self):
+        self.play("a", "b", ("c", "ipc_handles=none"), ("d", "ipc_handles=any"))
+        a, b, c, d = self.actors("a", "b", "c", "d")
+        before = open_fds(self.pid)
+        listener = self.listener()
+        udp = socket.socket(type=socket.SOCK_DGRAM)
+        left, right = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        file = tempfile.TemporaryFile()
+        memfd, null, folder = os.memfd_create("x"), os.open("/dev/null", os.O_RDWR), os.open("/", os.O_RDONLY)
+        cases = [(file.fileno(), "net.Native"), (memfd, "net.Socket"), (null, "net.Native"), (folder, "net.Native"),
+                 (left.fileno(), "net.Socket"), (udp.fileno(), "net.Server"), (listener.fileno(), "dgram.Socket"),
+                 (udp.fileno(), "net.Native")]
+        for n, (fd, kind) in enumerate(cases):
+            a.handle({"to": "b", "msg": 1, "id": n}, fd, kind)
+            self.ack_of(a)
+            self.assertEqual(a.hear(), {"from": "$", "re": n, "err": "EBADF", "to": "b"}, kind)
+        a.handle({"to": "c", "msg": 1, "id": 70}, listener.fileno(), "net.Server")
+        self.ack_of(a)
+        self.assertEqual(a.hear()["err"], "EBADF")
+        a.handle({"to": "d", "msg": 1}, memfd, "net.Native")
+        self.ack_of(a)
+        os.close(self.given(d)[1])
+        self.assertTrue(b.silent())
+        for fd in (memfd, null, folder):
+            os.close(fd)
+        for s in (udp, left, right, file):
+            s.close()
+        self.assertEqual(open_fds(self.pid), before)
+
+    def test_a_listener_to_many_and_a_connection_to_one(self):
+        self.play("a", ("w", "", 3))
+        a, *w = self.actors("a", "w_0", "w_1", "w_2")
+        before = open_fds(self.pid)
+        listener = self.listener()
+        a.handle({"to": "w:*", "msg": 1, "id": 1, "ack": True}, listener.fileno(), "net.Server")
+        self.ack_of(a)
+        for actor in w:
+            _, fd = self.given(actor)
+            os.close(fd)
+            actor.acknowledge()
+        self.assertEqual(a.hear(), {"from": "$", "re": 1, "ok": 3})
+        a.handle({"to": "w:*", "msg": 1, "id": 2, "ack": True}, self.pair()[0].fileno(), "net.Socket")
+        self.ack_of(a)
+        self.assertEqual(a.hear(), {"from": "$", "re": 2, "ok": 0, "fail": {"w:w_%d" % i: "EBADF" for i in range(3)}})
+        self.assertEqual(open_fds(self.pid), before)
+
+    def test_every_other_way_closes_it(self):
+        self.play("a", ("b", "autostart=false"), "c")
+        a, c = self.actors("a", "c")
+        fd = self.listener().fileno()
+        before = open_fds(self.pid)
+        for n, message in enumerate([{"to": "b", "msg": 1}, {"to": "nobody", "msg": 1}, {"to": "$", "msg": 1},
+                                     {"to": "c", "msg": 1, "ttl": 0}, {"to": ["b", "x"], "msg": 1}]):
+            a.handle(dict(message, id=n), fd, "net.Server")
+            self.ack_of(a)
+            self.assertEqual(a.hear()["re"], n)
+        a.hear()  # the second of the list
+        a.handle("for the supervisor", fd, "net.Server")
+        self.ack_of(a)
+        for n in range(20):  # the receiver acknowledges none: one is on its way, others wait, some bounce
+            a.handle({"to": "c", "msg": 1, "id": 100 + n}, fd, "net.Server")
+        self.d.stop("c")
+        bounced = set()
+        while len(bounced) < 20:
+            m = a.hear()
+            if "re" in m:
+                bounced.add(m["re"])
+        self.assertEqual(bounced, set(range(100, 120)))
+        procs.wait_until(lambda: open_fds(self.pid) <= before, "all descriptors to be closed")
+
+    def test_without_its_descriptor(self):
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        a.handle({"to": "b", "msg": 1, "id": 1}, -1)
+        self.assertEqual(a.hear(), {"cmd": "NODE_HANDLE_NACK"})
+        a.raw(b'{"cmd":"NODE_HANDLE_ACK"}\n{"cmd":"NODE_CLUSTER"}\n{"cmd":"NODE_X","to":"b","msg":1}\n')
+        a.to("b", "after")
+        self.assertEqual(b.hear()["msg"], "after")
+
+
+ECHO = {
+    "node": """
+        process.on('message', (m, h) => {
+          if (h) { h.end('from node'); }
+          process.send({to: m.from, re: m.id, msg: {got: m.msg, by: 'node', handle: !!h}});
+        });""",
+    "python3": """
+        import json, os, socket
+        s = socket.socket(fileno=int(os.environ["DROVER_CHANNEL_FD"]))
+        rest, fds = b"", []
+        while True:
+            data, more, _, _ = socket.recv_fds(s, 65536, 8)
+            if not data: break
+            fds += more
+            *lines, rest = (rest + data).split(b"\\n")
+            for line in lines:
+                m, fd = json.loads(line), None
+                if m.get("cmd") == "NODE_HANDLE":
+                    s.sendall(b'{"cmd":"NODE_HANDLE_ACK"}\\n')
+                    m, fd = m["msg"], fds.pop(0)
+                    with socket.socket(fileno=fd) as c: c.sendall(b"from python3")
+                s.sendall(json.dumps({"to": m["from"], "re": m["id"], "msg":
+                                      {"got": m["msg"], "by": "python3", "handle": fd is not None}}).encode() + b"\\n")""",
+    "sh": """
+        while read -r line <&3; do
+          id=${line##*\\"id\\":}; id=${id%\\}}
+          from=${line#*\\"from\\":\\"}; from=${from%%\\"*}
+          echo "{\\"to\\":\\"$from\\",\\"re\\":$id,\\"msg\\":{\\"got\\":\\"?\\",\\"by\\":\\"sh\\",\\"handle\\":false}}" >&3
+        done""",
+}
+
+ASK = {
+    "node": """
+        const peers = ['node', 'python3', 'sh'], got = [];
+        process.on('message', m => { got.push(m); if (got.length == peers.length) process.send({done: got}); });
+        peers.forEach((p, i) => process.send({to: p, id: i, msg: {text: '\\u00e4\\u4e2d', n: [1, null]}}));""",
+    "python3": """
+        import json, os
+        f = os.fdopen(int(os.environ["DROVER_CHANNEL_FD"]), "r+b", 0)
+        for i, p in enumerate(["node", "python3", "sh"]):
+            f.write(json.dumps({"to": p, "id": i, "msg": {"text": "\\u00e4\\u4e2d", "n": [1, None]}}).encode() + b"\\n")
+        r = open(f.fileno(), "rb", closefd=False)
+        got = [json.loads(r.readline()) for _ in range(3)]
+        f.write(json.dumps({"done": got}).encode() + b"\\n")""",
+    "sh": """
+        for p in node python3 sh; do echo "{\\"to\\":\\"$p\\",\\"id\\":1,\\"msg\\":{\\"text\\":\\"\\\\u00e4\\\\u4e2d\\",\\"n\\":[1,null]}}" >&3; done
+        read -r a <&3; read -r b <&3; read -r c <&3
+        echo "{\\"done\\":[$a,$b,$c]}" >&3""",
+}
+
+
+class Languages(Case):
+    def section(self, name, language, code, settings=""):
+        path = self.write("worker-" + name, textwrap.dedent(code))
+        return "[program:%s]\ncommand=%s %s\nrelay=true\nstartsecs=0\nautorestart=false\n%s\n" % (
+            name, language, path, settings)
+
+    def workers(self):
+        return "".join(self.section(name, name, code, "ipc_handles=none" if name == "sh" else "")
+                       for name, code in ECHO.items())
+
+    def test_each_asks_each(self):
+        askers = "".join(self.section("ask_" + name, name, code, "autostart=false") for name, code in ASK.items())
+        d = self.daemon(self.workers() + askers, native=True)
+        d.events
+        for name in ECHO:
+            d.wait_state(name, "RUNNING")
+        for name in ASK:
+            d.start("ask_" + name)
+            done = d.wait_event("message", "ask_" + name, after=-1)["message"]["done"]
+            self.assertEqual(sorted((m["from"], m["msg"]["by"]) for m in done), [(n, n) for n in sorted(ECHO)])
+            for m in done:
+                if m["from"] != "sh":
+                    self.assertEqual(m["msg"]["got"], {"text": "\u00e4\u4e2d", "n": [1, None]})
+
+    def test_connections_from_node_to_each(self):
+        code = """
+            const net = require('net'), peers = ['node', 'python3'];
+            let got = [];
+            process.on('message', m => { got.push(m); if (got.length == peers.length) process.send({done: got}); });
+            let n = 0;
+            const server = net.createServer({pauseOnConnect: true}, c => {
+              const i = n++;
+              process.send({to: peers[i], id: i, msg: 'yours'}, c);
+            });
+            server.listen(0, '127.0.0.1', () => process.send({port: server.address().port}));"""
+        d = self.daemon(self.workers() + self.section("front", "node", code, "autostart=false"), native=True)
+        d.events
+        d.wait_state("node", "RUNNING")
+        d.start("front")
+        port = d.wait_event("message", "front", after=-1)["message"]["port"]
+        said = []
+        for _ in range(2):
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+                said.append(s.makefile().read())
+        self.assertEqual(sorted(said), ["from node", "from python3"])
+        done = [e["message"]["done"] for e in d.events.list if e["event"] == "message" and "done" in e["message"]]
+        if not done:
+            done = [d.events.until(lambda l: next((e["message"]["done"] for e in l if e["event"] == "message" and
+                                                   "done" in e["message"]), None), "both answers", 20)]
+        self.assertEqual(sorted((m["from"], m["msg"]["handle"]) for m in done[0]), [("node", True), ("python3", True)])
+
+
+if __name__ == "__main__":
+    unittest.main()
