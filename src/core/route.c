@@ -331,7 +331,7 @@ static int add_all(struct route *r, const struct route_member *sender, const str
 static uint32_t load_of(const struct route *r, const struct route_member *m)
 {
     uint32_t waiting = r->load != NULL ? r->load(m) : 0;
-    return waiting > ROUTE_FULL - m->open ? ROUTE_FULL : waiting + m->open;
+    return waiting > m->open ? waiting : m->open; /* a request that waits is open as well */
 }
 
 /* One of a pool: whoever has the least to do, the first of them from `turn` on.  One

@@ -49,7 +49,7 @@ struct route_member {
 };
 
 #define ROUTE_FULL UINT32_MAX
-/* What waits for a member besides its open requests; ROUTE_FULL: it has no room. */
+/* How many messages wait for a member; ROUTE_FULL: it has no room. */
 typedef uint32_t (*route_load_fn)(const struct route_member *m);
 
 int route_new(route_load_fn load, struct route **ret);

@@ -155,13 +155,15 @@ static void test_pool_takes_who_has_least(void **state)
     (void)state;
     loads[API_0] = 3;
     members[API_1].open = 2;
-    loads[API_2] = 1;
-    members[API_2].open = 2;
+    loads[API_1] = 2; /* the same ones */
+    loads[API_2] = 3;
+    members[API_2].open = 1;
     for (int i = 0; i < 5; i++) {
         assert_int_equal(ask(WEB_0, "api"), 0);
         assert_int_equal(who(), BIT(API_1));
     }
     members[API_1].open = 3;
+    members[API_2].open = 3;
     unsigned seen = 0;
     for (int i = 0; i < 3; i++) { /* all alike */
         assert_int_equal(ask(WEB_0, "api"), 0);
