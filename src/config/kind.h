@@ -12,6 +12,7 @@ extern const struct option_kind kind_autorestart, kind_exitcodes, kind_stopsigna
 extern const struct option_kind kind_log_format, kind_log_overflow; /* kind_log.c */
 /* of programs, Drover's own: kind_identity.c, kind_stdio.c, kind_start.c, kind_confine.c */
 extern const struct option_kind kind_uid, kind_gid, kind_groups;
+extern const struct stdio_list *const stdio_detached;
 extern const struct option_kind kind_stdio, kind_shell, kind_inherit_environment, kind_environment_file;
 extern const struct option_kind kind_limit, kind_level, kind_ionice, kind_cpus, kind_no_new_privileges,
     kind_capabilities;

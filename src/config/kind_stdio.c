@@ -15,7 +15,7 @@
 
 static const struct strtab words_of_kinds[] = {
     { "pipe", STDIO_PIPE }, { "ignore", STDIO_IGNORE }, { "inherit", STDIO_INHERIT },
-    { "ipc", STDIO_IPC },   { "null", STDIO_NULL },
+    { "ipc", STDIO_IPC },   { "null", STDIO_NULL },     { "log", STDIO_LOG },
 };
 
 /* "<PATH", ">PATH", ">>PATH" */
@@ -38,6 +38,8 @@ static int read_entry(struct setting *s, const char *word, size_t place, struct 
     if (word[0] == '<' || word[0] == '>')
         return read_path(s, word, e);
     if (strtab_value(words_of_kinds, ELEMENTS(words_of_kinds), word, &kind) == 0) {
+        if (kind == STDIO_LOG && place != 1 && place != 2)
+            return setting_refuse(s, "has log for descriptor %zu; only 1 and 2 have one", place);
         e->kind = kind != STDIO_NULL ? (enum stdio_kind)kind : place < 3 ? STDIO_PIPE : STDIO_IGNORE;
         return 0;
     }
@@ -45,7 +47,7 @@ static int read_entry(struct setting *s, const char *word, size_t place, struct 
         return setting_refuse(s, "\"%s\" is not served in this version; leave it out", word);
     if (parse_int(word, &number) < 0 || number < 0 || number >= STDIO_MAX)
         return setting_refuse(s,
-                              "\"%s\" is none of pipe, ignore, inherit, ipc, null, a number from 0 to %d, <PATH, "
+                              "\"%s\" is none of pipe, ignore, inherit, ipc, null, log, a number from 0 to %d, <PATH, "
                               ">PATH, >>PATH",
                               word, STDIO_MAX - 1);
     e->kind = STDIO_NUMBER;
@@ -123,5 +125,15 @@ static bool equal_stdio(const struct option *o, const void *a, const void *b)
     return true;
 }
 
-const struct option_kind kind_stdio = { "a list of pipe, ignore, inherit, ipc, null, numbers, <PATH, >PATH, >>PATH",
-                                        SHAPE_LIST, set_stdio, print_stdio, equal_stdio };
+/* What a detached program has without a list of its own: nothing that ends with the daemon. */
+static const struct {
+    struct stdio_list list;
+    struct stdio_entry entries[3];
+} apart = { { .n = 3 }, { { .kind = STDIO_IGNORE }, { .kind = STDIO_LOG }, { .kind = STDIO_LOG } } };
+
+const struct stdio_list *const stdio_detached = &apart.list;
+
+const struct option_kind kind_stdio = {
+    "a list of pipe, ignore, inherit, ipc, null, log, numbers, <PATH, >PATH, >>PATH", SHAPE_LIST, set_stdio,
+    print_stdio, equal_stdio
+};

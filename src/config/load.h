@@ -28,4 +28,5 @@ void load_transient(struct loader *l, const struct config_transient *t);
 
 /* pieces of load_program.c */
 void finish_ladder(struct loader *l, struct program *p);
+void load_detached(struct loader *l, const struct ini_section *section, struct program *p, bool first);
 const char *const *file_variables(struct loader *l, const struct draft *d);

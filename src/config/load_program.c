@@ -100,14 +100,20 @@ static void finish_log(struct loader *l, const struct ini_section *section, stru
             "an AUTO log that is never rotated can fill the disk; set %s_logfile_maxbytes", stream);
 }
 
+static bool has_log(const struct program *p, unsigned number)
+{
+    enum stdio_kind kind = stdio_entry(p->stdio, number).kind;
+    return kind == STDIO_PIPE || kind == STDIO_LOG;
+}
+
 static void finish_logs(struct loader *l, const struct ini_section *section, struct program *p)
 {
     finish_log(l, section, &p->out, "stdout");
     finish_log(l, section, &p->err, "stderr");
-    if (p->out.path != NULL && stdio_entry(p->stdio, 1).kind != STDIO_PIPE)
+    if (p->out.path != NULL && !has_log(p, 1))
         report(l, DIAGNOSTIC_WARNING, &(struct where){ .section = section, .option = "stdout_logfile" }, NULL,
                "is not written, since stdio sends standard output elsewhere");
-    if (p->err.path != NULL && stdio_entry(p->stdio, 2).kind != STDIO_PIPE)
+    if (p->err.path != NULL && !has_log(p, 2))
         report(l, DIAGNOSTIC_WARNING, &(struct where){ .section = section, .option = "stderr_logfile" }, NULL,
                "is not written, since stdio sends standard error elsewhere");
     if (!p->redirect_stderr)
@@ -170,10 +176,11 @@ static bool load_process(struct loader *l, const struct ini_section *section, st
     d->pairs = NULL;
     if (!set_options(l, section, &options_program, d, &d->scope, OPTION_PROCESS, 0))
         return false;
+    load_detached(l, section, &d->p, d->scope.number == d->numprocs_start);
     finish_logs(l, section, &d->p);
     if (!check_channel(l, section, d))
         return false;
-    if (d->p.redirect_stderr && stdio_entry(d->p.stdio, 2).kind != STDIO_PIPE) {
+    if (d->p.redirect_stderr && !has_log(&d->p, 2)) {
         w.option = "stdio";
         report(l, DIAGNOSTIC_ERROR, &w, NULL,
                "says what descriptor 2 is, and redirect_stderr says that it is 1; take "

@@ -138,6 +138,8 @@ static const struct option program_rows[] = {
     { "capabilities", &kind_capabilities, P(confinement), OURS, NULL, NULL, 0, 0,
       "the only capabilities it has and can get, whoever it is" },
 
+    { "detached", &kind_bool, P(detached), OURS, "false", NULL, 0, 0,
+      "it leads a session of its own, and goes on when the daemon ends" },
     { "ipc", &kind_ipc, P(ipc), OURS, "false", NULL, 0, 0,
       "a channel for messages, as Node's fork() makes it" },
     { "ipc_max_message", &kind_ipc_size, P(ipc), OURS, "1MB", NULL, 1024, 64 << 20,

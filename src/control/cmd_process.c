@@ -106,15 +106,16 @@ static void json_settings(struct jsonw *j, const struct child *c)
 static void json_descriptor(struct jsonw *j, const struct child *c, unsigned fd)
 {
     static const char *const kinds[] = {
-        [STDIO_PIPE] = "pipe", [STDIO_IGNORE] = "ignore", [STDIO_INHERIT] = "inherit", [STDIO_NUMBER] = "number",
-        [STDIO_READ] = "read", [STDIO_WRITE] = "write",   [STDIO_APPEND] = "append",   [STDIO_IPC] = "ipc"
+        [STDIO_PIPE] = "pipe",     [STDIO_IGNORE] = "ignore", [STDIO_INHERIT] = "inherit",
+        [STDIO_NUMBER] = "number", [STDIO_READ] = "read",     [STDIO_WRITE] = "write",
+        [STDIO_APPEND] = "append", [STDIO_IPC] = "ipc",       [STDIO_LOG] = "log"
     };
     const struct program *p = c->process.program;
     unsigned seen = fd == 2 && p->redirect_stderr ? 1 : fd;
     struct stdio_entry e = stdio_entry(p->stdio, seen);
     if ((int)fd == ipc_descriptor(p))
         e.kind = STDIO_IPC;
-    bool captured = e.kind == STDIO_PIPE && (seen == 1 || seen == 2);
+    bool captured = (e.kind == STDIO_PIPE || e.kind == STDIO_LOG) && (seen == 1 || seen == 2);
     jsonw_object(j, NULL);
     jsonw_int(j, "fd", fd);
     jsonw_string(j, "kind", kinds[e.kind]);

@@ -219,6 +219,11 @@ static void put_spawnerr(const struct view *v, const char *f)
     jsonw_object_end(v->j);
 }
 
+static void put_detached(const struct view *v, const char *f)
+{
+    jsonw_bool(v->j, f, v->p->program->detached);
+}
+
 static void put_restarts(const struct view *v, const char *f)
 {
     jsonw_int(v->j, f, v->p->restarts);
@@ -355,6 +360,7 @@ static const struct {
     { "restarts", put_restarts },
     { "tries", put_tries },
     { "next_start", put_next_start },
+    { "detached", put_detached },
     { "stdout_logfile", put_stdout_logfile },
     { "stderr_logfile", put_stderr_logfile },
     { "syslog_lost", put_syslog_lost },

@@ -150,6 +150,7 @@ struct program {
     bool stopasgroup;
     bool killasgroup;
     bool redirect_stderr;
+    bool detached; /* leader of a session of its own; it outlives the daemon */
     bool shadowed; /* another process of its group has the same name, and is the one that runs */
 };
 

@@ -19,6 +19,7 @@ enum stdio_kind {
     STDIO_READ,    /* .path, these three are opened by the new process itself */
     STDIO_WRITE,
     STDIO_APPEND,
+    STDIO_LOG, /* its log file itself: nothing passes through the supervisor; 1 and 2 only */
 };
 
 struct stdio_entry {

@@ -26,6 +26,7 @@
 #include "daemon/state_dir.h"
 #include "os/autolog.h"
 #include "os/world.h"
+#include "supervisor/record.h"
 #include "supervisor/reload.h"
 
 /* Buffers from this size on are mapped, and unmapped when they are freed; left to
@@ -182,7 +183,7 @@ static void restart_all(struct droverd *dd)
     begin_log(config);
     config_unref(dd->config);
     dd->config = config;
-    if (!config->daemon.nocleanup)
+    if (!config->daemon.nocleanup && !record_any_runs(dd->supervisor))
         autolog_clean(config->daemon.childlogdir, config->daemon.identifier);
     log_info("supervision begins anew with pid %d", dd->holder->guardian);
     int r = supervisor_load(dd->supervisor, config);
@@ -345,7 +346,8 @@ static void log_beginning(const struct droverd *dd)
 static int serve(struct droverd *dd)
 {
     const struct config_daemon *d = &dd->config->daemon;
-    if (!d->nocleanup && dd->holder->generation == 1)
+    /* what runs already may still write to them */
+    if (!d->nocleanup && dd->holder->generation == 1 && !record_any_runs(dd->supervisor))
         autolog_clean(d->childlogdir, d->identifier);
     if (geteuid() == 0 && d->user == NULL)
         log_warn("running as root, and so do the programs without a user of their own; user=root says that this is "

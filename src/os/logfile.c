@@ -30,6 +30,7 @@
 
 #include "base/cleanup.h"
 #include "core/rotation.h"
+#include "os/logdirect.h"
 #include "os/logmove.h"
 #include "os/spawn.h"
 
@@ -91,20 +92,6 @@ static time_t seconds_now(void)
 }
 
 /* -- opening ---------------------------------------------------------------- */
-
-static int own_descriptor(const char *path)
-{
-    if (strcmp(path, "/dev/stdout") == 0)
-        return STDOUT_FILENO;
-    if (strcmp(path, "/dev/stderr") == 0)
-        return STDERR_FILENO;
-    if (strncmp(path, "/dev/fd/", 8) != 0)
-        return -1;
-    char *end;
-    errno = 0;
-    long n = strtol(path + 8, &end, 10);
-    return errno != 0 || end == path + 8 || *end != '\0' || n < 0 || n > 1 << 20 ? -1 : (int)n;
-}
 
 static int open_own(struct logfile *f, int own)
 {
@@ -226,7 +213,7 @@ int logfile_open(struct logfile_table *t, const char *path, uint64_t max_bytes, 
         return -ENOMEM;
     *f = (struct logfile){ .table = t, .fd = -1, .refs = 1, .max_bytes = max_bytes, .backups = backups };
     memcpy(f->path, path, strlen(path) + 1);
-    int own = own_descriptor(path);
+    int own = log_own_descriptor(path);
     int r = own >= 0 ? open_own(f, own) : open_file(f);
     if (r < 0) {
         logfile_free(f);

@@ -96,6 +96,8 @@ const char *child_failed_path(const struct child *c);
 const char *child_log_path(const struct child *c, int number);
 /* The log that a stream goes to, with redirect_stderr seen through; NULL: none. */
 int child_log_open(struct child *c, int number, struct logfile **ret);
+/* A descriptor for the process itself to write its log with; -ENOENT: it has none. */
+int child_log_direct(struct child *c, int number);
 
 /* What is wrong with a log of it now; false: nothing. */
 struct child_log_trouble {

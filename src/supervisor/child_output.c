@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "os/logdirect.h"
 #include "os/syslogger.h"
 #include "supervisor/child_ipc.h"
 #include "supervisor/supervisor.h"
@@ -74,7 +75,8 @@ const char *child_log_path(const struct child *c, int number)
     const struct log_settings *l = log_settings(c, number);
     if (number == 2 && c->process.program->redirect_stderr)
         return NULL; /* supervisord has none then either */
-    if (stdio_entry(c->process.program->stdio, (unsigned)number).kind != STDIO_PIPE)
+    enum stdio_kind kind = stdio_entry(c->process.program->stdio, (unsigned)number).kind;
+    if (kind != STDIO_PIPE && kind != STDIO_LOG)
         return NULL;
     if (l->target == LOG_TARGET_AUTO)
         return c->auto_log[number - 1];
@@ -132,6 +134,15 @@ int child_log_open(struct child *c, int number, struct logfile **ret)
         return 0;
     }
     return logfile_open(c->supervisor->logs, path, l->max_bytes, l->backups, ret);
+}
+
+int child_log_direct(struct child *c, int number)
+{
+    const struct log_settings *l = log_settings(c, number);
+    if (l->target == LOG_TARGET_FILE)
+        return log_direct(l->path);
+    int r = l->target == LOG_TARGET_AUTO ? make_auto_log(c, number) : -ENOENT;
+    return r < 0 ? r : log_direct(c->auto_log[number - 1]);
 }
 
 /* -- streams ---------------------------------------------------------------- */

@@ -220,14 +220,19 @@ static int make_channel(struct child_plan *p, unsigned i)
     return fcntl(p->ours[i], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+static void blame_log(const struct child *c, struct child_plan *p, unsigned i)
+{
+    const char *path = child_log_path(c, (int)i);
+    snprintf(p->culprit, sizeof(p->culprit), "the log %s",
+             path != NULL ? path : c->supervisor->config->daemon.childlogdir);
+}
+
 static int make_captured(struct child *c, struct child_plan *p, unsigned i)
 {
     int r = child_log_open(c, (int)i, &p->logs[i - 1]);
     if (r == 0)
         return make_pipe(p, i);
-    const char *path = child_log_path(c, (int)i);
-    snprintf(p->culprit, sizeof(p->culprit), "the log %s",
-             path != NULL ? path : c->supervisor->config->daemon.childlogdir);
+    blame_log(c, p, i);
     return r;
 }
 
@@ -246,6 +251,22 @@ static int pass_on(const struct plan_source *from, struct child_plan *p, unsigne
 static void add_open(struct child_plan *p, unsigned i, const char *path, int flags)
 {
     p->opens[p->plan.n_opens++] = (struct spawn_open){ .index = (int)i, .flags = flags, .path = path };
+}
+
+/* Opened by us, with the rights that logs are opened with; written by the process alone. */
+static int make_direct(const struct plan_source *from, struct child_plan *p, unsigned i)
+{
+    int fd = from->child != NULL ? child_log_direct(from->child, (int)i) : -ENOENT;
+    if (fd == -ENOENT && (from->child == NULL || child_log_path(from->child, (int)i) == NULL)) {
+        add_open(p, i, "/dev/null", O_RDWR);
+        return 0;
+    }
+    if (fd < 0) {
+        blame_log(from->child, p, i);
+        return fd;
+    }
+    p->plan.fds[i] = p->ends[i] = fd;
+    return 0;
 }
 
 static int make_descriptor(const struct plan_source *from, struct child_plan *p, unsigned i)
@@ -273,6 +294,8 @@ static int make_descriptor(const struct plan_source *from, struct child_plan *p,
     case STDIO_APPEND:
         add_open(p, i, e.path, O_WRONLY | O_CREAT | O_APPEND);
         return 0;
+    case STDIO_LOG:
+        return make_direct(from, p, i);
     }
     return -EINVAL;
 }
@@ -329,6 +352,7 @@ int child_plan_make(const struct plan_source *from, struct child_plan *p, struct
     p->plan.argv = p->argv;
     p->plan.envp = p->envp;
     p->plan.directory = program->directory;
+    p->plan.new_session = program->detached;
     p->plan.umask = program->umask;
     p->plan.confinement = program->confinement;
     p->plan.restore_nofile = from->supervisor->options.restore_nofile;

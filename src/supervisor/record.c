@@ -105,6 +105,7 @@ void record_plan(struct child *c)
     struct journal_slot s = *before;
     s.instance = c->instance;
     s.definition = program_sum(c->process.program);
+    s.detached = c->process.program->detached;
     journal_commit(j, c->slot, &s);
 }
 
@@ -196,4 +197,13 @@ void record_close(struct child *c)
 {
     if (c->process.pid == 0)
         journal_remove(c->supervisor->options.journal, c->slot);
+}
+
+bool record_any_runs(const struct supervisor *s)
+{
+    const struct journal *j = s->options.journal;
+    for (uint32_t i = 0; journal_next(j, &i); i++)
+        if (journal_get(j, i)->pid != 0)
+            return true;
+    return false;
 }

@@ -22,6 +22,8 @@ void record_write(struct child *c);
 
 /* What the guardian knows the child of this run by. */
 uint64_t record_tag(const struct child *c);
+/* Whether any process may run that an earlier supervisor has started. */
+bool record_any_runs(const struct supervisor *s);
 
 /* What a slot says of a process, on this daemon's clocks; its program is left out. */
 struct process record_read(const struct journal_slot *slot);

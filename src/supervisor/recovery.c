@@ -249,6 +249,13 @@ static void take_lingering(struct supervisor *s)
     }
 }
 
+/* Detached, of a program that the configuration no longer has: it is left alone. */
+static bool is_left_alone(const struct supervisor *s, const struct roll_child *rc)
+{
+    const struct journal_slot *slot = journal_get(s->options.journal, (uint32_t)(rc->tag >> 32));
+    return rc->state == ROLL_LIVE && slot != NULL && slot->detached && slot->instance == (uint32_t)rc->tag;
+}
+
 /* Born to nobody that we know: a process that the configuration no longer has, or one
  * that was to end with whoever had asked for it. */
 static void end_strangers(struct supervisor *s, const struct roster *roster)
@@ -256,7 +263,7 @@ static void end_strangers(struct supervisor *s, const struct roster *roster)
     for (size_t i = 0; i < roster->n; i++) {
         const struct roll_child *rc = &roster->list[i];
         struct child *c = child_of_slot(s, (uint32_t)(rc->tag >> 32));
-        if (c != NULL && record_tag(c) == rc->tag)
+        if ((c != NULL && record_tag(c) == rc->tag) || (c == NULL && is_left_alone(s, rc)))
             continue;
         if (rc->state == ROLL_LIVE) {
             log_warn("pid %d belongs to no program any more; it is ended", rc->pid);

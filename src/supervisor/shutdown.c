@@ -19,6 +19,13 @@
 
 static void look(void *arg);
 
+/* What is detached stays as it is, unless it is being stopped, or does not run. */
+static bool is_settled(const struct process *p)
+{
+    bool runs = p->pid != 0 && (p->state == PROCESS_RUNNING || p->state == PROCESS_STARTING);
+    return (p->program->detached && runs) || process_is_down(p) || p->state == PROCESS_UNKNOWN;
+}
+
 static void report(void *arg)
 {
     struct supervisor *s = arg;
@@ -26,16 +33,11 @@ static void report(void *arg)
     _cleanup_free_ struct child **list = supervisor_in_order(s, true, &n);
     _cleanup_buf_ struct buf names = BUF_INIT(4096);
     for (size_t i = 0; i < n; i++)
-        if (!process_is_down(&list[i]->process))
+        if (!is_settled(&list[i]->process))
             buf_printf(&names, "%s%s", names.len > 0 ? ", " : "", list[i]->process.program->name);
     if (names.len > 0)
         log_info("waiting for %s to die", names.data);
     loop_timer_set(s->loop, &s->stop_timer, loop_now(s->loop) + REPORT_EVERY, report, s);
-}
-
-static bool is_settled(const struct process *p)
-{
-    return process_is_down(p) || p->state == PROCESS_UNKNOWN;
 }
 
 /* Stops the highest priority that is not down yet; true when all is down. */

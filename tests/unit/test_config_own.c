@@ -290,13 +290,61 @@ static void environment_files(void **state)
     done(&l);
 }
 
+static void expect_stdio(const char *keys, const char *printed, const char *warning)
+{
+    struct loaded l = load(keys);
+    _cleanup_buf_ struct buf out = BUF_INIT(4096);
+    assert_true(option_print(&options_program, option_find(&options_program, "stdio"), program_of(&l), &out));
+    assert_string_equal(out.data, printed);
+    assert_int_equal(l.d.n, warning != NULL ? 1 : 0);
+    if (warning != NULL && strstr(l.d.list[0].text, warning) == NULL)
+        fail_msg("%s", l.d.list[0].text);
+    done(&l);
+}
+
+static void detached(void **state)
+{
+    (void)state;
+    expect_stdio("detached=true", "ignore, log, log", NULL);
+    expect_stdio("detached=false", "pipe, pipe, pipe", NULL);
+    expect_stdio("detached=true\nstdio=ignore, >/a, log", "ignore, >/a, log", NULL);
+    expect_stdio("detached=true\nstdio=pipe", "pipe, pipe, pipe", "main.conf:5: [program:a] stdio: has a pipe");
+    expect_stdio("detached=true\nipc=true", "ignore, log, log", "main.conf:5: [program:a] ipc: makes a channel");
+    expect_stdio("detached=true\nstdout_logfile_maxbytes=1MB", "ignore, log, log",
+                 "main.conf:5: [program:a] stdout_logfile_maxbytes: does nothing");
+    expect_stdio("detached=true\nlog_format=json", "ignore, log, log", "log_format: does nothing");
+    expect_stdio("stdio=ignore, log, pipe\nstderr_logfile_maxbytes=1MB", "ignore, log, pipe", NULL);
+    expect_stdio("stdio=ignore, pipe, log\nstderr_syslog=true", "ignore, pipe, log", "stderr_syslog: does nothing");
+}
+
+static uint64_t sum_of(const char *keys)
+{
+    struct loaded l = load(keys);
+    uint64_t sum = program_sum(program_of(&l));
+    done(&l);
+    return sum;
+}
+
+/* As program_equal() says, but over two runs of the daemon. */
+static void sums(void **state)
+{
+    (void)state;
+    uint64_t plain = sum_of("umask=022\nnice=5");
+    assert_int_equal(plain, sum_of("nice=5\n\numask=022"));
+    assert_int_equal(plain, sum_of("nice = 5 ; as before\numask=022"));
+    assert_int_not_equal(plain, sum_of("umask=022\nnice=6"));
+    assert_int_not_equal(plain, sum_of("umask=022"));
+    assert_int_not_equal(plain, sum_of("umask=022\nnice=5\nenvironment=A=1"));
+    struct loaded l = load_kind("[droverd]\nenvironment=A=1\n", "umask=022\nnice=5");
+    assert_int_equal(program_sum(program_of(&l)), sum_of("umask=022\nnice=5\nenvironment=A=1"));
+    done(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values),
-        cmocka_unit_test(refusals),
-        cmocka_unit_test(identities),
-        cmocka_unit_test(environment_files),
+        cmocka_unit_test(detached), cmocka_unit_test(sums),       cmocka_unit_test(values),
+        cmocka_unit_test(refusals), cmocka_unit_test(identities), cmocka_unit_test(environment_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
