@@ -182,7 +182,6 @@ static void add_fds(struct channel *ch, const struct fdio_received *got)
         close(got->fds[i]);
         ch->counters.handles_lost++;
     }
-    ch->counters.handles_lost += got->cut;
 }
 
 void channel_read(struct channel *ch)
@@ -200,7 +199,7 @@ void channel_read(struct channel *ch)
         channel_end(ch);
         return;
     }
-    if (got.n_fds > 0 || got.cut)
+    if (got.n_fds > 0) /* of those that were cut off, their messages will tell */
         add_fds(ch, &got);
     frame_feed(&ch->frame, scratch, (size_t)n);
     unsigned lines = take_lines(ch);

@@ -340,6 +340,34 @@ class Reading(Workers):
         self.assertEqual(self.kinds(d.history("a", "exit", "disconnect", "close")), ["exit", "disconnect", "close"])
 
 
+class Followers(Workers):
+    FLOOD = "import os\nb=(b'['+b'1,'*50+b'1]\\n')*20000\nwhile b: b=b[os.write(3,b):]\n"
+
+    def flooded(self, d):
+        d.start("a")
+        procs.wait_until(lambda: d.info("a")["statename"] == "EXITED", "it to end")
+
+    def test_events_of_processes_outlive_a_flood_of_messages(self):
+        d = self.worker(self.FLOOD, language="python3")
+        stream = d.client.stream("/v1/events", follow=1)  # not read meanwhile
+        self.flooded(d)
+        stream.until_text('"close"')
+        events = [json.loads(line) for line in stream.data.splitlines()]
+        missed = sum(e["missed"] for e in events if e["event"] == "gap")
+        self.assertEqual(len(self.messages(events)) + missed, 20000)
+        self.assertTrue(missed > 0)
+        self.assertEqual([e["event"] for e in events if e["event"] in ORDER][-3:], ["disconnect", "exit", "close"])
+        self.assertEqual([e["event"] for e in d.history("a", *ORDER)], ["spawn", "disconnect", "exit", "close"])
+
+    def test_a_reader_that_does_not_read_is_told_what_it_missed(self):
+        d = self.worker(self.FLOOD, language="python3")
+        stream = d.client.stream(d.process_path("a", "/messages"), follow=1)
+        self.flooded(d)
+        stream.until_text("missed")
+        records = [json.loads(line) for line in stream.data.splitlines()]
+        self.assertEqual(sum(r.get("missed", 1) for r in records), 20000)
+
+
 class Disconnecting(Workers):
     def test_node_is_told(self):
         d = self.started("process.on('disconnect', () => process.exit(process.connected ? 1 : 7)); process.send('up')")

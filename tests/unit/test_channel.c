@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -233,6 +234,27 @@ static void handle_in(void **state)
     close(pipes[1]);
 }
 
+/* Without a free number the kernel throws the descriptor away, and says so. */
+static void handle_without_a_number(void **state)
+{
+    struct world *w = *state;
+    struct rlimit before, none;
+    int next = dup(w->peer);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = (rlim_t)next;
+    close(next);
+    say(w, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":6}\n", w->peer);
+    say(w, "7\n", -1);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    turns(w);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    expect(w, "<no-handle:49> 7 ");
+    assert_string_equal(hear(w, NULL), NODE_NACK_LINE);
+    assert_int_equal(channel_counters(w->ch)->handles_received, 0);
+    assert_int_equal(channel_counters(w->ch)->handles_lost, 1);
+}
+
 static void sending(void **state)
 {
     struct world *w = *state;
@@ -271,8 +293,10 @@ static void full_and_room(void **state)
     assert_int_equal(send_text(w, "\"answer\"", CHANNEL_RESERVE, 0), 0); /* these have more room */
     turns(w);
     assert_int_equal(w->rooms, 0);
-    /* words of the protocol do not wait behind all that */
-    say(w, "{\"cmd\":\"NODE_SOCKET_GET_COUNT\",\"key\":\"k\"}\n", -1);
+    /* words of the protocol do not wait behind all that; half a line each way needs room */
+    say(w, "{\"cmd\":\"NODE_SOCKET_GET_COUNT\",", -1);
+    turns(w);
+    say(w, "\"key\":\"k\"}\n", -1);
     turns(w);
     _cleanup_free_ char *all = calloc(1, 1 << 20);
     const char *piece;
@@ -298,12 +322,14 @@ static void full_and_room(void **state)
     assert_int_equal(heard, n + 1);
 }
 
+/* The writing end of a pipe, whose other end is w->fd. */
 static int send_handle(struct world *w, const char *msg, uint64_t tag)
 {
     char before[NODE_WRAP_MAX];
     int pipes[2];
-    assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
-    close(pipes[0]);
+    assert_int_equal(pipe2(pipes, O_CLOEXEC | O_NONBLOCK), 0);
+    cleanup_close(&w->fd);
+    w->fd = pipes[0];
     struct iovec parts[] = { { before, (size_t)node_wrap_before(NODE_TYPE_NATIVE, NODE_DGRAM_NONE, before) },
                              { (char *)msg, strlen(msg) },
                              { (char *)NODE_WRAP_BEHIND, 1 } };
@@ -332,7 +358,10 @@ static void handles_out(void **state)
     say(w, NODE_ACK_LINE, -1);
     turns(w);
     assert_string_equal(hear(w, &fd), WRAPPED("4"));
+    char byte;
+    assert_int_equal(read(w->fd, &byte, 1), -1); /* somebody could write there: */
     close(fd);
+    assert_int_equal(read(w->fd, &byte, 1), 0); /* only who has just gone */
     assert_string_equal(hear(w, NULL), "5\n");
     assert_int_equal(w->tag, 5); /* it is written, and 4 not answered */
     say(w, NODE_NACK_LINE, -1);
@@ -342,6 +371,44 @@ static void handles_out(void **state)
     say(w, NODE_ACK_LINE, -1); /* asked for by nobody */
     turns(w);
     assert_int_equal(channel_counters(w->ch)->handles_sent, 2);
+}
+
+/* The kernel gives a descriptor to the first byte of a write, so words do not come before it. */
+static void handles_have_writes_of_their_own(void **state)
+{
+    struct world *w = *state;
+    char line[sizeof(NODE_NACK_LINE)] = "";
+    struct fdio_received got = { .n_fds = 0 };
+    int fd;
+    say(w, WRAPPED("1"), -1);
+    while (channel_counters(w->ch)->handles_lost == 0) { /* in the turn in which that is answered */
+        struct loop_work work = { 0 };
+        loop_defer(w->loop, &work, stop, w->loop);
+        if (channel_queued(w->ch) == 0)
+            assert_int_equal(send_handle(w, "2", 0), 0);
+        assert_int_equal(loop_run(w->loop), 0);
+    }
+    turns(w);
+    assert_int_equal(fdio_receive(w->peer, line, sizeof(line) - 1, &got), sizeof(line) - 1);
+    assert_string_equal(line, NODE_NACK_LINE);
+    assert_int_equal(got.n_fds, 0);
+    assert_string_equal(hear(w, &fd), WRAPPED("2"));
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+/* Another channel reads into the memory that all share. */
+static void disturb(struct world *w)
+{
+    static const struct ipc_settings settings = { .max_message = 4000, .queue_bytes = 4000, .queue_messages = 10 };
+    struct channel *other;
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(channel_new(w->hub, fds[0], &settings, &owner, w, &other), 0);
+    assert_int_equal(write(fds[1], "\"another's words\"", 17), 17);
+    turns(w);
+    channel_free(other);
+    close(fds[1]);
 }
 
 static void pausing(void **state)
@@ -354,7 +421,7 @@ static void pausing(void **state)
     expect(w, "");
     channel_pause(w->ch, CHANNEL_PAUSE_PACE);
     channel_resume(w->ch, CHANNEL_PAUSE_RELAY); /* another still has his reason */
-    turns(w);
+    disturb(w);
     assert_int_equal(w->messages, 2);
     channel_resume(w->ch, CHANNEL_PAUSE_PACE);
     turns(w);
@@ -434,9 +501,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(words_of_node, setup, teardown),
         cmocka_unit_test_setup_teardown(handle_in, setup, teardown),
+        cmocka_unit_test_setup_teardown(handle_without_a_number, setup, teardown),
         cmocka_unit_test_setup_teardown(sending, setup, teardown),
         cmocka_unit_test_setup_teardown(full_and_room, setup, teardown),
         cmocka_unit_test_setup_teardown(handles_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(handles_have_writes_of_their_own, setup, teardown),
         cmocka_unit_test_setup_teardown(pausing, setup, teardown),
         cmocka_unit_test_setup_teardown(their_end, setup, teardown),
         cmocka_unit_test_setup_teardown(our_end, setup, teardown),

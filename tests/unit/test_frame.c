@@ -226,6 +226,13 @@ static void holding(void **state)
     assert_false(frame_has_more(&r.frame));
     feed(&r, "ur\n", -1);
     expect(&r, "four ");
+    feed(&r, "hello", -1); /* what was known of one line does not hold for the next */
+    frame_feed(&r.frame, "!\na\nb\n", 6);
+    assert_int_equal(frame_next(&r.frame, &line), FRAME_LINE);
+    assert_int_equal(line.len, 6);
+    assert_int_equal(frame_hold(&r.frame), 0);
+    take(&r);
+    expect(&r, "a b ");
     r.poor = true;
     free(r.frame.store);
     r.frame.store = NULL;
