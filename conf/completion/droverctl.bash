@@ -43,7 +43,8 @@ __droverctl_verb() {
 
 _droverctl() {
     local verbs="add avail clear disconnect events exit fg help logs maintail messages open pid quit reload remove reopen
-        reread restart run send show shutdown signal start status stop tail update version why write"
+        reread restart run send show shutdown signal start status stop tail update upgrade version why
+        write"
     local flags="-c -s -u -p -r -i -h --configuration --serverurl --username --password --history-file
         --interactive --help --version --json --quiet --wait --no-wait"
     local anywhere="--json --quiet --wait --no-wait"
@@ -74,6 +75,10 @@ _droverctl() {
     logs) words="-f -n $anywhere $(__droverctl_names '')" ;;
     events) words="-f --since $anywhere $(__droverctl_names '')" ;;
     maintail) words="-f $anywhere" ;;
+    upgrade)
+        mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+        return
+        ;;
     run)
         case $prev in
         --kill-signal) words="HUP INT QUIT KILL USR1 USR2 TERM" ;;

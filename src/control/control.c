@@ -15,8 +15,9 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
-static const struct command *const tables[] = { commands_process, commands_action, commands_log, commands_config,
-                                                commands_daemon,  commands_events, commands_run, commands_message };
+static const struct command *const tables[] = { commands_process, commands_action,  commands_log,
+                                                commands_config,  commands_daemon,  commands_events,
+                                                commands_run,     commands_message, commands_upgrade };
 
 /* -- who may what ------------------------------------------------------------- */
 

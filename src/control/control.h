@@ -18,6 +18,8 @@ struct control_hooks {
     int (*load)(struct config **ret, struct diagnostics *d, void *arg);
     void (*reload)(void *arg); /* stops everything, reads the file, starts everything */
     void (*shutdown)(void *arg);
+    /* see daemon/successor.h */
+    int (*upgrade)(const char *path, void (*done)(const char *why, void *done_arg), void *done_arg, void *arg);
     void *arg;
 };
 
@@ -45,7 +47,7 @@ void control_free(struct control *c);
 
 /* Each verb's file has its part of the table. */
 extern const struct command commands_process[], commands_action[], commands_log[], commands_config[], commands_daemon[],
-    commands_events[], commands_run[], commands_message[];
+    commands_events[], commands_run[], commands_message[], commands_upgrade[];
 
 /* -- answers ---------------------------------------------------------------- */
 
@@ -73,6 +75,7 @@ enum fault {
     FAULT_QUEUE_FULL,
     FAULT_TOO_LATE,
     FAULT_NO_MEMORY,
+    FAULT_UPGRADE,
 };
 
 struct jsonw;

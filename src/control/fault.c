@@ -30,6 +30,7 @@ static const struct {
     [FAULT_NO_CHANNEL] = { "ENOTCONN", "FAILED", "no open channel", 409 },
     [FAULT_QUEUE_FULL] = { "ENOBUFS", "FAILED", "too many messages wait for it", 503 },
     [FAULT_TOO_LATE] = { "ETIMEDOUT", "FAILED", "no answer in time", 504 },
+    [FAULT_UPGRADE] = { "ENOEXEC", "FAILED", "the upgrade is refused", 409 },
     [FAULT_NO_MEMORY] = { "ENOMEM", "FAILED", "out of memory", 503 },
 };
 

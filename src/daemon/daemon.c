@@ -24,6 +24,7 @@
 #include "daemon/notify.h"
 #include "daemon/signals.h"
 #include "daemon/state_dir.h"
+#include "daemon/successor.h"
 #include "os/autolog.h"
 #include "os/world.h"
 #include "supervisor/record.h"
@@ -46,6 +47,7 @@ struct droverd {
     struct holder *holder;
     struct beginning begun;
     struct guarded *guarded;
+    struct successor *successor;
     struct notifier *notifier;
     struct signals *signals;
     struct loop_timer end_timer;
@@ -254,6 +256,13 @@ static void on_event(const struct event *e, void *arg)
     shut_down(dd);
 }
 
+/* `droverctl upgrade` */
+static int upgrade(const char *path, void (*done)(const char *why, void *done_arg), void *done_arg, void *arg)
+{
+    struct droverd *dd = arg;
+    return successor_ask(dd->successor, path, done, done_arg);
+}
+
 /* -- signals ------------------------------------------------------------------ */
 
 static bool on_signal(enum signals_wish wish, void *arg)
@@ -305,7 +314,7 @@ static int build(struct droverd *dd)
                                            .changed = on_changed,
                                            .arg = dd };
     const struct control_hooks hooks = {
-        .load = load_again, .reload = restart_everything, .shutdown = shut_down, .arg = dd
+        .load = load_again, .reload = restart_everything, .shutdown = shut_down, .upgrade = upgrade, .arg = dd
     };
     int r = loop_new(&dd->loop);
     if (r == 0)
@@ -320,6 +329,10 @@ static int build(struct droverd *dd)
         r = signals_watch(dd->loop, on_signal, dd, &dd->signals);
     if (r == 0)
         r = guarded_new(dd->supervisor, dd->holder, &dd->guarded);
+    if (r == 0)
+        r = successor_new(dd->loop, dd->holder, dd->control->http, &dd->successor);
+    if (r == 0)
+        guarded_on_answer(dd->guarded, successor_answered, dd->successor);
     return r;
 }
 
@@ -336,7 +349,11 @@ static void log_beginning(const struct droverd *dd)
     char words[128];
     struct exit_cause cause = exit_cause_from_wait(h->last_status);
     exit_cause_words(&cause, words, sizeof(words));
-    if (h->generation > 1)
+    if (h->upgrade_error != 0)
+        log_error("the upgrade was not carried out: %s; the old program goes on", strerror(h->upgrade_error));
+    if (h->last_upgraded)
+        log_info("droverd %s goes on, with pid %d, where another has left off", DROVER_VERSION, h->guardian);
+    else if (h->generation > 1)
         log_critical("the supervisor %s (%s); number %u takes over", h->last_hung ? "had stopped working" : "has ended",
                      words, h->generation);
     else
@@ -381,6 +398,7 @@ static void finish(struct droverd *dd)
         loop_timer_clear(&dd->end_timer);
     events_unsubscribe(&dd->exit_with);
     control_free(dd->control);
+    successor_free(dd->successor);
     guarded_free(dd->guarded);
     notifier_free(dd->notifier);
     if (dd->loop != NULL)

@@ -12,6 +12,7 @@
 #include "daemon/daemon.h"
 #include "daemon/options.h"
 #include "guardian/guardian.h"
+#include "guardian/upgrade.h"
 #include "os/world.h"
 #include "wire/config_json.h"
 
@@ -73,6 +74,22 @@ static int check(const struct options *o, const char *path)
     return EXIT_SUCCESS;
 }
 
+/* Whether this program can go on where the one that asks leaves off: reads its
+ * configuration, and its state. */
+static int check_state(const struct options *o)
+{
+    _cleanup_free_ char *path = NULL;
+    _cleanup_(diagnostics_clear) struct diagnostics d = { 0 };
+    struct config *config = NULL;
+    if (find_file(o, &path) < 0)
+        return 2;
+    int r = daemon_load(o, path, &config, &d);
+    if (r < 0)
+        print_diagnostics(&d, false);
+    config_unref(config);
+    return r < 0 ? 2 : (int)upgrade_check(DROVER_VERSION);
+}
+
 /* The supervisor process.  That it is to be in the background is known only now:
  * then the guardian goes there first, and this is done again. */
 static int run(struct holder *h, void *arg)
@@ -121,8 +138,10 @@ int main(int argc, char **argv)
         return 2;
     case MODE_CHECK:
         return find_file(&o, &path) < 0 ? 2 : check(&o, path);
+    case MODE_CHECK_STATE:
+        return check_state(&o);
     case MODE_RUN:
         break;
     }
-    return guardian_run(run, &o);
+    return guardian_run(argv, run, &o);
 }

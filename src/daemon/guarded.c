@@ -24,6 +24,8 @@ struct guarded {
     struct loop_work hello;
     struct loop_timer beat;
     bool beating;
+    void (*answer)(int status, void *arg);
+    void *answer_arg;
 };
 
 static void on_event(int fd, unsigned what, void *arg);
@@ -68,11 +70,26 @@ static void on_refused(const char *name, void *arg)
     log_error("the guardian has no room for %s: it would be lost if the supervisor were killed now", name);
 }
 
+static void on_answer(int status, void *arg)
+{
+    struct guarded *g = arg;
+    if (g->answer != NULL)
+        g->answer(status, g->answer_arg);
+}
+
+void guarded_on_answer(struct guarded *g, void (*fn)(int status, void *arg), void *arg)
+{
+    g->answer = fn;
+    g->answer_arg = arg;
+}
+
 static void on_event(int fd, unsigned what, void *arg)
 {
     (void)fd;
     struct guarded *g = arg;
-    const struct holder_events e = { .ended = on_ended, .stranger = on_stranger, .refused = on_refused, .arg = g };
+    const struct holder_events e = {
+        .ended = on_ended, .stranger = on_stranger, .answer = on_answer, .refused = on_refused, .arg = g
+    };
     if ((what & LOOP_READ) != 0 && holder_receive(g->holder, &e) < 0)
         leave();
     if ((what & LOOP_WRITE) != 0)

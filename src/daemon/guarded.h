@@ -14,5 +14,8 @@ void guarded_free(struct guarded *g);
  * manager ask for; to be called when either may have changed. */
 void guarded_beat(struct guarded *g);
 
+/* Who hears what the program answers that was sent with holder_upgrade(). */
+void guarded_on_answer(struct guarded *g, void (*fn)(int status, void *arg), void *arg);
+
 /* At the end of a turn: what was queued in it goes out. */
 void guarded_flush(struct guarded *g);

@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 
-enum { OPT_MINPROCS = 256, OPT_JSON, OPT_STRICT, OPT_HELP_CONFIG };
+enum { OPT_MINPROCS = 256, OPT_JSON, OPT_STRICT, OPT_HELP_CONFIG, OPT_CHECK_STATE };
 
 static const struct flag {
     int letter;
@@ -25,6 +25,7 @@ static const struct flag {
     { 't', "test", no_argument, NULL, NULL, NULL, "check the configuration, print it, start nothing" },
     { OPT_JSON, "json", no_argument, NULL, NULL, NULL, "with -t: print it as JSON" },
     { OPT_STRICT, "strict", no_argument, NULL, NULL, NULL, "with -t: warnings are errors" },
+    { OPT_CHECK_STATE, "check-state", no_argument, NULL, NULL, NULL, "asked by a running droverd before an upgrade" },
     { OPT_HELP_CONFIG, "help-config", optional_argument, NULL, NULL, "[=KEY]", "explain the configuration's keys" },
     { 'u', "user", required_argument, "user", NULL, "USER", "run as this user" },
     { 'm', "umask", required_argument, "umask", NULL, "OCTAL", "umask of the daemon" },
@@ -93,6 +94,9 @@ static void take(struct options *o, const struct flag *f, const char *arg)
         return;
     case OPT_STRICT:
         o->strict = true;
+        return;
+    case OPT_CHECK_STATE:
+        o->mode = MODE_CHECK_STATE;
         return;
     case OPT_HELP_CONFIG:
         o->mode = MODE_HELP_CONFIG;

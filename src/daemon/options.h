@@ -5,7 +5,7 @@
 
 #include "config/config.h"
 
-enum options_mode { MODE_RUN, MODE_CHECK, MODE_HELP_CONFIG, MODE_HELP, MODE_VERSION };
+enum options_mode { MODE_RUN, MODE_CHECK, MODE_CHECK_STATE, MODE_HELP_CONFIG, MODE_HELP, MODE_VERSION };
 
 struct options {
     enum options_mode mode;

@@ -28,6 +28,7 @@
 
 #include "base/cleanup.h"
 #include "guardian/mail.h"
+#include "guardian/upgrade.h"
 #include "os/daemonize.h"
 
 #define EARLY_DEATHS_MAX 16 /* of a supervisor that never came so far as to say hello, with nothing to lose */
@@ -87,6 +88,15 @@ static void on_end_of_supervisor(int status)
     g.status = status;
 }
 
+/* What the program that we are to become says to our state. */
+static void on_answer(int status)
+{
+    g.asking = 0;
+    if (status != 0)
+        cleanup_close(&g.fresh);
+    mail_tell(&g, (struct message_op){ .kind = MESSAGE_ANSWER, .number = status }, NULL, 0);
+}
+
 static void reap(void)
 {
     siginfo_t info = { .si_pid = 0 };
@@ -99,6 +109,8 @@ static void reap(void)
             break;
         if (info.si_pid == g.supervisor)
             on_end_of_supervisor(status);
+        else if (info.si_pid == g.asking)
+            on_answer(status);
         else
             on_end_of_child(info.si_pid, status, &usage);
         info.si_pid = 0;
@@ -157,7 +169,8 @@ static int start_supervisor(void)
         return -errno;
     setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int));
     g.holder.generation++;
-    g.hello = g.bye = g.to_background = false;
+    g.hello = g.bye = g.to_background = g.yielded = g.ask = false;
+    cleanup_close(&g.fresh);
     g.beat_within = 0;
     g.pending |= g.asked;
     pid_t pid = fork();
@@ -173,7 +186,8 @@ static int start_supervisor(void)
     }
     g.socket = pair[0];
     g.supervisor = pid;
-    g.holder.last_hung = false;
+    g.holder.last_hung = g.holder.last_upgraded = false;
+    g.holder.upgrade_error = 0;
     return 0;
 }
 
@@ -245,6 +259,10 @@ static void take_office(void)
 static bool on_no_supervisor(int *status)
 {
     find_gone();
+    if (g.yielded && g.fresh >= 0) {
+        g.holder.upgrade_error = -upgrade_exec(&g);
+        return false; /* and the old program goes on */
+    }
     if (g.to_background && !g.holder.background && go_to_background() == 0) {
         g.holder.background = true;
         g.holder.generation = 0;
@@ -271,6 +289,8 @@ static int time_to_sleep(void)
         next = g.beat_by;
     if (g.supervisor == 0 && g.start_at < next)
         next = g.start_at;
+    if (g.asking > 0 && g.ask_by < next)
+        next = g.ask_by;
     return next == USEC_INFINITY ? -1 : (int)(usec_sub(next, clock_now()) / USEC_PER_MSEC) + 1;
 }
 
@@ -298,6 +318,10 @@ static void look_at_the_clock(void)
     }
     if (g.supervisor > 0 && g.beat_within > 0 && t >= g.beat_by)
         on_no_beat(t - g.beat_by);
+    if (g.asking > 0 && t >= g.ask_by) {
+        kill(g.asking, SIGKILL);
+        g.ask_by = USEC_INFINITY;
+    }
     if (g.supervisor == 0 && t >= g.start_at && start_supervisor() < 0)
         g.start_at = t + DELAY_FIRST;
 }
@@ -317,18 +341,20 @@ static int serve(void)
             mail_tell_ends(&g);
         take_signals();
         pass_on_pending();
+        if (g.ask && g.asking == 0) {
+            g.ask = false;
+            upgrade_ask(&g);
+            if (g.asking < 0)
+                on_answer(UPGRADE_UNREADABLE << 8);
+        }
         if (alive && g.supervisor == 0 && on_no_supervisor(&status))
             return status;
     }
 }
 
-int guardian_run(int (*supervise)(struct holder *h, void *arg), void *arg)
+/* What only the first knows; a new program has it from the one before. */
+static void look_around(void)
 {
-    g.supervise = supervise;
-    g.arg = arg;
-    g.socket = g.let_go = -1;
-    if (daemonize_keep_standard_fds() < 0)
-        return EXIT_FAILURE;
     g.holder = (struct holder){ .given_fds = daemonize_seal_fds(), .starter = getpid() };
     getrlimit(RLIMIT_NOFILE, &g.holder.nofile);
     getrlimit(RLIMIT_NPROC, &g.holder.nproc);
@@ -336,15 +362,32 @@ int guardian_run(int (*supervise)(struct holder *h, void *arg), void *arg)
     sdnotify_open(&g.manager); /* one that cannot be spoken to is none */
     g.holder.notify = g.manager.fd >= 0;
     g.holder.watchdog = g.manager.watchdog;
+    sigprocmask(SIG_BLOCK, NULL, &g.mask_before);
+}
+
+int guardian_run(char **argv, int (*supervise)(struct holder *h, void *arg), void *arg)
+{
+    g.supervise = supervise;
+    g.arg = arg;
+    g.argv = argv;
+    g.socket = g.let_go = g.fresh = -1;
+    int r = upgrade_resume(&g);
+    if (r < 0 || daemonize_keep_standard_fds() < 0)
+        return EXIT_FAILURE;
+    if (r == 0)
+        look_around();
+    else
+        daemonize_seal_fds();
     sigset_t mine;
     sigemptyset(&mine);
     sigaddset(&mine, SIGCHLD);
     for (size_t i = 0; i < ELEMENTS(forwarded); i++)
         sigaddset(&mine, forwarded[i]);
-    sigprocmask(SIG_BLOCK, &mine, &g.mask_before);
+    sigprocmask(SIG_BLOCK, &mine, NULL);
     g.signals = signalfd(-1, &mine, SFD_CLOEXEC | SFD_NONBLOCK);
     if (g.signals < 0)
         return EXIT_FAILURE;
+    prctl(PR_SET_NAME, "droverd", 0, 0, 0); /* executed by its descriptor it would be called by a number */
     take_office();
     return serve();
 }

@@ -7,7 +7,7 @@
 
 #include "guardian/holder.h"
 
-/* Becomes the guardian.  `supervise` is run in a child, again and again as long as
+/* Becomes the guardian; argv is how the program was started.  `supervise` is run in a child, again and again as long as
  * it does not end on purpose; what it returns is that child's exit status.  The
  * result is the exit status of the program. */
-int guardian_run(int (*supervise)(struct holder *h, void *arg), void *arg);
+int guardian_run(char **argv, int (*supervise)(struct holder *h, void *arg), void *arg);

@@ -21,7 +21,7 @@
 
 struct holder_item {
     struct message_op op;
-    int fd; /* of a PUT */
+    int fd; /* of a PUT or an UPGRADE */
 };
 
 _Static_assert(sizeof(struct message_op) == HOLDER_BORN_SIZE, "a child sends one operation");
@@ -152,7 +152,7 @@ static int send_items(const struct holder *h, size_t from, size_t n)
     size_t n_fds = 0;
     for (size_t i = 0; i < n; i++) {
         ops[i] = h->queue[from + i].op;
-        if (ops[i].kind == MESSAGE_PUT)
+        if (ops[i].kind == MESSAGE_PUT || ops[i].kind == MESSAGE_UPGRADE)
             fds[n_fds++] = h->queue[from + i].fd;
     }
     return send_message(h, &(struct iovec){ ops, n * sizeof(*ops) }, 1, fds, n_fds);
@@ -218,6 +218,17 @@ int holder_beat(struct holder *h, unsigned milliseconds)
     return queue_and_flush(h, (struct message_op){ .kind = MESSAGE_BEAT, .number = (int32_t)milliseconds });
 }
 
+int holder_upgrade(struct holder *h, int fd)
+{
+    int r = queue_add(h, (struct message_op){ .kind = MESSAGE_UPGRADE }, fd);
+    return r < 0 ? r : holder_flush(h);
+}
+
+int holder_yield(struct holder *h)
+{
+    return queue_and_flush(h, (struct message_op){ .kind = MESSAGE_YIELD });
+}
+
 int holder_bye(struct holder *h, int status)
 {
     return queue_and_flush(h, (struct message_op){ .kind = MESSAGE_BYE, .number = status });
@@ -263,6 +274,8 @@ static void tell(const struct holder_events *e, const struct message_op *op, con
     char name[ROLL_NAME_MAX + 1];
     if (op->kind == MESSAGE_ENDED && len == sizeof(*child))
         (child->tag == ROLL_STRANGER ? e->stranger : e->ended)(child, e->arg);
+    else if (op->kind == MESSAGE_ANSWER)
+        e->answer(op->number, e->arg);
     else if (op->kind == MESSAGE_REFUSED)
         e->refused(roll_name_text(op->value, name), e->arg);
 }

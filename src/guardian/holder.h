@@ -31,6 +31,8 @@ struct holder {
     unsigned generation;         /* 1: the first */
     int last_status;             /* of wait(2): how the one before ended */
     bool last_hung;              /* ... killed by the guardian, since its heart had stopped */
+    bool last_upgraded;          /* ... so that the guardian could become this program */
+    int upgrade_error;           /* ... but it could not: an errno */
     bool background;             /* the guardian has left the terminal, or is about to */
     bool notify;                 /* a service manager listens */
     usec_t watchdog;             /* it wants to hear from us this often; 0: does not care */
@@ -70,6 +72,9 @@ struct holder_events {
     void (*ended)(const struct roll_child *child, void *arg);
     /* ... or somebody that nobody knows: PID 1's duty.  Not on record. */
     void (*stranger)(const struct roll_child *child, void *arg);
+    /* The program that was sent with holder_upgrade() was asked: a status of wait(2),
+     * the exit status one of enum upgrade_answer; 127: it cannot be executed. */
+    void (*answer)(int status, void *arg);
     /* It could not hold that: no room, or no descriptor left. */
     void (*refused)(const char *name, void *arg);
     void *arg;
@@ -92,6 +97,11 @@ int holder_background(struct holder *h);
 /* Nothing can be refused any more.  The guardian takes our user, groups and limit
  * of descriptors, and lets the one who started it go. */
 int holder_settle(struct holder *h);
+/* The guardian is to become this program, and asks it; borrowed until the answer. */
+int holder_upgrade(struct holder *h, int fd);
+/* It fits; to be followed by our end.  The next supervisor is the new program's, or
+ * the old one's if that did not work. */
+int holder_yield(struct holder *h);
 /* Lines of sd_notify(3), from a closed set; -EINVAL, or as sendto(2): may be lost. */
 int holder_notify(struct holder *h, const char *lines, size_t len);
 

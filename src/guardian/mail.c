@@ -30,7 +30,7 @@ usec_t clock_now(void)
 
 /* -- telling the supervisor ----------------------------------------------------- */
 
-static bool tell(const struct guardian *g, struct message_op op, const void *data, size_t len)
+bool mail_tell(const struct guardian *g, struct message_op op, const void *data, size_t len)
 {
     struct iovec iov[2] = { { &op, sizeof(op) }, { (void *)(uintptr_t)data, len } };
     struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2 };
@@ -46,7 +46,7 @@ void mail_tell_ends(struct guardian *g)
         struct roll_child *c = &g->roll.born[i];
         if (c->state == ROLL_LIVE || c->told)
             continue;
-        c->told = tell(g, (struct message_op){ .kind = MESSAGE_ENDED }, c, sizeof(*c));
+        c->told = mail_tell(g, (struct message_op){ .kind = MESSAGE_ENDED }, c, sizeof(*c));
         g->untold = !c->told && g->socket >= 0;
         if (c->told && c->tag == ROLL_STRANGER)
             roll_forget(&g->roll, c->pid, c->tag);
@@ -65,7 +65,7 @@ static void hold(struct guardian *g, uint64_t name, int fd)
     }
     if (roll_hold(&g->roll, name, fd, &before) < 0) {
         close(fd);
-        tell(g, (struct message_op){ .kind = MESSAGE_REFUSED, .value = name }, NULL, 0);
+        mail_tell(g, (struct message_op){ .kind = MESSAGE_REFUSED, .value = name }, NULL, 0);
     }
     cleanup_close(&before);
 }
@@ -154,6 +154,14 @@ static void carry_out(struct guardian *g, const struct message_op *op, int **fds
         g->beat_within = 0;
         g->bye_status = op->number;
         break;
+    case MESSAGE_UPGRADE:
+        cleanup_close(&g->fresh);
+        g->fresh = *(*fds)++;
+        g->ask = true;
+        break;
+    case MESSAGE_YIELD:
+        g->yielded = true;
+        break;
     case MESSAGE_BACKGROUND:
         g->to_background = true;
         break;
@@ -166,7 +174,7 @@ static size_t count_puts(const struct message_op *ops, size_t n)
 {
     size_t puts = 0;
     for (size_t i = 0; i < n; i++)
-        puts += ops[i].kind == MESSAGE_PUT;
+        puts += ops[i].kind == MESSAGE_PUT || ops[i].kind == MESSAGE_UPGRADE;
     return puts;
 }
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "guardian/holder.h"
+#include "guardian/message.h"
 #include "os/sdnotify.h"
 
 struct guardian {
@@ -29,6 +30,11 @@ struct guardian {
     usec_t beat_within; /* what the supervisor has promised; 0: nothing */
     usec_t beat_by;     /* ... so by then */
     usec_t feed_at;     /* the service manager's watchdog */
+    char **argv;        /* as we were started */
+    int fresh;          /* the program that we are to become, or -1 */
+    bool ask, yielded;  /* it is to be asked; the supervisor has made room for it */
+    pid_t asking;       /* the one that answers; 0: none */
+    usec_t ask_by;
     struct roll roll;
 };
 
@@ -36,5 +42,7 @@ usec_t clock_now(void);
 
 /* Takes one message and does what it says; false: there is none now. */
 bool mail_receive(struct guardian *g);
+/* One message; false: the supervisor has no room for it. */
+bool mail_tell(const struct guardian *g, struct message_op op, const void *data, size_t len);
 /* Tells of those on the roll who have ended, as far as the supervisor has room for it. */
 void mail_tell_ends(struct guardian *g);

@@ -21,12 +21,15 @@ enum message_kind {
     MESSAGE_BEAT, /* number: milliseconds until the next at the latest; 0: none follows */
     MESSAGE_BYE,  /* number: exit status */
     MESSAGE_BACKGROUND,
-    MESSAGE_SETTLE, /* struct message_settle behind it */
-    MESSAGE_NOTIFY, /* text behind it */
+    MESSAGE_UPGRADE, /* a descriptor: the program that we are to become */
+    MESSAGE_YIELD,   /* the supervisor leaves, so that this can be done */
+    MESSAGE_SETTLE,  /* struct message_settle behind it */
+    MESSAGE_NOTIFY,  /* text behind it */
     /* a child on its way to exec to guardian */
     MESSAGE_BORN, /* value: tag; its pid is the kernel's word */
     /* guardian to supervisor */
     MESSAGE_ENDED,  /* struct roll_child behind it */
+    MESSAGE_ANSWER, /* number: wait status of the program that was asked */
     MESSAGE_REFUSED /* value: name */
 };
 

@@ -36,12 +36,17 @@ static usec_t watchdog_from_environment(void)
     return value;
 }
 
+int sdnotify_socket(void)
+{
+    return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
 static int open_to(const char *text, struct sdnotify *n)
 {
     int r = notify_address(text, &n->address, &n->address_len);
     if (r < 0)
         return r;
-    n->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    n->fd = sdnotify_socket();
     return n->fd < 0 ? -errno : 0;
 }
 

@@ -22,6 +22,8 @@ struct sdnotify {
 /* 0 also when there is no manager; a negative errno when it cannot be
  * spoken to (the environment is cleaned all the same). */
 int sdnotify_open(struct sdnotify *n);
+/* A socket for an address that is known already; or -1. */
+int sdnotify_socket(void);
 
 /* One datagram with the lines of wire/notify.h; never waits.  -EAGAIN when the
  * manager is behind: try again later.  0 when there is no manager. */

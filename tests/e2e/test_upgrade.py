@@ -1,0 +1,207 @@
+"""droverctl upgrade: another program in the place of the one that runs, in the same process; or not."""
+import os
+import shutil
+import signal
+import subprocess
+import unittest
+
+import client
+import drover
+import procs
+
+SUCCESSOR = os.path.join(os.path.dirname(drover.DROVERD), "tests", "successor")
+
+SLEEPER = """
+    [program:a]
+    command=sleep 1000
+    startsecs=0
+"""
+
+
+class TestCase(drover.TestCase):
+    def ctl(self, d, *words):
+        return subprocess.run([drover.DROVERCTL, "-c", d.file] + list(words), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=40, check=False)
+
+    def version(self, d):
+        return d.get("/v1/daemon").json["version"]
+
+    def of_version(self, version):
+        """The same program with another number in it."""
+        with open(drover.DROVERD, "rb") as f:
+            program = f.read()
+        own = subprocess.check_output([drover.DROVERD, "--version"], text=True).strip()
+        self.assertEqual(len(own), len(version))
+        path = self.path("droverd-" + version)
+        with open(path, "wb") as f:
+            f.write(program.replace(own.encode() + b"\0", version.encode() + b"\0"))
+        os.chmod(path, 0o755)
+        return path
+
+
+class Done(TestCase):
+    def test_the_same_process_becomes_another_program(self):
+        d = self.daemon(SLEEPER, native=True)
+        d.wait_state("a", "RUNNING")
+        own, newer = self.version(d), self.of_version("9.9.9")
+        main, held, inode = d.pid, procs.descriptors(d.pid), os.stat(d.socket).st_ino
+        run = self.ctl(d, "upgrade", newer)
+        self.assertEqual((run.returncode, run.stdout), (0, "Upgraded from %s to 9.9.9\n" % own))
+        self.assertEqual(os.readlink("/proc/%d/exe" % main), newer)
+        info = client.Client(d.socket).get("/v1/daemon").json
+        self.assertEqual((info["pid"], info["version"], info["supervisor_pid"]), (main, "9.9.9", d.supervisor))
+        self.assertEqual(procs.read("/proc/%d/comm" % main), b"droverd\n")
+        self.assertEqual(procs.descriptors(main).keys(), held.keys())
+        self.assertEqual(os.stat(d.socket).st_ino, inode)
+        self.assertEqual(int(procs.read(self.path("pid"))), main)
+
+    def test_the_file_that_was_replaced(self):
+        """As after the installation of a new version: no name is given."""
+        place = self.path("droverd")
+        shutil.copy(drover.DROVERD, place)
+        old, drover.DROVERD = drover.DROVERD, place
+        try:
+            d = self.daemon("")
+            newer = self.of_version("9.9.9")
+        finally:
+            drover.DROVERD = old
+        os.rename(newer, place)
+        self.assertEqual(self.ctl(d, "upgrade").returncode, 0)
+        self.assertEqual(self.ctl(d, "version").stdout, "9.9.9\n")
+
+    def test_again_and_again(self):
+        d = self.daemon("", native=True)
+        d.get("/v1/daemon")
+        before = None
+        for _ in range(30):
+            self.assertEqual(self.ctl(d, "upgrade").returncode, 0)
+            info = client.Client(d.socket).get("/v1/daemon").json
+            now = (procs.descriptors(d.pid).keys(), info["descriptors"] - info["connections"])
+            before = before or now
+            self.assertEqual(now, before)
+        self.assertEqual(d.get("/v1/daemon").json["pid"], d.pid)
+
+    def test_signals_and_limits_are_as_they_were(self):
+        d = self.daemon(SLEEPER, native=True)
+        pid = d.wait_state("a", "RUNNING")["pid"]
+
+        def of_job(pid):
+            status = procs.status(pid)
+            return [status[k] for k in ("SigBlk", "SigIgn", "SigCgt")], procs.limit(pid, "Max open files")
+        before = of_job(pid)
+        self.assertEqual(self.ctl(d, "upgrade").returncode, 0)
+        d.restart = d.act("restart", "a")
+        self.assertEqual(of_job(d.pid_of("a")), before)
+        self.assertNotIn("DROVER_STATE", procs.environment(d.pid_of("a")))
+        d.kill(signal.SIGHUP)
+        procs.wait_until(lambda: "received SIGHUP" in d.log(), "the signal to be passed on")
+
+    def test_as_another_user_and_in_the_background(self):
+        self.needs_root()
+        os.chmod(self.directory, 0o777)
+        d = self.daemon("""
+            [unix_http_server]
+            file=%(here)s/s
+            [supervisord]
+            user=nobody
+            logfile=%(here)s/log
+            pidfile=%(here)s/pid
+            childlogdir=%(here)s
+        """, whole=True, foreground=False)
+        self.assertEqual(self.ctl(d, "upgrade").returncode, 0)
+        self.assertEqual(d.get("/v1/daemon").json["pid"], d.pid)
+        self.assertEqual(procs.status(d.pid)["Uid"].split(), ["65534"] * 4)
+        self.assertEqual([procs.descriptors(d.supervisor)[i] for i in range(3)], ["/dev/null"] * 3)
+
+
+class Refused(TestCase):
+    def refused(self, words, what=None, program=SUCCESSOR, **options):
+        d = self.daemon(SLEEPER, env={"SUCCESSOR": what or ""}, **options)
+        job, supervisor = d.wait_state("a", "RUNNING")["pid"], d.supervisor
+        run = self.ctl(d, "upgrade", program)
+        self.assertEqual((run.returncode, run.stdout), (1, "upgrade: the upgrade is refused: %s\n" % words))
+        self.assertEqual((d.supervisor, d.pid_of("a")), (supervisor, job))
+        self.assertEqual([p for p in procs.children(d.pid) if p != supervisor], [])
+        self.assertEqual(self.ctl(d, "upgrade").returncode, 0)  # and it does not stand in the way of the next
+        return d
+
+    def test_one_that_crashes(self):
+        self.refused("it was ended by signal 6", "crash")
+
+    @drover.slow(90)
+    def test_one_that_hangs(self):
+        self.refused("it did not answer in time", "hang")
+
+    def test_one_that_is_older(self):
+        self.refused("it is older than this one", program=self.of_version("0.0.1"))
+
+    def test_one_that_cannot_read_the_state(self):
+        self.refused("it cannot read the state of this one", "status 1")
+
+    def test_one_that_knows_nothing_of_all_this(self):
+        self.refused("it does not know --check-state, or does not take the configuration; see the output of the daemon",
+                     "status 2")
+
+    def test_no_program_at_all(self):
+        self.refused("it cannot be executed", program=self.write("text", "no program\n", 0o755))
+
+    def test_a_file_that_may_not_be_executed(self):
+        self.refused("Permission denied", program=self.write("text", "no program\n", 0o644))
+
+    def test_a_configuration_that_it_does_not_take(self):
+        d = self.daemon(SLEEPER)
+        supervisor = d.supervisor
+        d.configure("[program:a]\n")
+        self.assertEqual(self.ctl(d, "upgrade").returncode, 1)
+        self.assertEqual(d.supervisor, supervisor)
+        self.assertIn("[program:a]", d.stderr())
+
+    def test_bad_requests(self):
+        d = self.daemon("")
+        for body in ({"path": "relative"}, {"path": 1}, ["/"]):
+            self.assertEqual(d.post("/v1/daemon/upgrade", body).status, 400)
+        self.assertEqual(d.post("/v1/daemon/upgrade", {"path": "/no/such/file"}).status, 409)
+
+    def test_the_old_one_goes_on_when_the_new_one_cannot_be_executed_after_all(self):
+        program = self.path("successor")
+        shutil.copy(SUCCESSOR, program)
+        d = self.daemon("", env={"SUCCESSOR": "shut"})
+        run = self.ctl(d, "upgrade", program)
+        self.assertEqual((run.returncode, run.stdout), (1, "ERROR: the old program goes on: Permission denied\n"))
+        self.assertEqual(d.get("/v1/daemon").json["pid"], d.pid)
+        self.assertIn("the upgrade was not carried out: Permission denied", d.log())
+
+
+class State(TestCase):
+    """What is passed on, damaged: the new program says no, and never falls over."""
+
+    def check(self, d, data):
+        fd = os.memfd_create("state")
+        try:
+            os.write(fd, data)
+            os.lseek(fd, 0, os.SEEK_SET)
+            return subprocess.run([drover.DROVERD, "-c", d.file, "--check-state"], pass_fds=(fd,),
+                                  env={**d.environment(), "DROVER_STATE": str(fd)}, stdin=subprocess.DEVNULL,
+                                  timeout=20, check=False).returncode
+        finally:
+            os.close(fd)
+
+    def test_damaged(self):
+        copy = self.path("copy")
+        d = self.daemon(SLEEPER, env={"SUCCESSOR": "copy " + copy})
+        d.wait_state("a", "RUNNING")
+        self.ctl(d, "upgrade", SUCCESSOR)
+        good = procs.read(copy)
+        self.assertEqual(self.check(d, good), 0)
+        for length in list(range(0, len(good), 41)) + [len(good) - 1]:
+            self.assertEqual(self.check(d, good[:length]), 1, length)
+        self.assertEqual(self.check(d, good + b"x"), 1)
+        for at in list(range(16)) + list(range(16, len(good), 29)):
+            damaged = good[:at] + bytes([good[at] ^ 0xff]) + good[at + 1:]
+            self.assertIn(self.check(d, damaged), (1,) if at < 16 else (0, 1, 3), at)
+        self.assertEqual(subprocess.run([drover.DROVERD, "-c", d.file, "--check-state"], check=False,
+                                        env=d.environment()).returncode, 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
