@@ -106,7 +106,7 @@ static int read_line(struct intent *it, char *line, size_t len)
     uint64_t sum = strtoull(line, &end, 16);
     const char *text = line + SUM_DIGITS + 1;
     len -= SUM_DIGITS + 1;
-    if (end != line + SUM_DIGITS || sum != hash64(0, text, len))
+    if (end != line + SUM_DIGITS || sum != hash64(0, text, len) || memchr(text, '\0', len) != NULL)
         return -EBADMSG;
     bool stopped = strncmp(text, "stop ", 5) == 0;
     if (!stopped && strncmp(text, "start ", 6) != 0)
