@@ -116,7 +116,7 @@ $(B)/tests/test_events: $(call obj,src/supervisor/events.c)
 $(B)/tests/test_channel: $(call obj,src/supervisor/loop.c src/supervisor/kept.c $(wildcard src/supervisor/channel*.c))
 $(B)/tests/test_loop: $(call obj,src/supervisor/loop.c)
 $(B)/tests/test_messages: $(call obj,src/supervisor/messages.c)
-$(B)/tests/test_logmove: $(call obj,$(addprefix src/supervisor/,loop.c kept.c capture.c capture_drop.c capture_gather.c))
+$(B)/tests/test_logmove: $(call obj,$(addprefix src/supervisor/,loop.c kept.c capture.c capture_drop.c capture_gather.c capture_put.c))
 $(B)/tests/test_http: $(call obj,src/supervisor/loop.c $(wildcard src/control/http*.c))
 
 # The same target runs under libFuzzer (make fuzz) and, linked with a small main,

@@ -25,6 +25,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,10 +33,12 @@
 #include "core/rotation.h"
 #include "os/logdirect.h"
 #include "os/logmove.h"
+#include "os/lognames.h"
 #include "os/spawn.h"
 
 #define BUCKETS 256
-#define PIECE 4096 /* PIPE_BUF: what poll's POLLOUT promises on a pipe (pipe(7)) */
+#define LEAST_ROOM 65536 /* bytes that a file system must have for a log to be worth a try, in trouble */
+#define PIECE 4096       /* PIPE_BUF: what poll's POLLOUT promises on a pipe (pipe(7)) */
 
 struct logfile {
     struct logfile *next;      /* in its bucket by name */
@@ -262,39 +265,6 @@ static const char *real_path(const struct logfile *f)
     return f->real != NULL ? f->real : f->path;
 }
 
-/* "x.log.3"; "x.log" for 0.  NULL without memory. */
-static char *backup_name(const struct logfile *f, unsigned i)
-{
-    char *name;
-    int n = i > 0 ? asprintf(&name, "%s.%u", real_path(f), i) : asprintf(&name, "%s", real_path(f));
-    return n < 0 ? NULL : name;
-}
-
-/* The first number that no file has, or the last that one may have: only what is
- * below it has to move, so a rotation that was cut short between two renames
- * leaves no gap that would cost an old log. */
-static unsigned first_gap(const struct logfile *f)
-{
-    for (unsigned i = 1; i < f->backups; i++) {
-        _cleanup_free_ char *name = backup_name(f, i);
-        if (name == NULL || access(name, F_OK) < 0)
-            return i;
-    }
-    return f->backups;
-}
-
-/* Moves the file and its elders on by one name each; false when the file itself
- * could not be moved. */
-static bool shift_names(const struct logfile *f)
-{
-    for (unsigned i = first_gap(f); i > 0; i--) {
-        _cleanup_free_ char *from = backup_name(f, i - 1), *to = backup_name(f, i);
-        if (from == NULL || to == NULL || (rename(from, to) < 0 && i == 1))
-            return false;
-    }
-    return true;
-}
-
 /* False when the file could not be cut and goes on to grow: better a large file
  * than a lost one. */
 static bool rotate(struct logfile *f)
@@ -309,7 +279,7 @@ static bool rotate(struct logfile *f)
     }
     /* Without a file of that name an earlier attempt got half way: trying again
      * must not push the oldest logs out. */
-    if (access(real_path(f), F_OK) == 0 && !shift_names(f))
+    if (access(real_path(f), F_OK) == 0 && !lognames_shift(real_path(f), f->backups))
         return false;
     if (open_file(f) < 0)
         return false;
@@ -440,6 +410,17 @@ void logfile_settle(const struct logfile *f, struct mover *m)
 void logfile_set_move(struct logfile *f, struct move *v)
 {
     f->table->move = v;
+}
+
+/* What root may use is left out: whoever is wrong about that tries in vain, or late. */
+int logfile_trouble(const struct logfile *f)
+{
+    struct statvfs v;
+    if (!f->is_file || fstatvfs(f->fd, &v) < 0 || v.f_blocks == 0)
+        return 0;
+    if (v.f_flag & ST_RDONLY)
+        return -EROFS;
+    return v.f_bfree < LEAST_ROOM / v.f_bsize + 1 ? -ENOSPC : 0;
 }
 
 size_t logfile_room(struct logfile *f)

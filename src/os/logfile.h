@@ -38,6 +38,10 @@ size_t logfile_splice(struct logfile *f, int pipe, size_t waiting);
 /* How much may be written now without a wait; SIZE_MAX for a regular file. */
 size_t logfile_room(struct logfile *f);
 
+/* Whether its file system takes nothing, as far as that can be seen without a try:
+ * 0, -ENOSPC or -EROFS. */
+int logfile_trouble(const struct logfile *f);
+
 /* Counts rotations, so that a caller may report them. */
 unsigned logfile_rotations(const struct logfile *f);
 const char *logfile_path(const struct logfile *f);

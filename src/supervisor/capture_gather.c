@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "os/logmove.h"
+#include "supervisor/capture_put.h"
 
 #define LIST_MAX 64           /* with more at once, each gathers while the others have their turn */
 #define BUSY 100              /* microseconds between two wake-ups */
@@ -32,7 +33,7 @@ struct capture {
     usec_t pause;
     struct stream **list;
     size_t n;
-    unsigned n_enlarged;
+    unsigned n_enlarged, n_stalled;
 };
 
 static void on_pause(void *arg);
@@ -170,4 +171,14 @@ void capture_free(struct capture *c)
 struct mover *capture_mover(const struct capture *c)
 {
     return c != NULL ? c->mover : NULL;
+}
+
+void capture_stall(struct capture *c, int by)
+{
+    c->n_stalled += (unsigned)by;
+}
+
+unsigned capture_stalled(const struct capture *c)
+{
+    return c->n_stalled;
 }

@@ -1,0 +1,39 @@
+/* lognames.c - see lognames.h.  Owns nothing; what it cannot rename stays where it is. */
+#include "os/lognames.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+/* "x.log.3"; "x.log" for 0.  NULL without memory. */
+static char *backup_name(const char *path, unsigned i)
+{
+    char *name;
+    int n = i > 0 ? asprintf(&name, "%s.%u", path, i) : asprintf(&name, "%s", path);
+    return n < 0 ? NULL : name;
+}
+
+/* The first number that no file has, or the last that one may have: only what is
+ * below it has to move, so a rotation that was cut short between two renames
+ * leaves no gap that would cost an old log. */
+static unsigned first_gap(const char *path, unsigned backups)
+{
+    for (unsigned i = 1; i < backups; i++) {
+        _cleanup_free_ char *name = backup_name(path, i);
+        if (name == NULL || access(name, F_OK) < 0)
+            return i;
+    }
+    return backups;
+}
+
+bool lognames_shift(const char *path, unsigned backups)
+{
+    for (unsigned i = first_gap(path, backups); i > 0; i--) {
+        _cleanup_free_ char *from = backup_name(path, i - 1), *to = backup_name(path, i);
+        if (from == NULL || to == NULL || (rename(from, to) < 0 && i == 1))
+            return false;
+    }
+    return true;
+}
