@@ -2,7 +2,9 @@
  *
  * The one module with state of its own (`sink`), since every layer above
  * must be able to log without being handed a logger.  It owns the descriptor of
- * the file.  Nothing it meets ends or holds up the daemon: a line that cannot be
+ * the file.  Where standard output or error is the journal's (systemd says so in
+ * JOURNAL_STREAM), lines go there with their priority and without a time, which
+ * the journal has itself.  Nothing it meets ends or holds up the daemon: a line that cannot be
  * written (a full disk, a pipe that nobody reads) is lost, and counted for the
  * next line that gets through. */
 #include "base/log.h"
@@ -42,8 +44,10 @@ static struct {
     char *path;
     int fd;
     bool regular; /* the file can be rotated, and writing to it does not wait for a reader */
+    bool journal; /* it is the journal's */
     bool syslog;
     bool echo;
+    bool echo_journal;
     bool opened;    /* false: early messages go to standard error */
     char ident[64]; /* openlog() keeps the pointer */
     enum log_level level;
@@ -54,7 +58,13 @@ static struct {
     struct buf line;
     bool holding;
     struct buf held; /* lines that go out together */
-} sink = { .fd = -1, .level = LOG_LEVEL_INFO, .line = { .max = LOG_LINE_MAX }, .held = { .max = HELD_MAX } };
+    struct buf for_journal, held_for_journal;
+} sink = { .fd = -1,
+           .level = LOG_LEVEL_INFO,
+           .line = { .max = LOG_LINE_MAX },
+           .held = { .max = HELD_MAX },
+           .for_journal = { .max = LOG_LINE_MAX },
+           .held_for_journal = { .max = HELD_MAX } };
 
 int log_level_from_name(const char *name)
 {
@@ -106,11 +116,25 @@ static int file_open(const char *path, int flags)
     return fd >= 0 ? fd : -errno;
 }
 
+/* JOURNAL_STREAM is "DEVICE:INODE" of what we were born with, which may have been
+ * redirected since (systemd.exec(5)). */
+static bool is_journal(int fd)
+{
+    struct stat st;
+    char name[64];
+    const char *stream = getenv("JOURNAL_STREAM");
+    if (stream == NULL || fd < 0 || fstat(fd, &st) < 0)
+        return false;
+    snprintf(name, sizeof(name), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    return strcmp(stream, name) == 0;
+}
+
 static void file_use(int fd)
 {
     struct stat st;
     cleanup_close(&sink.fd);
     sink.fd = fd;
+    sink.journal = is_journal(fd);
     sink.regular = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     sink.size = sink.regular ? (uint64_t)st.st_size : 0;
 }
@@ -193,6 +217,7 @@ int log_open(const struct log_options *o)
     sink.max_bytes = o->max_bytes;
     sink.backups = o->backups;
     sink.echo = o->echo;
+    sink.echo_journal = o->echo && is_journal(STDOUT_FILENO);
     sink.opened = true;
     return 0;
 }
@@ -205,8 +230,9 @@ void log_close(void)
     free(sink.path);
     sink.path = NULL;
     buf_done(&sink.line);
+    buf_done(&sink.for_journal);
     sink.level = LOG_LEVEL_INFO;
-    sink.echo = sink.opened = false;
+    sink.echo = sink.echo_journal = sink.opened = false;
 }
 
 /* --- lines -------------------------------------------------------------- */
@@ -295,6 +321,25 @@ static bool compose(enum log_level level, const char *message)
     return b->error == 0;
 }
 
+/* The same for the journal, if it is to have it. */
+static void compose_for_journal(enum log_level level, bool wanted)
+{
+    struct buf *b = &sink.for_journal;
+    buf_reset(b);
+    if (wanted)
+        buf_printf(b, "<%d>%s", levels[level].syslog_priority, strstr(sink.line.data, levels[level].mark));
+}
+
+static const struct buf *line_for(bool journal)
+{
+    return journal ? &sink.for_journal : &sink.line;
+}
+
+static const struct buf *held_for(bool journal)
+{
+    return journal ? &sink.held_for_journal : &sink.held;
+}
+
 /* -- several lines in one write ------------------------------------------------ */
 
 /* As many whole lines as go into one write: all of them, or what a pipe takes. */
@@ -332,23 +377,32 @@ static unsigned write_block(int fd, bool regular, const char *data, size_t len)
     return count_lines(data, len);
 }
 
+static void drop_held(struct buf *b)
+{
+    if (b->capacity > 4096)
+        buf_done(b);
+    else
+        buf_reset(b);
+}
+
 void log_flush(void)
 {
     if (sink.held.len == 0)
         return;
     int saved = errno;
     if (sink.fd >= 0) {
-        sink.lost += write_block(sink.fd, sink.regular, sink.held.data, sink.held.len);
+        const struct buf *b = held_for(sink.journal);
+        sink.lost += write_block(sink.fd, sink.regular, b->data, b->len);
         sink.size += sink.held.len;
         if (sink.regular && sink.max_bytes > 0 && sink.size >= sink.max_bytes)
             rotate();
     }
-    if (sink.echo)
-        write_block(STDOUT_FILENO, false, sink.held.data, sink.held.len);
-    if (sink.held.capacity > 4096)
-        buf_done(&sink.held);
-    else
-        buf_reset(&sink.held);
+    if (sink.echo) {
+        const struct buf *b = held_for(sink.echo_journal);
+        write_block(STDOUT_FILENO, false, b->data, b->len);
+    }
+    drop_held(&sink.held);
+    drop_held(&sink.held_for_journal);
     errno = saved;
 }
 
@@ -361,10 +415,15 @@ void log_hold(bool on)
 
 /* An error goes out at once, with all that came before it: what follows may be
  * the end. */
-static bool hold(enum log_level level, const char *line, size_t len)
+static bool hold(enum log_level level)
 {
-    if (sink.holding && level > LOG_LEVEL_ERROR && !sink.syslog && buf_add(&sink.held, line, len) == 0)
+    const struct buf *line = &sink.line, *other = &sink.for_journal;
+    if (sink.holding && level > LOG_LEVEL_ERROR && !sink.syslog &&
+        sink.held_for_journal.len + other->len <= sink.held_for_journal.max &&
+        buf_add(&sink.held, line->data, line->len) == 0) {
+        buf_add(&sink.held_for_journal, other->data, other->len);
         return true;
+    }
     sink.held.error = 0;
     log_flush();
     return false;
@@ -372,26 +431,29 @@ static bool hold(enum log_level level, const char *line, size_t len)
 
 static void write_sinks(enum log_level level)
 {
-    char *line = sink.line.data;
-    size_t len = sink.line.len;
-    if (hold(level, line, len)) {
+    static int early_journal = -1; /* of standard error, looked up once */
+    if (!sink.opened && early_journal < 0)
+        early_journal = is_journal(STDERR_FILENO);
+    compose_for_journal(level, sink.journal || sink.echo_journal || (!sink.opened && early_journal));
+    const struct buf *line = line_for(sink.journal);
+    if (hold(level)) {
         sink.lost = 0; /* the line says how many there were */
         return;
     }
     if (sink.fd >= 0) {
-        sink.lost = write_line(sink.fd, sink.regular, line, len) ? 0 : sink.lost + 1;
-        sink.size += len;
+        sink.lost = write_line(sink.fd, sink.regular, line->data, line->len) ? 0 : sink.lost + 1;
+        sink.size += line->len;
         if (sink.regular && sink.max_bytes > 0 && sink.size >= sink.max_bytes)
             rotate();
     }
     if (sink.syslog) {
-        const char *text = strstr(line, levels[level].mark); /* syslog has a time of its own */
+        const char *text = strstr(sink.line.data, levels[level].mark); /* syslog has a time of its own */
         syslog(levels[level].syslog_priority, "%.*s", (int)strcspn(text, "\n"), text);
     }
     if (sink.echo)
-        write_line(STDOUT_FILENO, false, line, len);
+        write_line(STDOUT_FILENO, false, line_for(sink.echo_journal)->data, line_for(sink.echo_journal)->len);
     if (!sink.opened)
-        write_line(STDERR_FILENO, false, line, len);
+        write_line(STDERR_FILENO, false, line_for(early_journal)->data, line_for(early_journal)->len);
 }
 
 /* The text of the message, in `small` or in memory of its own; what is longer
@@ -426,6 +488,6 @@ void log_write(enum log_level level, const char *format, ...)
     if (compose(level, large != NULL ? large : small))
         write_sinks(level);
     if (sink.line.capacity > 4096)
-        buf_done(&sink.line); /* a long line was an exception; its memory is not kept */
+        buf_done(&sink.line), buf_done(&sink.for_journal); /* a long line was an exception; its memory is not kept */
     errno = saved;
 }

@@ -223,6 +223,34 @@ static void test_echo(void **state)
     close(fds[1]);
 }
 
+static void test_journal(void **state)
+{
+    (void)state;
+    int fds[2];
+    struct stat st;
+    char name[64], text[256] = "";
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    assert_int_equal(fstat(fds[1], &st), 0);
+    snprintf(name, sizeof(name), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    setenv("JOURNAL_STREAM", name, 1);
+    snprintf(name, sizeof(name), "/dev/fd/%d", fds[1]);
+    struct log_options o = { .path = name, .level = LOG_LEVEL_INFO };
+    assert_int_equal(log_open(&o), 0);
+    log_error("one\ntwo");
+    log_hold(true);
+    log_warn("three");
+    log_hold(false);
+    assert_true(read(fds[0], text, sizeof(text) - 1) > 0);
+    assert_string_equal(text, "<3>ERRO one\\ntwo\n<4>WARN three\n");
+    o.path = path; /* and what is not the journal's is as ever */
+    assert_int_equal(log_open(&o), 0);
+    log_info("four");
+    assert_true(content(path)[0] == '2');
+    unsetenv("JOURNAL_STREAM");
+    close(fds[0]);
+    close(fds[1]);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -237,6 +265,7 @@ int main(void)
         TEST(test_failures_are_survived),
         TEST(test_stuck_pipe),
         TEST(test_echo),
+        TEST(test_journal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
