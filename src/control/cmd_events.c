@@ -17,13 +17,18 @@ const struct command commands_events[] = {
     { 0 },
 };
 
+/* Nothing is kept for a listener but how far it has come: the events themselves
+ * are kept anyway, and it takes them at its own pace until the oldest are gone. */
 struct listener {
     struct http_request *request;
+    const struct events *events;
     struct event_subscriber subscriber;
-    char *match;     /* NULL: everything */
+    uint64_t next;   /* the number of the event that it is to hear of */
     uint64_t missed; /* messages that came faster than they were read */
+    char *match;     /* NULL: everything */
 };
 
+#define AHEAD (16 * 1024) /* bytes that may lie unread before it is left to its pace */
 #define MESSAGES_UNREAD (HTTP_UNREAD_MAX / 4)
 
 /* "group:process" against a glob, where `proc` alone stands for proc:proc too. */
@@ -47,35 +52,56 @@ static void listener_end(struct listener *l)
 
 /* A listener that has fallen behind is told how far it came, and can ask again
  * with `since`. */
-static void cut_off(struct listener *l, const struct event *e)
+static void cut_off(struct listener *l)
 {
     char last[128];
     int n = snprintf(last, sizeof(last), "{\"event\":\"gap\",\"missed\":1,\"since\":%llu}\n",
-                     (unsigned long long)e->seq - 1);
-    http_stream_write(l->request, last, (size_t)n);
-    http_stream_end(l->request);
+                     (unsigned long long)l->next - 1);
+    http_stream_cut(l->request, last, (size_t)n);
     listener_end(l);
 }
 
-/* A program that sends more than the listener reads must not cost it the rest. */
-static bool skip_message(struct listener *l, const struct event *e, struct buf *out)
+/* As much as it takes.  False: the listener is gone. */
+static bool go_on(struct listener *l)
 {
-    bool skip = e->type == EVENT_MESSAGE && http_stream_unread(l->request) > MESSAGES_UNREAD;
-    if (!skip && l->missed > 0)
-        buf_printf(out, "{\"event\":\"gap\",\"missed\":%llu}\n", (unsigned long long)l->missed);
-    l->missed = skip ? l->missed + 1 : 0;
-    return skip;
+    const struct event *e;
+    _cleanup_buf_ struct buf b = BUF_INIT(64 * 1024);
+    while (http_stream_unread(l->request) < AHEAD && (e = events_get(l->events, l->next)) != NULL) {
+        buf_reset(&b);
+        if (is_wanted(e, l->match))
+            event_json(e, &b);
+        if (b.error == 0 && b.len > 0 && http_stream_write(l->request, b.data, b.len) < 0)
+            break;
+        l->next++;
+    }
+    bool behind = l->next < events_first(l->events);
+    if (behind)
+        cut_off(l);
+    return !behind;
 }
 
 static void on_event(const struct event *e, void *arg)
 {
     struct listener *l = arg;
+    if (!go_on(l) || e->type != EVENT_MESSAGE || !is_wanted(e, l->match))
+        return;
+    /* It is not kept; and a program that sends more than the listener reads must
+     * not cost it the rest. */
+    bool skip = l->next <= events_last(l->events) || http_stream_unread(l->request) > MESSAGES_UNREAD;
     _cleanup_buf_ struct buf b = BUF_INIT(64 * 1024);
-    if (!is_wanted(e, l->match) || skip_message(l, e, &b))
+    if (!skip && l->missed > 0)
+        buf_printf(&b, "{\"event\":\"gap\",\"missed\":%llu}\n", (unsigned long long)l->missed);
+    l->missed = skip ? l->missed + 1 : 0;
+    if (skip)
         return;
     event_json(e, &b);
     if (b.error == 0 && http_stream_write(l->request, b.data, b.len) == -ENOBUFS)
-        cut_off(l, e);
+        cut_off(l);
+}
+
+static void on_room(void *arg)
+{
+    go_on(arg);
 }
 
 static void on_hangup(void *arg)
@@ -98,26 +124,6 @@ static uint64_t tell_forgotten(const struct events *ev, uint64_t since, struct b
     return events_first(ev) - 1;
 }
 
-/* The past goes into the stream as long as the stream takes it; a reader that
- * asked for more than may lie unread is cut off where it can go on. */
-static void write_past(struct listener *l, const struct events *ev, uint64_t since)
-{
-    _cleanup_buf_ struct buf b = BUF_INIT(64 * 1024);
-    const struct event *e;
-    since = tell_forgotten(ev, since, &b);
-    while ((e = events_get(ev, ++since)) != NULL) {
-        if (is_wanted(e, l->match))
-            event_json(e, &b);
-        if (b.len > 0 && http_stream_write(l->request, b.data, b.len) == -ENOBUFS) {
-            cut_off(l, e);
-            return;
-        }
-        buf_reset(&b);
-    }
-    if (b.len > 0) /* nothing but a gap */
-        http_stream_write(l->request, b.data, b.len);
-}
-
 static void follow(struct control_call *call, struct events *ev, const char *match, uint64_t since)
 {
     struct listener *l = calloc(1, sizeof(*l));
@@ -127,11 +133,18 @@ static void follow(struct control_call *call, struct events *ev, const char *mat
     }
     l->request = call->request;
     l->match = match != NULL ? strdup(match) : NULL;
+    l->events = ev;
     http_request_on_close(call->request, on_hangup, l);
     events_subscribe(ev, &l->subscriber, on_event, l);
     l->subscriber.messages = true;
-    if (http_stream_begin(call->request, 200, "application/x-ndjson") == 0)
-        write_past(l, ev, since);
+    if (http_stream_begin(call->request, 200, "application/x-ndjson") < 0)
+        return;
+    _cleanup_buf_ struct buf b = BUF_INIT(1024);
+    l->next = tell_forgotten(ev, since, &b) + 1;
+    if (b.len > 0)
+        http_stream_write(call->request, b.data, b.len);
+    http_stream_on_room(call->request, on_room, l);
+    go_on(l);
 }
 
 static void reply_past(struct control_call *call, const struct events *ev, const char *match, uint64_t since)

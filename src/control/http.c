@@ -34,6 +34,7 @@ static const struct http_timeouts default_timeouts = {
     .idle = HTTP_IDLE_DEADLINE,
     .stall = HTTP_STALL_DEADLINE,
     .crowded = HTTP_STALL_DEADLINE_CROWDED,
+    .awaited = HTTP_STALL_DEADLINE_AWAITED,
     .half_closed = USEC_PER_SEC,
     .linger = 2 * USEC_PER_SEC,
 };
@@ -64,6 +65,7 @@ void http_server_free(struct http_server *s)
     while ((c = LIST_FIRST(&s->dead)) != NULL)
         http_conn_free(c);
     loop_timer_clear(&s->timer);
+    loop_undefer(s->loop, &s->room);
     cleanup_close(&s->reserve);
     free(s);
 }

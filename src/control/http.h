@@ -27,10 +27,13 @@ struct http_request;
 #define HTTP_BODY_DEADLINE (30 * USEC_PER_SEC)
 #define HTTP_IDLE_DEADLINE (60 * USEC_PER_SEC)  /* between two requests; then the connection is closed */
 #define HTTP_STALL_DEADLINE (30 * USEC_PER_SEC) /* for a reply of which the client takes nothing */
-#define HTTP_REPLIES_CROWDED (1024 * 1024)      /* of all replies together unread; then it is this: */
+#define HTTP_REPLIES_CROWDED (640 * 1024) /* of all replies unread together: large ones wait, and then it is this: */
 #define HTTP_STALL_DEADLINE_CROWDED USEC_PER_SEC
-#define HTTP_UNREAD_MAX (256 * 1024)          /* by a follower, before it is dropped */
-#define HTTP_RECORD_MAX (32UL * 1024 * 1024)  /* one record of a stream whose client has read nearly all before it */
+#define HTTP_STALL_DEADLINE_AWAITED (100 * USEC_PER_MSEC) /* and this while some wait */
+#define HTTP_UNREAD_MAX (256 * 1024)                      /* by a follower, before it is dropped */
+#define HTTP_RECORD_MAX (32UL * 1024 * 1024) /* one record of a stream whose client has read nearly all before it */
+#define HTTP_STREAMS_CROWDED (256 * 1024)    /* by all followers together; then it is this: */
+#define HTTP_UNREAD_CROWDED (16 * 1024)
 #define HTTP_REPLIES_MAX (64UL * 1024 * 1024) /* of all replies that clients have yet to read, together */
 
 struct http_access {
@@ -93,6 +96,8 @@ size_t http_stream_unread(const struct http_request *r);
  * taken all that was written. */
 void http_stream_on_room(struct http_request *r, http_close_fn fn, void *arg);
 void http_stream_end(struct http_request *r);
+/* Ends it as after -ENOBUFS, with a last record. */
+void http_stream_cut(struct http_request *r, const void *last, size_t len);
 
 /* Called once when the client goes before the request was answered; never from
  * inside a call of this interface but http_server_free().  A client that has

@@ -42,6 +42,13 @@ size_t http_conn_unsent(const struct http_conn *c)
     return c->out.len - c->out_sent;
 }
 
+static void count_unsent(struct http_conn *c, ssize_t more)
+{
+    c->server->unsent += (size_t)more;
+    if (c->streams)
+        c->server->streamed += (size_t)more;
+}
+
 /* --- the end of a connection -------------------------------------------- */
 
 void http_conn_free(struct http_conn *c)
@@ -70,7 +77,9 @@ void http_conn_kill(struct http_conn *c)
     LIST_REMOVE(c, link);
     LIST_INSERT_HEAD(&s->dead, c, link);
     *(c->refused ? &s->n_refused : &s->n_conns) -= 1;
-    s->unsent -= http_conn_unsent(c);
+    count_unsent(c, -(ssize_t)http_conn_unsent(c));
+    http_wait_end(c);
+    http_wait_look(s);
     buf_done(&c->in);
     buf_done(&c->out);
     c->out_sent = 0;
@@ -109,7 +118,7 @@ static void add_out(struct http_conn *c, const char *data, size_t len)
     if (buf_add(&c->out, data, len) < 0)
         conn_broken(c);
     else
-        c->server->unsent += len;
+        count_unsent(c, (ssize_t)len);
 }
 
 /* Bytes that the socket took; 0 when it takes none now, or never again. */
@@ -148,25 +157,45 @@ void http_conn_queue(struct http_conn *c, const void *data, size_t len)
 
 static bool is_crowded(const struct http_server *s)
 {
-    return s->unsent > HTTP_REPLIES_CROWDED;
+    return s->unsent - s->streamed > HTTP_REPLIES_CROWDED;
 }
 
 /* Clients that take nothing may keep us waiting, but not many with large replies:
  * then those that have been waited for longest go first.  Who reads on, however
  * slowly, stays; so do followers that were dropped, whose share has its own limit. */
-static void hurry_all(struct http_server *s)
+static usec_t patience(const struct http_server *s)
 {
-    usec_t latest = usec_add(loop_now(s->loop), s->timeouts.crowded);
+    return s->n_waiting > 0 ? s->timeouts.awaited : is_crowded(s) ? s->timeouts.crowded : s->timeouts.stall;
+}
+
+void http_conn_hurry(struct http_server *s)
+{
+    usec_t latest = usec_add(loop_now(s->loop), patience(s));
     struct http_conn *c;
     LIST_FOREACH(c, &s->conns, link)
     if (c->state == HTTP_FLUSH && !c->overflow && c->deadline > latest)
-        http_conn_deadline(c, s->timeouts.crowded);
+        http_conn_deadline(c, patience(s));
+}
+
+static usec_t patience_with(const struct http_conn *c)
+{
+    return c->overflow ? c->server->timeouts.stall : patience(c->server);
 }
 
 static void wait_for_reader(struct http_conn *c)
 {
-    struct http_server *s = c->server;
-    http_conn_deadline(c, is_crowded(s) && !c->overflow ? s->timeouts.crowded : s->timeouts.stall);
+    c->took = loop_now(c->server->loop);
+    http_conn_deadline(c, patience_with(c));
+}
+
+/* Its deadline may be from when there was a crowd. */
+static bool has_patience(struct http_conn *c)
+{
+    usec_t end = usec_add(c->took, patience_with(c)), now = loop_now(c->server->loop);
+    if (c->state != HTTP_FLUSH || now >= end)
+        return false;
+    http_conn_deadline(c, end - now);
+    return true;
 }
 
 static void conn_flush(struct http_conn *c)
@@ -174,9 +203,11 @@ static void conn_flush(struct http_conn *c)
     struct iovec rest = { .iov_base = c->out.data + c->out_sent, .iov_len = http_conn_unsent(c) };
     size_t sent = conn_write(c, &rest, 1);
     c->out_sent += sent;
-    c->server->unsent -= sent;
+    count_unsent(c, -(ssize_t)sent);
     if (sent > 0 && c->state == HTTP_FLUSH)
         wait_for_reader(c);
+    if (sent > 0)
+        http_wait_look(c->server);
     if (c->out_sent == c->out.len) {
         buf_done(&c->out);
         c->out_sent = 0;
@@ -191,7 +222,7 @@ static void conn_flush(struct http_conn *c)
 static void conn_next(struct http_conn *c)
 {
     c->state = HTTP_HEAD;
-    c->heading = false;
+    c->heading = c->streams = false;
     http_conn_deadline(c, c->server->timeouts.idle);
     if (c->in.len > 0) {
         loop_defer(c->server->loop, &c->work, conn_work, c); /* the next turn, so that others have theirs */
@@ -230,7 +261,7 @@ void http_conn_answered(struct http_conn *c)
     else
         wait_for_reader(c);
     if (is_crowded(c->server))
-        hurry_all(c->server);
+        http_conn_hurry(c->server);
     conn_watch(c);
 }
 
@@ -359,7 +390,8 @@ void http_conn_expired(struct http_conn *c)
         break;
     case HTTP_FLUSH:
     case HTTP_LINGER:
-        http_conn_kill(c);
+        if (!has_patience(c))
+            http_conn_kill(c);
         break;
     case HTTP_DEAD:
         break;

@@ -28,7 +28,9 @@ struct http_conn {
     struct buf in;         /* read, not yet understood; no memory while idle */
     struct buf out;        /* to be written from out_sent on; no memory while idle */
     size_t out_sent;
-    usec_t deadline; /* USEC_INFINITY: none */
+    usec_t deadline;    /* USEC_INFINITY: none */
+    usec_t took;        /* when its client last took something of the reply */
+    usec_t waits_since; /* for room for its answer; 0: it does not */
     int fd;
     enum http_state state;
     bool refused;  /* beyond the limit: not counted, only told so */
@@ -37,6 +39,8 @@ struct http_conn {
     bool eof;      /* the client has shut down its side */
     bool broken;   /* writing failed: gone, but found where on_close must not be called */
     bool overflow; /* the stream's client has left too much unread */
+    bool streams;  /* its answer is a stream */
+    bool waits_on; /* see http_wait.c */
     bool heading;  /* the deadline of a head is running */
     struct http_peer peer;
 };
@@ -67,6 +71,7 @@ void http_conn_queue(struct http_conn *c, const void *data, size_t len); /* send
 size_t http_conn_unsent(const struct http_conn *c);
 void http_conn_answered(struct http_conn *c);
 void http_conn_deadline(struct http_conn *c, usec_t after);
+void http_conn_hurry(struct http_server *s); /* those of whom others wait for room */
 void http_conn_refuse(struct http_conn *c, int status, const char *why);
 
 /* http_take.c: makes of `in` what can be made of it; at most one request */
@@ -79,3 +84,9 @@ void http_send_reply(struct http_conn *c, const struct http_head *head, int stat
                      size_t len);
 void http_send_error(struct http_conn *c, const struct http_head *head, int status, const char *code,
                      const char *message);
+
+/* http_wait.c: whether an answer of this length has to wait; then the request does, in http_wait_begin() */
+bool http_wait_must(const struct http_conn *c, size_t len);
+void http_wait_begin(struct http_conn *c);
+void http_wait_end(struct http_conn *c);    /* it has gone, or was answered */
+void http_wait_look(struct http_server *s); /* less is unread than before */

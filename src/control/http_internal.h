@@ -4,6 +4,7 @@
  *   http_conn.c     one connection: reading, writing, its states
  *   http_take.c     bytes that were read become a request
  *   http_request.c  what handlers ask a request, and how they answer it
+ *   http_wait.c     requests whose answers have to wait for room
  *   http_parse.c, http_auth.c   pure */
 #pragma once
 
@@ -20,6 +21,7 @@ struct http_timeouts {
     usec_t idle;        /* between two requests of one connection */
     usec_t stall;       /* without a byte of a reply being taken */
     usec_t crowded;     /* the same, while clients together leave too much unread */
+    usec_t awaited;     /* the same, while others wait for room for their answers */
     usec_t half_closed; /* how often a half-closed client is looked at */
     usec_t linger;      /* for a refused client to read why */
 };
@@ -44,10 +46,13 @@ struct http_server {
     usec_t resume_at;        /* listeners pause until then; 0: they do not */
     size_t n_conns;
     size_t n_refused;
-    size_t bodies; /* bytes of unfinished bodies */
-    bool bloated;  /* they were many: the heap is given back when they are gone */
-    size_t unsent; /* bytes in all `out` */
-    int reserve;   /* a descriptor to give up when there are no others */
+    size_t bodies;    /* bytes of unfinished bodies */
+    bool bloated;     /* they were many: the heap is given back when they are gone */
+    size_t unsent;    /* bytes in all `out` */
+    size_t streamed;  /* of these, of streams */
+    size_t n_waiting; /* connections whose answers wait for room */
+    struct loop_work room;
+    int reserve; /* a descriptor to give up when there are no others */
     struct http_timeouts timeouts;
     char scratch[16 * 1024]; /* what one read brings; nothing stays here */
 };

@@ -223,6 +223,10 @@ void http_request_add_header(struct http_request *r, const char *line)
 void http_reply(struct http_request *r, int status, const char *type, const void *data, size_t len)
 {
     struct http_conn *c = r->conn;
+    if (http_wait_must(c, len)) {
+        http_wait_begin(c);
+        return;
+    }
     log_flush(); /* whoever hears of an outcome can read of it in the log */
     if (len > HTTP_REPLIES_MAX || c->server->unsent > HTTP_REPLIES_MAX - len)
         http_send_error(c, &r->head, 503, "ENOBUFS",
@@ -259,8 +263,18 @@ int http_stream_begin(struct http_request *r, int status, const char *type)
     char text[1024];
     int n = format_head(c, &r->head, status, type, -1, text, sizeof(text));
     c->state = c->state == HTTP_PENDING ? HTTP_STREAM : c->state;
+    c->streams = true;
     http_conn_queue(c, text, (size_t)n);
     return c->broken ? -ENOMEM : 0;
+}
+
+/* How much may lie unread, once there is something. */
+static size_t unread_max(const struct http_conn *c)
+{
+    if (c->overflow)
+        return HTTP_UNREAD_MAX + LAST_RECORD_MAX;
+    return c->server->streamed > HTTP_STREAMS_CROWDED && http_conn_unsent(c) > 0 ? HTTP_UNREAD_CROWDED
+                                                                                 : HTTP_UNREAD_MAX;
 }
 
 int http_stream_write(struct http_request *r, const void *data, size_t len)
@@ -270,10 +284,10 @@ int http_stream_write(struct http_request *r, const void *data, size_t len)
         return -EPIPE;
     if (len == 0)
         return 0;
-    size_t max = HTTP_UNREAD_MAX + (c->overflow ? LAST_RECORD_MAX : 0);
+    size_t max = unread_max(c);
     bool fits = len <= max && http_conn_unsent(c) <= max - len;
-    bool alone = http_conn_unsent(c) <= HTTP_UNREAD_MAX / 4 && len <= HTTP_RECORD_MAX &&
-                 c->server->unsent <= HTTP_REPLIES_MAX - len;
+    bool alone =
+        http_conn_unsent(c) <= max / 4 && len <= HTTP_RECORD_MAX && c->server->unsent <= HTTP_REPLIES_MAX - len;
     if (!fits && !alone) {
         c->overflow = true;
         return -ENOBUFS;
@@ -305,4 +319,11 @@ void http_stream_end(struct http_request *r)
         http_conn_queue(c, "0\r\n\r\n", 5);
     c->last = c->last || c->overflow;
     request_done(r);
+}
+
+void http_stream_cut(struct http_request *r, const void *last, size_t len)
+{
+    r->conn->overflow = true;
+    http_stream_write(r, last, len);
+    http_stream_end(r);
 }
