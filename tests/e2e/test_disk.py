@@ -182,8 +182,10 @@ class Trouble(drover.TestCase):
     def test_read_only(self):
         """What is open is written to, and grows, until there may be files again."""
         self.begin(maxbytes="20KB")
-        self.mount("--bind", self.logs, self.logs)
-        self.mount("-o", "remount,bind,ro", self.logs)
+        os.mkdir(self.path("aside"))  # where nobody opens a file before it is read-only
+        self.mount("--bind", self.logs, self.path("aside"))
+        self.mount("-o", "remount,bind,ro", self.path("aside"))
+        self.mount("--move", self.path("aside"), self.logs)
         self.until_all(lambda job: os.path.getsize(self.log(job)) > 60000, "files beyond their bound")
         self.others_on_time()
         names = set(os.listdir(self.logs))
