@@ -44,6 +44,7 @@ static void deliver(struct channel *ch, struct channel_message *m)
 {
     ch->counters.received++;
     ch->owner->message(ch, m, ch->arg);
+    ch->counters.handles_lost += m->fd >= 0;
     cleanup_close(&m->fd);
 }
 

@@ -20,6 +20,7 @@
 #define ANSWERS_MAX (16 * 1024) /* a process that asks and does not read the answers is not read */
 #define ACK_WAIT (2 * USEC_PER_SEC)
 #define WORDS 16 /* acknowledgements in one write */
+#define PIECE (32 * 1024)
 
 #define FOUR(x) x x x x
 static const char acks[] = FOUR(FOUR(NODE_ACK_LINE)), nacks[] = FOUR(FOUR(NODE_NACK_LINE));
@@ -366,12 +367,29 @@ static void add_part(struct batch *b, const char *data, size_t len, void (*took)
     b->len += len;
 }
 
+/* A write of this size the kernel takes whole or not at all (unix(7) does not say so; it
+ * is one buffer of its own), so that who is killed after it has left no half line behind,
+ * unless a single line is longer. */
+static size_t piece_of(const char *data, size_t len, const struct batch *b)
+{
+    size_t room = b->len < PIECE ? PIECE - b->len : 0;
+    if (len <= room)
+        return len;
+    const char *last = room > 0 ? memrchr(data, '\n', room) : NULL;
+    if (last == NULL && b->n > 0)
+        return 0; /* it goes alone, and next */
+    if (last == NULL)
+        last = memchr(data + room, '\n', len - room);
+    return (size_t)(last - data) + 1;
+}
+
 static void add_messages(const struct channel *ch, struct batch *b)
 {
     const struct channel_mark *handle = first_mark(&ch->handles);
     const char *data = ch->out.data + ch->out.head;
     if (handle == NULL || handle->start > out_start(ch)) {
-        add_part(b, data, handle != NULL ? (size_t)(handle->start - out_start(ch)) : ch->out.len, took_messages);
+        size_t len = handle != NULL ? (size_t)(handle->start - out_start(ch)) : ch->out.len;
+        add_part(b, data, piece_of(data, len, b), took_messages);
         return;
     }
     if (ch->keep->unacked || b->n > 0) /* it waits for an answer, or for a write of its own */
