@@ -8,7 +8,7 @@ extern const struct option_kind kind_text, kind_int, kind_count, kind_bool, kind
     kind_octal, kind_retries, kind_big;
 /* of programs: kind_program.c, kind_stop.c */
 extern const struct option_kind kind_autorestart, kind_exitcodes, kind_stopsignal, kind_signal, kind_user, kind_logfile,
-    kind_environment, kind_serverurl, kind_killasgroup, kind_restart_reset, kind_process_name;
+    kind_environment, kind_serverurl, kind_killasgroup, kind_kill_mode, kind_restart_reset, kind_process_name;
 extern const struct option_kind kind_log_format, kind_log_overflow; /* kind_log.c */
 /* of programs, Drover's own: kind_identity.c, kind_stdio.c, kind_start.c, kind_confine.c */
 extern const struct option_kind kind_uid, kind_gid, kind_groups;

@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/parse.h"
+#include "base/strtab.h"
 #include "base/utf8.h"
 #include "config/kind.h"
 #include "config/setting.h"
@@ -123,3 +125,39 @@ static bool equal_signal(const struct option *o, const void *a, const void *b)
 }
 
 const struct option_kind kind_signal = { "a signal", SHAPE_STRING, set_signal, print_signal, equal_signal };
+
+/* --- kill_mode ------------------------------------------------------------------ */
+
+static const struct strtab kill_modes[] = {
+    { "process", KILL_MODE_PROCESS },
+    { "group", KILL_MODE_GROUP },
+    { "cgroup", KILL_MODE_CGROUP },
+};
+
+static int set_kill_mode(struct setting *s, const char *text)
+{
+    int mode;
+    if (strtab_value(kill_modes, ELEMENTS(kill_modes), text, &mode) < 0)
+        return setting_refuse(s, "\"%s\" is none of process, group, cgroup", text);
+    ((struct program *)s->base)->kill_mode = (enum kill_mode)mode;
+    return 0;
+}
+
+static bool print_kill_mode(const struct option *o, const void *base, struct buf *out)
+{
+    const struct program *p = base;
+    (void)o;
+    if (p->kill_mode == KILL_MODE_UNSET)
+        return false;
+    buf_puts(out, strtab_name(kill_modes, ELEMENTS(kill_modes), (int)p->kill_mode));
+    return true;
+}
+
+static bool equal_kill_mode(const struct option *o, const void *a, const void *b)
+{
+    (void)o;
+    return ((const struct program *)a)->kill_mode == ((const struct program *)b)->kill_mode;
+}
+
+const struct option_kind kind_kill_mode = { "process, group or cgroup", SHAPE_STRING, set_kill_mode, print_kill_mode,
+                                            equal_kill_mode };

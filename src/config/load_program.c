@@ -40,6 +40,13 @@ static bool check_shared(struct loader *l, const struct ini_section *section, st
                "must have %%(process_num)s in it when numprocs is above 1; write %%(program_name)s_%%(process_num)02d");
         ok = false;
     }
+    w.option = "kill_mode";
+    if (d->p.kill_mode != KILL_MODE_UNSET && (d->p.stopasgroup || d->killasgroup_set)) {
+        report(l, DIAGNOSTIC_ERROR, &w, NULL, "says what stopasgroup and killasgroup say; keep the one or the others");
+        ok = false;
+    }
+    if (d->p.kill_mode == KILL_MODE_GROUP || d->p.kill_mode == KILL_MODE_CGROUP)
+        d->p.stopasgroup = true;
     if (!d->killasgroup_set)
         d->p.killasgroup = d->p.stopasgroup;
     w.option = "killasgroup";

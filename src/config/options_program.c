@@ -34,6 +34,8 @@ static const struct option program_rows[] = {
       "send stop signals to the whole process group" },
     { "killasgroup", &kind_killasgroup, P(killasgroup), HERE, NULL, NULL, 0, 0,
       "send KILL to the whole process group; default: as stopasgroup" },
+    { "kill_mode", &kind_kill_mode, P(kill_mode), OURS, NULL, NULL, 0, 0,
+      "whom signals of a stop reach: the process, its group, or with KILL all that came of it; in place of the two" },
     { "exitcodes", &kind_exitcodes, P(exitcodes), HERE, "0", NULL, 0, 0,
       "exit codes and signals that are expected" },
     { "redirect_stderr", &kind_bool, P(redirect_stderr), HERE, "false", NULL, 0, 0,

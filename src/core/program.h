@@ -58,6 +58,14 @@ enum log_overflow {
     LOG_OVERFLOW_DROP,  /* it is thrown away and counted */
 };
 
+/* whom the signals of a stop reach */
+enum kill_mode {
+    KILL_MODE_UNSET,   /* as stopasgroup and killasgroup say */
+    KILL_MODE_PROCESS, /* the process alone */
+    KILL_MODE_GROUP,   /* its process group */
+    KILL_MODE_CGROUP,  /* its process group, and KILL all that came of it */
+};
+
 #define STOP_LADDER_MAX 8
 #define PROGRAM_GROUPS_MAX 1024
 #define STARTRETRIES_INFINITY UINT32_MAX
@@ -143,6 +151,7 @@ struct program {
     gid_t gid;
     enum log_format log_format;
     enum log_overflow log_overflow;
+    enum kill_mode kill_mode;
     uint16_t file; /* index into struct config .files */
     uint16_t n_sources, n_given, n_groups;
     bool has_identity; /* uid and gid hold: one of user, uid, gid is set */

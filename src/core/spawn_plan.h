@@ -43,6 +43,7 @@ struct spawn_plan {
     unsigned n_fds;
     const struct spawn_open *opens; /* each at an index where fds has -1, in ascending order */
     unsigned n_opens;
+    int cgroup_fd; /* directory of the cgroup to be born in; 0, which can be none: ours */
     /* Said on `tell_fd` just before exec, whatever it costs in time; without it there
      * is no exec.  n_tell 0: nothing. */
     int tell_fd;

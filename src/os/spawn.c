@@ -48,6 +48,9 @@
 #endif
 #define RAISED 256 /* numbers below are for what comes and goes */
 
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP 0x200000000ULL
+#endif
 #ifndef CLONE_CLEAR_SIGHAND
 #define CLONE_CLEAR_SIGHAND 0x100000000ULL
 #endif
@@ -374,15 +377,23 @@ static _Noreturn void child_main(const struct spawn_plan *plan, bool handlers_cl
  * container runtimes) knows no clone3; the pidfd is race-free there too, since
  * nobody but us could reap the child between the two calls.  Never fork(3): its
  * handlers in the child would touch the heap. */
-static pid_t clone_with_pidfd(int *pidfd, bool *handlers_cleared)
+static pid_t clone_with_pidfd(int cgroup_fd, int *pidfd, bool *handlers_cleared)
 {
     *handlers_cleared = true;
     struct clone_args args = {
         .flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_FILES,
         .pidfd = (uint64_t)(uintptr_t)pidfd,
         .exit_signal = SIGCHLD,
+        .cgroup = (unsigned)cgroup_fd,
     };
+    if (cgroup_fd > 0)
+        args.flags |= CLONE_INTO_CGROUP;
     long pid = syscall(SYS_clone3, &args, sizeof(args));
+    if (pid < 0 && cgroup_fd > 0 && errno != ENOSYS && errno != EPERM && !spawn_error_is_shortage(errno)) {
+        args.flags &= ~CLONE_INTO_CGROUP; /* better where we are than not at all */
+        args.cgroup = 0;
+        pid = syscall(SYS_clone3, &args, sizeof(args));
+    }
     if (pid >= 0 || (errno != ENOSYS && errno != EPERM))
         return (pid_t)pid;
     *handlers_cleared = false;
@@ -425,13 +436,25 @@ static void start_fail(struct spawn_start *start, int error)
     cleanup_close(&start->made.held_fd);
 }
 
+/* Where there is no clone3 the child goes there by itself, or stays where we are. */
+static void enter_cgroup(const struct spawn_plan *plan)
+{
+    int fd = openat(plan->cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? write(fd, "0", 1) : 0;
+    (void)n;
+    if (fd >= 0)
+        close(fd);
+}
+
 /* The child may not look into *start, which is heap. */
 static void clone_one(struct spawn_start *start)
 {
     const struct spawn_plan *packed = start->packed;
     int error_fd = start->made.held_fd;
     bool handlers_cleared;
-    pid_t pid = clone_with_pidfd(&start->made.pidfd, &handlers_cleared);
+    pid_t pid = clone_with_pidfd(packed->cgroup_fd, &start->made.pidfd, &handlers_cleared);
+    if (pid == 0 && !handlers_cleared && packed->cgroup_fd > 0)
+        enter_cgroup(packed);
     if (pid == 0)
         child_main(packed, handlers_cleared, error_fd);
     start->made.pid = pid;

@@ -27,6 +27,7 @@
 #include "supervisor/kept.h"
 #include "supervisor/record.h"
 #include "supervisor/remember.h"
+#include "supervisor/scope.h"
 #include "supervisor/starting.h"
 #include "supervisor/supervisor.h"
 
@@ -254,6 +255,7 @@ void child_reap(struct child *c)
 {
     int status = 0;
     struct rusage usage = { 0 };
+    scope_kill(c, c->process.pid); /* while its number still is its own */
     int r = pidfd_look(c->pidfd, &status, &usage);
     if (r == -ECHILD && c->adopted)
         r = status_of_adopted(c, &status);
@@ -298,6 +300,7 @@ void child_ended(struct child *c, struct exit_cause cause)
     else
         child_ipc_last_words(c);
     tell_exit(c, &cause);
+    scope_remove(c);
     supervisor_handle(c, PROCESS_EXITED_EVENT, 0, cause);
     child_tell_closed(c, run);
 }

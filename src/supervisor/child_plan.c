@@ -14,11 +14,11 @@
 
 #include "base/argv.h"
 #include "base/cleanup.h"
-#include "guardian/holder.h"
 #include "os/exec_lookup.h"
 #include "os/spawn.h"
 #include "supervisor/identities.h"
 #include "supervisor/kept.h"
+#include "supervisor/scope.h"
 #include "supervisor/supervisor.h"
 
 #define CHANNEL_SNDBUF (1024 * 1024)
@@ -36,6 +36,8 @@ void child_plan_done(struct child_plan *p)
     free(p->envp);
     free(p->file);
     buf_done(&p->strings);
+    if (p->plan.cgroup_fd > 0)
+        close(p->plan.cgroup_fd);
     logfile_unref(p->logs[0]);
     logfile_unref(p->logs[1]);
     for (int i = 0; i < SPAWN_FDS_MAX; i++) {
@@ -348,6 +350,8 @@ int child_plan_make(const struct plan_source *from, struct child_plan *p, struct
         *cause = exit_cause_from_spawn(stage, -r);
         return -EINVAL;
     }
+    if (from->child != NULL)
+        p->plan.cgroup_fd = scope_make(from->child);
     p->plan.file = p->file;
     p->plan.argv = p->argv;
     p->plan.envp = p->envp;
@@ -359,24 +363,4 @@ int child_plan_make(const struct plan_source *from, struct child_plan *p, struct
     p->plan.nofile_soft = from->supervisor->options.nofile.rlim_cur;
     p->plan.nofile_hard = from->supervisor->options.nofile.rlim_max;
     return 0;
-}
-
-/* -- the guardian --------------------------------------------------------------- */
-
-uint64_t child_tag(const struct event_name *name)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-    for (const char *s = event_name_text(name); *s != '\0'; s++)
-        hash = (hash ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
-void child_plan_tell_guardian(const struct supervisor *s, const struct event_name *name, struct spawn_plan *plan)
-{
-    const struct holder *h = s->options.holder;
-    if (h == NULL)
-        return;
-    plan->tell_fd = h->fd;
-    plan->n_tell = HOLDER_BORN_SIZE;
-    holder_born(child_tag(name), plan->tell);
 }

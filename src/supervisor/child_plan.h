@@ -47,8 +47,3 @@ int child_plan_program(const struct plan_source *from, struct child_plan *p, str
 /* Why a start failed, in words, and behind its NUL at what: a path.  `culprit` is
  * what the plan or the child found to be at fault, or NULL.  NULL without memory. */
 char *child_plan_explain(const struct plan_source *from, const struct exit_cause *cause, const char *culprit);
-
-/* What the guardian knows a child by, and that it is to be told of its birth: what
- * it knows is ended when the supervisor has died. */
-uint64_t child_tag(const struct event_name *name);
-void child_plan_tell_guardian(const struct supervisor *s, const struct event_name *name, struct spawn_plan *plan);

@@ -30,6 +30,23 @@
 #include "supervisor/starting.h"
 #include "supervisor/supervisor.h"
 
+/* What the guardian knows it by: in the place of a slot of the journal one that there
+ * is none of, so that it belongs to nobody, and is ended, once we have died. */
+static uint64_t tag_of(const struct run *r)
+{
+    return UINT64_C(0xffffffff) << 32 | (uint32_t)r->number;
+}
+
+static void tell_guardian(const struct run *r, struct spawn_plan *plan)
+{
+    const struct holder *h = r->supervisor->options.holder;
+    if (h == NULL)
+        return;
+    plan->tell_fd = h->fd;
+    plan->n_tell = HOLDER_BORN_SIZE;
+    holder_born(tag_of(r), plan->tell);
+}
+
 /* -- to the client ------------------------------------------------------------ */
 
 static bool hand_on(struct run *r, int number, const char *data, size_t len)
@@ -282,7 +299,7 @@ void run_reap(struct run *r)
     loop_io_clear(&r->exit_io);
     cleanup_close(&r->pidfd);
     if (!r->detached && r->supervisor->options.holder != NULL)
-        holder_forget(r->supervisor->options.holder, r->pid, child_tag(r->name));
+        holder_forget(r->supervisor->options.holder, r->pid, tag_of(r));
     for (struct run_feed *f = r->feeds; f != NULL; f = f->next)
         run_feed_close(f);
     if (report != NULL) {
@@ -372,7 +389,7 @@ void run_spawn(struct run *r, const struct run_order *o)
     } else {
         p.plan.new_session = r->detached;
         if (!r->detached) /* which is to outlive us, and the guardian too */
-            child_plan_tell_guardian(r->supervisor, r->name, &p.plan);
+            tell_guardian(r, &p.plan);
         q = spawn(&p.plan, &spawned);
         if (q < 0)
             fail(r, exit_cause_from_spawn(SPAWN_STAGE_FORK, -q), NULL);

@@ -7,6 +7,7 @@
 #include "supervisor/supervisor.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -14,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "os/cgroup.h"
 #include "os/intent.h"
 #include "os/journal.h"
 #include "os/logmove.h"
@@ -27,6 +29,7 @@
 #include "supervisor/recovery.h"
 #include "supervisor/relay.h"
 #include "supervisor/run.h"
+#include "supervisor/scope.h"
 #include "supervisor/shutdown.h"
 
 /* Made together, see os/spawn.h; a tenth of a millisecond each, and between two turns
@@ -171,6 +174,8 @@ static int send_signal(struct child *c, const struct effect *e)
     if (c->process.state == PROCESS_RUNNING)
         log_warn("'%s' (%d) has run for its timeout; it gets %s", c->process.program->name, c->process.pid,
                  exit_signal_name(e->signal, (char[16]){ 0 }));
+    if (e->signal == SIGKILL && e->as_group)
+        scope_kill(c, c->process.pid);
     int r = child_signal(c, e->signal, e->as_group);
     c->process.signal_due = false;
     record_write(c);
@@ -436,6 +441,7 @@ void supervisor_free(struct supervisor *s)
     journal_end(s->options.journal);
     intent_close(s->options.intent);
     runs_free(s->runs);
+    cgroups_free(s->cgroups);
     free(s->groups);
     loop_undefer(s->loop, &s->spawn_work);
     loop_undefer(s->loop, &s->stop_work);

@@ -60,8 +60,9 @@ struct supervisor {
     /* what a process asks of the supervisor over its channel: 0 and JSON, or a negative errno */
     int (*ask)(struct child *asker, const char *msg, size_t len, struct buf *answer, void *arg);
     void *ask_arg;
-    struct update *update; /* the one under way, or NULL */
-    struct runs *runs;     /* transient processes; NULL until there is one */
+    struct update *update;   /* the one under way, or NULL */
+    struct cgroups *cgroups; /* NULL until a program wants one */
+    struct runs *runs;       /* transient processes; NULL until there is one */
     struct child *spawn_head, *spawn_tail;
     struct loop_work spawn_work, stop_work;
     struct loop_timer stop_timer;
@@ -69,7 +70,8 @@ struct supervisor {
     size_t counts[8]; /* of children by state, see supervisor_count() */
     usec_t started_wall;
     bool started_told;
-    bool recovered; /* some of the processes were those of a supervisor before us */
+    bool recovered;  /* some of the processes were those of a supervisor before us */
+    bool no_cgroups; /* none can be made: told once */
     uint64_t starts;
     uint32_t random;
 };

@@ -439,6 +439,18 @@ class Leaving(RunTestCase):
         self.d.kill()
         self.assertEqual(self.d.wait_exit(), 0)
 
+    def test_a_supervisor_that_is_killed(self):
+        p = self.start("sh", "-c", "echo $$; exec sleep 100")
+        pid = int(self.line(p))
+        detached = int(self.ctl("--detached", "sleep", "100").stdout)
+        os.kill(self.d.supervisor, signal.SIGKILL)
+        self.assertEqual(p.wait(20), 125)
+        procs.wait_gone(pid)  # whose client has lost it
+        self.d.wait_ready()
+        self.assertEqual(self.ctl("echo", "again").stdout, b"again\n")
+        self.assertTrue(procs.alive(detached))
+        os.kill(detached, signal.SIGKILL)
+
     def test_nothing_is_left_open(self):
         self.ctl("true")
         self.d.wait_event("close", "run:1")
