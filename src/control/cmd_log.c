@@ -2,8 +2,8 @@
  *
  * A follower gets first what the file holds and then every byte as it is
  * written, so nothing is missed or told twice, whatever rotation does meanwhile.
- * The daemon's own log has no such hook; while somebody follows it, it is looked
- * at a few times a second. */
+ * The daemon's own log has no such hook, nor has one that a process writes by itself;
+ * while somebody follows it, it is looked at a few times a second. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -153,6 +153,98 @@ static void follow_child(struct control_call *call, struct child *c, int number,
     stream_begin(call->request, data, len);
 }
 
+/* -- files that others write ---------------------------------------------------- */
+
+struct file_follower {
+    struct http_request *request;
+    struct loop *loop;
+    struct loop_timer timer;
+    struct child_follower follow; /* for the end of the process's record alone */
+    char *path;                   /* NULL: the daemon's own log, wherever that is by then */
+    off_t offset;
+    ino_t ino;
+};
+
+static void file_follower_end(struct file_follower *f)
+{
+    loop_timer_clear(&f->timer);
+    child_unfollow(&f->follow);
+    free(f->path);
+    free(f);
+}
+
+static void on_look(void *arg);
+
+static void look_again(struct file_follower *f, usec_t wait)
+{
+    loop_timer_set(f->loop, &f->timer, loop_now(f->loop) + wait, on_look, f);
+}
+
+static void on_look(void *arg)
+{
+    struct file_follower *f = arg;
+    char data[32 * 1024];
+    struct stat st;
+    const char *path = f->path != NULL ? f->path : log_path();
+    look_again(f, LOOK_EVERY);
+    _cleanup_close_ int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return;
+    if (st.st_ino != f->ino || st.st_size < f->offset) /* rotated */
+        f->offset = 0;
+    f->ino = st.st_ino;
+    ssize_t n = pread(fd, data, sizeof(data), f->offset);
+    if (n <= 0)
+        return;
+    f->offset += n;
+    if (!pass_on(f->request, data, (size_t)n))
+        file_follower_end(f);
+    else if (n == sizeof(data))
+        look_again(f, USEC_PER_MSEC); /* there is more */
+}
+
+static void on_file_hangup(void *arg)
+{
+    file_follower_end(arg);
+}
+
+static void on_file_output(int number, const char *data, size_t len, void *arg)
+{
+    (void)number, (void)data, (void)len, (void)arg;
+}
+
+static void on_file_gone(void *arg)
+{
+    struct file_follower *f = arg;
+    struct http_request *r = f->request;
+    file_follower_end(f);
+    http_request_on_close(r, NULL, NULL);
+    http_stream_end(r);
+}
+
+/* From `end` on; of a process's log, or, without one, of the daemon's. */
+static void follow_file(struct control_call *call, struct child *c, const char *path, const char *data, size_t len,
+                        off_t end)
+{
+    struct file_follower *f = calloc(1, sizeof(*f));
+    struct stat st;
+    if (f == NULL || (c != NULL && (f->path = strdup(path)) == NULL)) {
+        free(f);
+        control_fail(call->request, FAULT_NO_MEMORY, NULL, NULL);
+        return;
+    }
+    f->request = call->request;
+    f->loop = call->control->supervisor->loop;
+    f->offset = end;
+    f->ino = stat(path, &st) == 0 ? st.st_ino : 0;
+    f->follow = (struct child_follower){ .output = on_file_output, .gone = on_file_gone, .arg = f };
+    if (c != NULL)
+        child_follow(c, &f->follow);
+    http_request_on_close(call->request, on_file_hangup, f);
+    look_again(f, LOOK_EVERY);
+    stream_begin(call->request, data, len);
+}
+
 /* ?stream=stderr or ?fd=N: the descriptor that is meant, 1 when nothing is said; -1. */
 static int log_number(struct http_request *r)
 {
@@ -178,6 +270,12 @@ static void log_duplex(struct control_call *call, struct child *c, int number)
         follow_child(call, c, number, data, range.length);
     else
         http_reply(call->request, 200, bytes_type, data, range.length);
+}
+
+static off_t file_size(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? st.st_size : 0;
 }
 
 static void log_process(struct control_call *call)
@@ -207,82 +305,20 @@ static void log_process(struct control_call *call)
     _cleanup_free_ char *data = NULL;
     char header[64];
     size_t len = 0;
-    off_t end;
+    off_t end = 0;
     if (!live_only && (path == NULL || read_part(path, call->request, &data, &len, &end, header) < 0)) {
         control_fail(call->request, FAULT_NO_LOG_FILE, call->name, NULL);
         return;
     }
-    if (follow)
+    if (follow && stdio_entry(c->process.program->stdio, (unsigned)number).kind == STDIO_LOG && path != NULL)
+        follow_file(call, c, path, data, len, live_only ? file_size(path) : end);
+    else if (follow)
         follow_child(call, c, number, data, len);
     else
         http_reply(call->request, 200, bytes_type, data != NULL ? data : "", len);
 }
 
 /* -- the daemon's log --------------------------------------------------------- */
-
-struct main_follower {
-    struct http_request *request;
-    struct loop *loop;
-    struct loop_timer timer;
-    off_t offset;
-    ino_t ino;
-};
-
-static void main_follower_end(struct main_follower *f)
-{
-    loop_timer_clear(&f->timer);
-    free(f);
-}
-
-static void on_look(void *arg);
-
-static void look_again(struct main_follower *f)
-{
-    loop_timer_set(f->loop, &f->timer, loop_now(f->loop) + LOOK_EVERY, on_look, f);
-}
-
-static void on_look(void *arg)
-{
-    struct main_follower *f = arg;
-    char data[32 * 1024];
-    struct stat st;
-    const char *path = log_path();
-    look_again(f);
-    _cleanup_close_ int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return;
-    if (st.st_ino != f->ino || st.st_size < f->offset) /* rotated */
-        f->offset = 0;
-    f->ino = st.st_ino;
-    ssize_t n = pread(fd, data, sizeof(data), f->offset);
-    if (n <= 0)
-        return;
-    f->offset += n;
-    if (!pass_on(f->request, data, (size_t)n))
-        main_follower_end(f);
-}
-
-static void on_main_hangup(void *arg)
-{
-    main_follower_end(arg);
-}
-
-static void follow_main(struct control_call *call, const char *path, const char *data, size_t len, off_t end)
-{
-    struct main_follower *f = calloc(1, sizeof(*f));
-    struct stat st;
-    if (f == NULL) {
-        control_fail(call->request, FAULT_NO_MEMORY, NULL, NULL);
-        return;
-    }
-    f->request = call->request;
-    f->loop = call->control->supervisor->loop;
-    f->offset = end;
-    f->ino = stat(path, &st) == 0 ? st.st_ino : 0;
-    http_request_on_close(call->request, on_main_hangup, f);
-    look_again(f);
-    stream_begin(call->request, data, len);
-}
 
 static void log_daemon(struct control_call *call)
 {
@@ -294,7 +330,7 @@ static void log_daemon(struct control_call *call)
     if (path == NULL || read_part(path, call->request, &data, &len, &end, header) < 0)
         control_fail(call->request, FAULT_NO_LOG_FILE, NULL, NULL);
     else if (control_number(call->request, "follow", 0) != 0)
-        follow_main(call, path, data, len, end);
+        follow_file(call, NULL, path, data, len, end);
     else
         http_reply(call->request, 200, bytes_type, data, len);
 }

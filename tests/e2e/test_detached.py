@@ -58,7 +58,7 @@ class Detached(drover.TestCase):
             flags = int(f.read().split("flags:")[1].split()[0], 8)
         self.assertTrue(flags & os.O_APPEND)
         self.assertFalse(flags & os.O_NONBLOCK)
-        procs.wait_until(lambda: b"line" in d.output("job"), "its output")
+        d.wait_output("job", "line\n" * 8)  # which it goes on with while it is followed
         self.finish(d)
 
     def test_stopped_and_started(self):
