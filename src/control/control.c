@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "control/desk.h"
 
 static const struct command *const tables[] = { commands_process, commands_action,  commands_log,
                                                 commands_config,  commands_daemon,  commands_events,
@@ -164,6 +165,7 @@ int control_new(struct supervisor *s, const struct control_hooks *hooks, struct 
         free(c);
         return r;
     }
+    desk_open(s);
     *ret = c;
     return 0;
 }

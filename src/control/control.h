@@ -76,6 +76,7 @@ enum fault {
     FAULT_TOO_LATE,
     FAULT_NO_MEMORY,
     FAULT_UPGRADE,
+    FAULT_NOT_ALLOWED,
 };
 
 struct jsonw;

@@ -32,6 +32,7 @@ static const struct {
     [FAULT_TOO_LATE] = { "ETIMEDOUT", "FAILED", "no answer in time", 504 },
     [FAULT_UPGRADE] = { "ENOEXEC", "FAILED", "the upgrade is refused", 409 },
     [FAULT_NO_MEMORY] = { "ENOMEM", "FAILED", "out of memory", 503 },
+    [FAULT_NOT_ALLOWED] = { "EACCES", "FAILED", "not allowed by the program's control", 403 },
 };
 
 int fault_status(enum fault f)
