@@ -42,7 +42,7 @@ __droverctl_verb() {
 }
 
 _droverctl() {
-    local verbs="add avail clear disconnect events exit fg help logs maintail messages open pid quit reload remove reopen
+    local verbs="add avail clear disconnect events exit fg help ipc logs maintail messages open pid quit reload remove reopen
         reread restart run send show shutdown signal start status stop tail update upgrade version why
         write"
     local flags="-c -s -u -p -r -i -h --configuration --serverurl --username --password --history-file
@@ -97,7 +97,7 @@ _droverctl() {
     messages) words="-f --pace $anywhere $(__droverctl_names '')" ;;
     send) words="--wait-reply $anywhere $(__droverctl_names '')" ;;
     tail) words="-f stdout stderr $anywhere $(__droverctl_names '')" ;;
-    clear | disconnect | fg | pid | restart | show | start | status | stop | why | write)
+    clear | disconnect | fg | ipc | pid | restart | show | start | status | stop | why | write)
         words="all $anywhere $(__droverctl_names '')"
         ;;
     signal)

@@ -1,0 +1,129 @@
+/* cmd_ipc.c - `ipc`: the channels of processes, one line each: what went through them,
+ * what waits, what was refused. */
+#include "ctl/ask.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "ctl/names.h"
+#include "ctl/render.h"
+
+static void ipc_run(struct ctl *c, const struct ctl_words *words);
+
+const struct ctl_command ctl_cmd_ipc = {
+    .name = "ipc",
+    .args = "[NAME...]",
+    .summary = "shows the channels of processes: messages, queues, what was refused",
+    .help = "    received, sent: messages from and to the process; queued: what it has not read yet\n"
+            "    bounced: what it was not given; skipped: lines that were no message\n"
+            "    routed, refused: of its own to others; open: requests that it has not answered\n",
+    .flags = CTL_UPCHECK | CTL_PROCESSES,
+    .fn = ipc_run,
+};
+
+#define IPC_FIELDS "name,group,channel"
+#define IPC_NAME_MIN 20
+
+static const struct {
+    const char *head;
+    const char *members[3]; /* of the channel, added up */
+    bool of_relay;
+} columns[] = {
+    { "received", { "received" }, false },
+    { "sent", { "sent" }, false },
+    { "queued", { "queued" }, false },
+    { "bounced", { "bounced" }, false },
+    { "skipped", { "malformed", "oversized", "cut" }, false },
+    { "handles", { "handles_received", "handles_sent" }, false },
+    { "routed", { "routed" }, true },
+    { "refused", { "refused" }, true },
+    { "open", { "open" }, true },
+};
+
+static void put_column(struct buf *out, const json_t *channel, size_t column)
+{
+    const json_t *from = columns[column].of_relay ? json_object_get(channel, "relay") : channel;
+    long long sum = 0;
+    if (!json_is_object(from)) {
+        buf_printf(out, " %9s", "-");
+        return;
+    }
+    for (size_t i = 0; i < ELEMENTS(columns[column].members) && columns[column].members[i] != NULL; i++)
+        sum += ask_integer(from, columns[column].members[i], 0);
+    buf_printf(out, " %9lld", sum);
+}
+
+static void put_line(struct buf *out, const json_t *process, int width)
+{
+    _cleanup_buf_ struct buf name = BUF_INIT(CTL_LINE_LIMIT);
+    const char *spec = ctl_namespec(&name, ask_string(process, "group", ""), ask_string(process, "name", ""));
+    const json_t *channel = json_object_get(process, "channel");
+    bool waiting = json_is_true(json_object_get(json_object_get(channel, "relay"), "waiting"));
+    buf_printf(out, "%-*s%-7s", width + (int)(strlen(spec) - render_width(spec)), spec,
+               json_is_true(json_object_get(channel, "open")) ? "open" : "closed");
+    for (size_t i = 0; i < ELEMENTS(columns); i++)
+        put_column(out, channel, i);
+    buf_puts(out, waiting ? "  waits\n" : "\n");
+}
+
+static int width_of(const json_t *processes)
+{
+    size_t i, width = IPC_NAME_MIN;
+    const json_t *process;
+    _cleanup_buf_ struct buf name = BUF_INIT(CTL_LINE_LIMIT);
+    json_array_foreach(processes, i, process)
+    {
+        size_t w = render_width(ctl_namespec(&name, ask_string(process, "group", ""), ask_string(process, "name", "")));
+        width = w > width ? w : width;
+    }
+    return (int)(width < 4096 ? width : 4096) + 2;
+}
+
+static void show(struct ctl *c, const json_t *processes)
+{
+    size_t i;
+    const json_t *process;
+    int width = width_of(processes);
+    _cleanup_buf_ struct buf line = BUF_INIT(3 * CTL_LINE_LIMIT);
+    buf_printf(&line, "%-*s%-7s", width, "process", "channel");
+    for (i = 0; i < ELEMENTS(columns); i++)
+        buf_printf(&line, " %9s", columns[i].head);
+    buf_putc(&line, '\n');
+    render_text(stdout, c->terminal, line.data, line.len);
+    json_array_foreach(processes, i, process)
+    {
+        buf_reset(&line);
+        put_line(&line, process, width);
+        if (line.error == 0)
+            render_text(stdout, c->terminal, line.data, line.len);
+    }
+}
+
+/* Those that have a channel, or had one. */
+static json_t *with_channel(const json_t *all)
+{
+    size_t i;
+    json_t *process, *kept = json_array();
+    json_array_foreach(all, i, process) if (json_is_object(json_object_get(process, "channel")))
+        json_array_append(kept, process);
+    return kept;
+}
+
+static void ipc_run(struct ctl *c, const struct ctl_words *words)
+{
+    json_t *all = json_array();
+    int e = 0;
+    if (words->n == 0 || names_have_all(words))
+        e = ask_processes(c, NULL, IPC_FIELDS, CTL_GENERIC, all);
+    for (size_t i = 0; words->n > 0 && !names_have_all(words) && i < words->n && e >= 0; i++)
+        e = ask_processes(c, words->list[i], IPC_FIELDS, CTL_GENERIC, all);
+    if (e >= 0) {
+        json_t *shown = with_channel(all);
+        if (!c->quiet && !c->json)
+            show(c, shown);
+        c->results = shown;
+        ctl_flush(c, "processes");
+    }
+    json_decref(all);
+}
