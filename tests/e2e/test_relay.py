@@ -1,6 +1,7 @@
 """Messages between processes: who gets what, who is told what, and nobody who is held up by others."""
 import json
 import os
+import subprocess
 import unittest
 
 import drover
@@ -97,6 +98,22 @@ class Addresses(Case):
         self.assertEqual(self.d.wait_event("message", "a", after=-1)["message"], {"to": "b", "msg": 1})
         b.to("c", 1, id=1)
         self.assertEqual(b.hear()["err"], "ENOENT")
+
+
+class Shown(Case):
+    def test_droverctl_ipc(self):
+        self.play("a", ("b", "accept_from=nobody"), more="[program:c]\ncommand=sleep 1000\n")
+        a, _ = self.actors("a", "b")
+        a.to("b", 1, id=1)
+        a.hear()
+        a.raw(b"no message\n")
+        a.hear()
+        shown = subprocess.run([drover.DROVERCTL, "-s", "unix://" + self.d.socket, "ipc"], capture_output=True, text=True)
+        lines = [line.split() for line in shown.stdout.splitlines()]
+        self.assertEqual(lines[0], "process channel received sent queued bounced skipped handles routed refused open".split())
+        self.assertEqual(lines[1:], [["a", "open", "1", "2", "0", "0", "1", "0", "0", "1", "0"],
+                                     ["b", "open"] + ["0"] * 9])
+        self.assertEqual((shown.stderr, shown.returncode), ("", 0))
 
 
 class Bounces(Case):
