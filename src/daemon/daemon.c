@@ -21,6 +21,7 @@
 #include "daemon/begin.h"
 #include "daemon/exit_with.h"
 #include "daemon/guarded.h"
+#include "daemon/loads.h"
 #include "daemon/notify.h"
 #include "daemon/signals.h"
 #include "daemon/state_dir.h"
@@ -39,7 +40,7 @@
 
 struct droverd {
     const struct options *options;
-    const char *path;
+    struct loads *loads;
     struct config *config; /* as the daemon itself runs by */
     struct loop *loop;
     struct supervisor *supervisor;
@@ -73,7 +74,7 @@ int daemon_load(const struct options *o, const char *path, struct config **ret, 
 static int load_again(struct config **ret, struct diagnostics *d, void *arg)
 {
     struct droverd *dd = arg;
-    return daemon_load(dd->options, dd->path, ret, d);
+    return loads_load(dd->loads, dd->options, ret, d);
 }
 
 static struct config *load_logged(struct droverd *dd)
@@ -188,7 +189,7 @@ static void restart_all(struct droverd *dd)
     if (!config->daemon.nocleanup && !record_any_runs(dd->supervisor))
         autolog_clean(config->daemon.childlogdir, config->daemon.identifier);
     log_info("supervision begins anew with pid %d", dd->holder->guardian);
-    int r = supervisor_load(dd->supervisor, config);
+    int r = supervisor_load(dd->supervisor, config, NULL, 0);
     if (r < 0)
         log_critical("cannot load the configuration: %s", strerror(-r));
     guarded_beat(dd->guarded);
@@ -339,6 +340,9 @@ static int build(struct droverd *dd)
 static void on_turn_end(void *arg)
 {
     struct droverd *dd = arg;
+    if (dd->supervisor->groups_changed)
+        loads_sync(dd->loads, dd->supervisor, dd->config);
+    dd->supervisor->groups_changed = false;
     guarded_flush(dd->guarded);
     log_flush();
 }
@@ -373,7 +377,10 @@ static int serve(struct droverd *dd)
     events_subscribe(dd->supervisor->events, &dd->exit_with, on_event, dd);
     struct event e = { .type = EVENT_DAEMON, .text = strdup(dd->holder->generation == 1 ? "started" : "recovered") };
     events_add(dd->supervisor->events, &e);
-    int r = supervisor_load(dd->supervisor, dd->config);
+    size_t n;
+    const struct supervisor_part *parts = loads_parts(dd->loads, &n);
+    struct config *latest = loads_latest(dd->loads);
+    int r = supervisor_load(dd->supervisor, latest != NULL ? latest : dd->config, parts, n);
     if (r < 0) {
         log_critical("cannot load the configuration: %s", strerror(-r));
         return r;
@@ -409,11 +416,11 @@ static void finish(struct droverd *dd)
     config_unref(dd->config);
 }
 
-int daemon_run(struct holder *h, const struct options *o, const char *path, struct config *config)
+int daemon_run(struct holder *h, const struct options *o, struct loads *loads, struct config *config)
 {
     mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER);
     struct droverd dd = {
-        .options = o, .path = path, .config = config_ref(config), .holder = h, .begun = BEGINNING_INIT(h, config)
+        .options = o, .loads = loads, .config = config_ref(config), .holder = h, .begun = BEGINNING_INIT(h, config)
     };
     int r = begin(&dd.begun);
     bool refused = r < 0;

@@ -10,4 +10,5 @@
 int daemon_load(const struct options *o, const char *path, struct config **ret, struct diagnostics *d);
 
 /* The supervisor: runs until it is told to end; its exit status. */
-int daemon_run(struct holder *h, const struct options *o, const char *path, struct config *config);
+struct loads;
+int daemon_run(struct holder *h, const struct options *o, struct loads *loads, struct config *config);

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "config/print.h"
 #include "daemon/daemon.h"
+#include "daemon/loads.h"
 #include "daemon/options.h"
 #include "guardian/guardian.h"
 #include "guardian/upgrade.h"
@@ -90,30 +91,53 @@ static int check_state(const struct options *o)
     return r < 0 ? 2 : (int)upgrade_check(DROVER_VERSION);
 }
 
+/* By the files, said to whoever starts us. */
+static int load_files(struct holder *h, const struct options *o, struct loads **loads, struct config **ret)
+{
+    _cleanup_free_ char *path = NULL;
+    _cleanup_(diagnostics_clear) struct diagnostics d = { 0 };
+    if (find_file(o, &path) < 0)
+        return -ENOENT;
+    int r = loads_new(h, path, loads);
+    if (r == 0)
+        r = loads_load(*loads, o, ret, &d);
+    if (r < 0 || !h->background)
+        print_diagnostics(&d, false);
+    if (r < 0)
+        fprintf(stderr, "droverd: %s: cannot be loaded; nothing was started\n", path);
+    return r;
+}
+
+/* As it was when the supervisor before us ended, whatever the files are like now. */
+static int load(struct holder *h, const struct options *o, struct loads **loads, struct config **ret)
+{
+    int r = loads_take(h, o, loads);
+    if (r < 0)
+        fprintf(stderr, "droverd: what the supervisor before had loaded cannot be used (%s); the files are read anew\n",
+                strerror(-r));
+    if (r < 0 || *loads == NULL)
+        return load_files(h, o, loads, ret);
+    *ret = config_ref(loads_daemon(*loads));
+    return 0;
+}
+
 /* The supervisor process.  That it is to be in the background is known only now:
  * then the guardian goes there first, and this is done again. */
 static int run(struct holder *h, void *arg)
 {
     const struct options *o = arg;
-    _cleanup_free_ char *path = NULL;
-    struct diagnostics d = { 0 };
+    struct loads *loads = NULL;
     struct config *config = NULL;
-    if (find_file(o, &path) < 0)
-        return 2;
-    int r = daemon_load(o, path, &config, &d);
-    if (r < 0 || !h->background)
-        print_diagnostics(&d, false);
-    diagnostics_clear(&d);
-    if (r < 0) {
-        fprintf(stderr, "droverd: %s: cannot be loaded; nothing was started\n", path);
-        return 2;
+    int status = 2;
+    if (load(h, o, &loads, &config) == 0) {
+        status = EXIT_SUCCESS;
+        if (config->daemon.nodaemon || h->background)
+            status = daemon_run(h, o, loads, config);
+        else if (holder_background(h) < 0)
+            status = EXIT_FAILURE;
     }
-    int status = EXIT_SUCCESS;
-    if (config->daemon.nodaemon || h->background)
-        status = daemon_run(h, o, path, config);
-    else if (holder_background(h) < 0)
-        status = EXIT_FAILURE;
     config_unref(config);
+    loads_free(loads);
     return status;
 }
 

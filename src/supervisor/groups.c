@@ -186,6 +186,7 @@ int supervisor_add_group(struct supervisor *s, struct config *config, const stru
     memmove(&groups[at + 1], &groups[at], (s->n_groups - at) * sizeof(struct member_group *));
     groups[at] = g;
     s->n_groups++;
+    s->groups_changed = true;
     return 0;
 }
 
@@ -202,6 +203,7 @@ int supervisor_remove_group(struct supervisor *s, const char *name)
         at++;
     memmove(&s->groups[at], &s->groups[at + 1], (s->n_groups - at - 1) * sizeof(struct member_group *));
     s->n_groups--;
+    s->groups_changed = true;
     member_group_free(s, g);
     return 0;
 }

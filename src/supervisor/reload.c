@@ -157,6 +157,7 @@ int reload_adopt(struct supervisor *s, struct config *config)
     config_ref(config);
     config_unref(s->config);
     s->config = config;
+    s->groups_changed = true;
     tell_config(s, &d);
     reload_diff_done(&d);
     return 0;
@@ -266,6 +267,7 @@ static int change_group(struct supervisor *s, struct member_group *g, const stru
         }
     }
     move_over(g, s->config, next);
+    s->groups_changed = true;
     for (size_t i = 0; i < next->n_programs; i++) {
         struct child *c = supervisor_child(s, g->group->name, next->programs[i].name);
         if (start[i] && c != NULL)

@@ -359,9 +359,20 @@ static void autostart_all(struct supervisor *s)
         loop_defer(s->loop, &s->spawn_work, on_spawn_work, s); /* nothing to start: ready all the same */
 }
 
-int supervisor_load(struct supervisor *s, struct config *config)
+static int add_all(struct supervisor *s, struct config *config)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < config->n_groups; i++)
+        r = config->groups[i].shadowed ? 0 : supervisor_add_group(s, config, &config->groups[i]);
+    return r;
+}
+
+int supervisor_load(struct supervisor *s, struct config *config, const struct supervisor_part *parts, size_t n)
 {
     int r = identities_load(s->identities, config);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        if (parts[i].config != config)
+            r = identities_load(s->identities, parts[i].config);
     if (r < 0)
         return r;
     config_keep_from_children(config);
@@ -370,8 +381,10 @@ int supervisor_load(struct supervisor *s, struct config *config)
     s->config = config;
     s->state = SUPERVISOR_RUNNING;
     s->started_told = false; /* a restart of all is told as well */
-    for (size_t i = 0; r == 0 && i < config->n_groups; i++)
-        r = config->groups[i].shadowed ? 0 : supervisor_add_group(s, config, &config->groups[i]);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = supervisor_add_group(s, parts[i].config, parts[i].group);
+    if (r == 0 && parts == NULL)
+        r = add_all(s, config);
     if (r < 0)
         return r;
     recovery_run(s);

@@ -70,8 +70,9 @@ struct supervisor {
     size_t counts[8]; /* of children by state, see supervisor_count() */
     usec_t started_wall;
     bool started_told;
-    bool recovered;  /* some of the processes were those of a supervisor before us */
-    bool no_cgroups; /* none can be made: told once */
+    bool groups_changed; /* since whoever keeps note of them has looked */
+    bool recovered;      /* some of the processes were those of a supervisor before us */
+    bool no_cgroups;     /* none can be made: told once */
     uint64_t starts;
     uint32_t random;
 };
@@ -79,9 +80,15 @@ struct supervisor {
 int supervisor_new(struct loop *loop, const struct supervisor_options *o, struct supervisor **ret);
 void supervisor_free(struct supervisor *s);
 
+/* One group of those that ran when a supervisor before us ended. */
+struct supervisor_part {
+    struct config *config; /* borrowed */
+    const struct program_group *group;
+};
+
 /* Takes a reference to the configuration, makes its groups and begins to start
- * what has autostart, by priority. */
-int supervisor_load(struct supervisor *s, struct config *config);
+ * what has autostart, by priority.  parts: these groups instead, NULL: all. */
+int supervisor_load(struct supervisor *s, struct config *config, const struct supervisor_part *parts, size_t n);
 
 /* -- finding ---------------------------------------------------------------- */
 struct member_group *supervisor_group(const struct supervisor *s, const char *name);

@@ -238,6 +238,72 @@ class Recovery(drover.TestCase):
         self.assertEqual(d.wait_exit(), 0)
         self.assertFalse(procs.alive(pid))
 
+    def test_files_that_have_changed_do_not_count(self):
+        d = self.daemon("""
+            [include]
+            files=%s/*.ini
+            [program:a]
+            command=sleep 1000
+            startsecs=0
+            [program:b]
+            command=sleep 1000
+            startsecs=0
+        """ % self.path("more"))
+        d.wait_all("RUNNING")
+        before = d.pids()
+        with open(d.file, "a") as f:
+            f.write("[program:broken]\nnumprocs=many\n")
+        d.crash()
+        self.assertEqual(d.pids(), before)
+        os.unlink(d.file)
+        d.crash()
+        d.crash()
+        self.assertEqual(d.pids(), before)
+
+    def test_groups_that_run_by_different_files(self):
+        first = """
+            [program:stays]
+            command=sleep 1000
+            startsecs=0
+            [program:goes]
+            command=sleep 1000
+            startsecs=0
+            [program:changes]
+            command=sleep 1000
+            startsecs=0
+        """
+        second = """
+            [program:stays]
+            command=sleep 1000
+            startsecs=0
+            [program:changes]
+            command=sleep 1001
+            startsecs=0
+            [program:comes]
+            command=sleep 1000
+            startsecs=0
+        """
+        d = self.daemon(first)
+        d.wait_all("RUNNING")
+        before = d.pids()
+        d.configure(second)
+        d.post("/v1/config/reread")
+        d.crash()  # read, and not applied
+        self.assertEqual(d.pids(), before)
+        d.update(second, groups=["comes"])
+        self.wait_for(d, "comes", "RUNNING")
+        d.crash()  # applied in part
+        before["comes:comes"] = d.pid_of("comes")
+        self.assertEqual(d.pids(), before)
+        d.update(second)
+        self.wait_for(d, "changes", "RUNNING")
+        after = d.pids()
+        self.assertEqual(sorted(after), ["changes:changes", "comes:comes", "stays:stays"])
+        self.assertNotEqual(after["changes:changes"], before["changes:changes"])
+        d.crash()
+        self.assertEqual(d.pids(), after)
+        self.assertEqual(procs.command_line(after["changes:changes"]), "sleep 1001")
+
     def test_events_are_numbered_on(self):
         d = self.daemon("""
             [program:a]
