@@ -316,7 +316,7 @@ static int finish(struct loader *l, size_t errors_before, struct config **ret)
         report(l, DIAGNOSTIC_ERROR, &(struct where){ .file = l->c->path }, NULL,
                "needs more memory than there is, or than %lu MiB", CONFIG_MEMORY_MAX >> 20);
     const char **files = arena_new_array(l->keep, l->n_files, const char *);
-    if (files != NULL)
+    if (files != NULL && l->n_files > 0)
         memcpy(files, l->files, l->n_files * sizeof *files);
     l->c->files = files;
     l->c->n_files = l->n_files;
