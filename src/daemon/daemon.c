@@ -308,7 +308,7 @@ static int build(struct droverd *dd)
                                            .restore_nofile = true,
                                            .given_fds = dd->holder->given_fds,
                                            .holder = dd->holder,
-                                           .journal = state_dir_journal(dd->begun.lock_path),
+                                           .journal = state_dir_journal(dd->begun.lock_path, dd->holder),
                                            .intent = state_dir_intent(dd->config),
                                            .started = on_started,
                                            .stopped = on_all_stopped,

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "guardian/holder.h"
 #include "os/intent.h"
 #include "os/journal.h"
 
@@ -69,31 +70,41 @@ int state_dir_lock_path(const struct config *config, char **ret)
     return asprintf(ret, "%s/lock", directory) < 0 ? -ENOMEM : 0;
 }
 
-static int open_journal(const char *lock_path, struct journal **ret)
+#define JOURNAL_NAME "journal" /* as the guardian holds it */
+
+static int open_journal(const char *path, const struct identity_era *era, struct journal **ret)
 {
-    struct identity_era era;
     enum journal_origin origin;
-    _cleanup_free_ char *path = NULL;
-    if (asprintf(&path, "%.*sjournal", (int)(strlen(lock_path) - strlen("lock")), lock_path) < 0) {
-        path = NULL;
-        return -ENOMEM;
-    }
-    int r = identity_era(&era);
-    if (r == 0)
-        r = journal_open(path, &era, ret, &origin);
+    int r = journal_open(path, era, ret, &origin);
     if (r == 0 && (origin == JOURNAL_DAMAGED || origin == JOURNAL_OTHER_VERSION))
         log_error("the journal %s is %s and was put aside as %s.refused; what runs already is not known", path,
                   journal_origin_name(origin), path);
     return r;
 }
 
-struct journal *state_dir_journal(const char *lock_path)
+struct journal *state_dir_journal(const char *lock_path, struct holder *h)
 {
     struct journal *j = NULL;
-    int r = open_journal(lock_path, &j);
-    if (r < 0)
-        log_error("there is no journal beside %s: %s; processes are not found again if the daemon dies", lock_path,
+    struct identity_era era = { .pid_namespace = 0 };
+    _cleanup_free_ char *path = NULL;
+    int held = holder_take(h, JOURNAL_NAME);
+    int r = identity_era(&era);
+    if (r == 0 && asprintf(&path, "%.*sjournal", (int)(strlen(lock_path) - strlen("lock")), lock_path) < 0) {
+        path = NULL;
+        r = -ENOMEM;
+    }
+    if (r == 0 && held >= 0 && journal_take(TAKE_FD(held), path, &era, &j) == 0)
+        return j;
+    cleanup_close(&held);
+    if (r == 0)
+        r = open_journal(path, &era, &j);
+    if (r < 0) {
+        log_error("there is no journal beside %s: %s; processes are not found again if the guardian dies", lock_path,
                   strerror(-r));
+        r = journal_memory(&era, &j);
+    }
+    if (r == 0)
+        holder_put(h, JOURNAL_NAME, journal_fd(j));
     return j;
 }
 

@@ -3,15 +3,18 @@
 
 #include "config/config.h"
 
+struct holder;
+
 /* The lock of this configuration, malloc'd; makes the directory.  Native: in
  * state_dir, or /run/drover for root, $RUNTIME_DIRECTORY under systemd,
  * $XDG_RUNTIME_DIR/drover/IDENTIFIER for others; a supervisord file: beside its
  * socket, or its pidfile when it has none. */
 int state_dir_lock_path(const struct config *config, char **ret);
 
-/* The journal beside that lock; NULL when there can be none, which is logged: what
- * runs is then not found again after a death of the daemon. */
-struct journal *state_dir_journal(const char *lock_path);
+/* The journal beside that lock, or the one that a supervisor before us had, which the
+ * guardian holds: whatever has become of the directory since.  Where there can be no
+ * file it is in memory, which is logged: it outlives us, but not the guardian. */
+struct journal *state_dir_journal(const char *lock_path, struct holder *h);
 
 /* What operators have stopped: in state_dir, or $STATE_DIRECTORY under systemd, for root
  * /var/lib/drover (in it IDENTIFIER for a supervisord file), $XDG_STATE_HOME/drover/IDENTIFIER

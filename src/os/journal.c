@@ -315,15 +315,22 @@ void journal_remove(struct journal *j, uint32_t i)
 
 /* -- the whole ---------------------------------------------------------------------------------- */
 
-int journal_open(const char *path, const struct identity_era *era, struct journal **ret, enum journal_origin *origin)
+static struct journal *new_journal(const char *path)
 {
-    enum journal_origin found = JOURNAL_FRESH;
     struct journal *j = calloc(1, sizeof(*j));
     if (j == NULL)
-        return -ENOMEM;
+        return NULL;
     j->file.fd = -1;
-    j->path = strdup(path);
-    int r = j->path == NULL ? -ENOMEM : journal_file_open(&j->file, path, era, &found);
+    j->path = path != NULL ? strdup(path) : NULL;
+    if (path == NULL || j->path != NULL)
+        return j;
+    free(j);
+    return NULL;
+}
+
+/* With its file opened, or not, as `r` says. */
+static int complete(struct journal *j, int r, struct journal **ret)
+{
     if (r == 0)
         r = index_slots(j);
     if (r < 0) {
@@ -331,8 +338,40 @@ int journal_open(const char *path, const struct identity_era *era, struct journa
         return r;
     }
     *ret = j;
-    *origin = found;
     return 0;
+}
+
+int journal_open(const char *path, const struct identity_era *era, struct journal **ret, enum journal_origin *origin)
+{
+    enum journal_origin found = JOURNAL_FRESH;
+    struct journal *j = new_journal(path);
+    if (j == NULL)
+        return -ENOMEM;
+    int r = complete(j, journal_file_open(&j->file, path, era, &found), ret);
+    if (r == 0)
+        *origin = found;
+    return r;
+}
+
+int journal_take(int fd, const char *path, const struct identity_era *era, struct journal **ret)
+{
+    struct journal *j = new_journal(path);
+    if (j == NULL) {
+        close(fd);
+        return -ENOMEM;
+    }
+    return complete(j, journal_file_take(&j->file, fd, era), ret);
+}
+
+int journal_memory(const struct identity_era *era, struct journal **ret)
+{
+    struct journal *j = new_journal(NULL);
+    return j != NULL ? complete(j, journal_file_memory(&j->file, era), ret) : -ENOMEM;
+}
+
+int journal_fd(const struct journal *j)
+{
+    return j != NULL ? j->file.fd : -1;
 }
 
 void journal_close(struct journal *j)
@@ -348,7 +387,7 @@ void journal_close(struct journal *j)
 void journal_end(struct journal *j)
 {
     uint32_t i = 0, bad = 0;
-    if (j != NULL && !journal_next(j, &i) && !journal_next_damaged(j, &bad))
+    if (j != NULL && j->path != NULL && !journal_next(j, &i) && !journal_next_damaged(j, &bad))
         unlink(j->path);
     journal_close(j);
 }

@@ -55,8 +55,14 @@ struct journal;
 /* 0, or a negative errno (-ENOSPC, -EROFS, -EPERM when the file is not ours, ...):
  * then the daemon can live without one. */
 int journal_open(const char *path, const struct identity_era *era, struct journal **ret, enum journal_origin *origin);
-void journal_close(struct journal *j); /* the file stays */
-void journal_end(struct journal *j);   /* the file goes, unless a slot is in use */
+/* The same from a descriptor of it, which is taken over: that of a journal of this era
+ * which has lost its name, or never had one.  -EBADMSG: it is none. */
+int journal_take(int fd, const char *path, const struct identity_era *era, struct journal **ret);
+/* In memory alone, which lives for as long as somebody holds the descriptor. */
+int journal_memory(const struct identity_era *era, struct journal **ret);
+int journal_fd(const struct journal *j); /* borrowed; -1 without a journal */
+void journal_close(struct journal *j);   /* the file stays */
+void journal_end(struct journal *j);     /* the file goes, unless a slot is in use */
 const char *journal_origin_name(enum journal_origin origin);
 
 /* Room for so many processes on the whole; growing in one go is cheaper. */

@@ -230,22 +230,14 @@ static int is_ours(int fd, struct stat *st)
 {
     if (fstat(fd, st) < 0)
         return -errno;
-    bool ours = S_ISREG(st->st_mode) && st->st_uid == geteuid() && st->st_nlink == 1 && (st->st_mode & 022) == 0;
+    bool ours = S_ISREG(st->st_mode) && st->st_uid == geteuid() && st->st_nlink <= 1 && (st->st_mode & 022) == 0;
     return ours ? 0 : -EPERM;
 }
 
-/* 0 and what it is; JOURNAL_FRESH: there is none.  Open only when it is RECOVERED. */
-static int find(struct journal_file *f, const char *path, const struct identity_era *era, enum journal_origin *origin)
+/* What the file that is open is.  It stays so only when it is RECOVERED. */
+static int load(struct journal_file *f, const struct identity_era *era, enum journal_origin *origin)
 {
     struct stat st;
-    f->fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (f->fd < 0 && errno == ENOENT) {
-        *origin = JOURNAL_FRESH;
-        return 0;
-    }
-    if (f->fd < 0)
-        return errno == ELOOP ? -EPERM : -errno;
-    f->fd = spawn_raise_fd(f->fd);
     int r = is_ours(f->fd, &st);
     if (r < 0)
         return close_with(f, r);
@@ -263,6 +255,20 @@ static int find(struct journal_file *f, const char *path, const struct identity_
         return close_with(f, r);
     *origin = read_header(f, era);
     return *origin == JOURNAL_RECOVERED ? 0 : close_with(f, 0);
+}
+
+/* 0 and what it is; JOURNAL_FRESH: there is none. */
+static int find(struct journal_file *f, const char *path, const struct identity_era *era, enum journal_origin *origin)
+{
+    f->fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (f->fd < 0 && errno == ENOENT) {
+        *origin = JOURNAL_FRESH;
+        return 0;
+    }
+    if (f->fd < 0)
+        return errno == ELOOP ? -EPERM : -errno;
+    f->fd = spawn_raise_fd(f->fd);
+    return load(f, era, origin);
 }
 
 static int put_aside(const char *path)
@@ -288,6 +294,29 @@ int journal_file_open(struct journal_file *f, const char *path, const struct ide
     if (r == 0)
         *origin = found;
     return r;
+}
+
+int journal_file_take(struct journal_file *f, int fd, const struct identity_era *era)
+{
+    enum journal_origin found = JOURNAL_FRESH;
+    *f = (struct journal_file){ .fd = fd };
+    int r = load(f, era, &found);
+    return r == 0 && found != JOURNAL_RECOVERED ? -EBADMSG : r;
+}
+
+int journal_file_memory(struct journal_file *f, const struct identity_era *era)
+{
+    *f = (struct journal_file){ .fd = memfd_create("journal", MFD_CLOEXEC) };
+    if (f->fd < 0)
+        return -errno;
+    f->fd = spawn_raise_fd(f->fd);
+    int r = fchmod(f->fd, 0600) < 0 ? -errno : allocate(f->fd, size_for(SLOTS_AT_ONCE)); /* it is born with 0777 */
+    if (r == 0)
+        r = map(f, SLOTS_AT_ONCE);
+    if (r < 0)
+        return close_with(f, r);
+    write_header(f, era);
+    return 0;
 }
 
 void journal_file_close(struct journal_file *f)

@@ -20,6 +20,9 @@ struct journal_file {
 /* As journal_open(); the file is left closed after an error. */
 int journal_file_open(struct journal_file *f, const char *path, const struct identity_era *era,
                       enum journal_origin *origin);
+/* As journal_take() and journal_memory(). */
+int journal_file_take(struct journal_file *f, int fd, const struct identity_era *era);
+int journal_file_memory(struct journal_file *f, const struct identity_era *era);
 void journal_file_close(struct journal_file *f);
 
 /* Room for at least n slots, the new ones zeros; the mapping may move. */

@@ -1,5 +1,6 @@
 """Processes that run when a daemon begins: found again by the journal, never started twice."""
 import os
+import shutil
 import signal
 import unittest
 
@@ -206,7 +207,21 @@ class Adoption(drover.TestCase):
         d, before = self.begin()
         self.assertIn("there is no journal beside", d.log())
         self.assertEqual(d.log().count("there is no journal"), 1)
+        for _ in range(2):
+            d.crash()  # the guardian has it all the same
+            self.assertEqual(d.pid_of("job"), before["pid"])
+        self.assertEqual(d.log().count("there is no journal"), 1)
         d.stop("job")
+
+    def test_the_state_directory_is_gone(self):
+        d, before = self.begin()
+        shutil.rmtree(self.path("state"))
+        for _ in range(2):
+            d.crash()
+            self.assertEqual(d.pid_of("job"), before["pid"])
+        d.stop("job")
+        d.crash()
+        self.assertEqual(d.info("job")["statename"], "STOPPED")
 
     def test_many(self):
         d = self.daemon("""

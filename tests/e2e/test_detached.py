@@ -144,19 +144,16 @@ class Detached(drover.TestCase):
         self.assertEqual(d.wait_state("job", "RUNNING")["pid"], before["pid"])
         self.finish(d)
 
-    def test_no_longer_configured_when_the_supervisor_dies(self):
+    def test_the_supervisor_dies(self):
         d, before = self.begin()
-        d.configure("[program:other]\ncommand=sleep 600\nstartsecs=0\n")
-        supervisor = [p for p in procs.children(d.pid) if "droverd" in procs.command_line(p)][0]
-        other = d.pid_of("other")
-        os.kill(supervisor, signal.SIGKILL)
-        d.close()
-        procs.wait_until(lambda: "took over" in d.log(), "its successor")
-        d.wait_ready()
-        self.assertEqual(d.pids(), {"other:other": other})
+        pids = d.pids()
+        d.crash()
+        self.assertEqual(d.pids(), pids)
+        self.assertEqual(self.end(d), 0)
         self.assertTrue(procs.alive(before["pid"]))
-        self.assertIn("job:job is no longer configured", d.log())
-        os.killpg(before["pid"], signal.SIGKILL)
+        self.again(d)
+        self.assertEqual(d.wait_state("job", "RUNNING")["pid"], before["pid"])
+        self.finish(d)
 
     def test_no_longer_detached(self):
         d, before = self.begin()

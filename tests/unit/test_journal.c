@@ -314,6 +314,34 @@ static void test_a_strange_file_is_refused(void **state)
     assert_null(j);
 }
 
+static void test_taken_by_its_descriptor(void **state)
+{
+    (void)state;
+    char name[16];
+    for (int in_memory = 0; in_memory < 2; in_memory++) {
+        struct journal *j = NULL, *again = NULL;
+        if (in_memory)
+            assert_int_equal(journal_memory(&today, &j), 0);
+        else
+            j = open_as(&today, JOURNAL_FRESH);
+        unlink("journal");
+        for (int n = 0; n < 50; n++) { /* it grows, too */
+            snprintf(name, sizeof(name), "p%d", n);
+            put(j, name, n + 1);
+        }
+        int fd = dup(journal_fd(j));
+        journal_close(j);
+        assert_int_equal(journal_take(dup(fd), "journal", &(struct identity_era){ .boot = { 9 } }, &again), -EBADMSG);
+        assert_int_equal(journal_take(fd, "journal", &today, &again), 0);
+        assert_int_equal(count(again, journal_next), 50);
+        assert_int_equal(journal_get(again, journal_find(again, "g", "p49"))->pid, 50);
+        journal_end(again);
+    }
+    struct journal *none = NULL;
+    assert_int_equal(journal_take(open("/dev/null", O_RDWR | O_CLOEXEC), "journal", &today, &none), -EPERM);
+    assert_null(none);
+}
+
 /* -- a disk that is full ---------------------------------------------------------------- */
 
 static struct rlimit limited(rlim_t size)
@@ -379,6 +407,7 @@ int main(void)
         cmocka_unit_test_setup(test_both_headers_damaged, clean),
         cmocka_unit_test_setup(test_slot_byte_by_byte, clean),
         cmocka_unit_test_setup(test_a_strange_file_is_refused, clean),
+        cmocka_unit_test_setup(test_taken_by_its_descriptor, clean),
         cmocka_unit_test_setup(test_no_room_for_a_file, clean),
         cmocka_unit_test_setup(test_no_room_for_more, clean),
     };
