@@ -1,7 +1,8 @@
 /* upgrade.c - see upgrade.h.
  *
  * The file's number is in the environment variable DROVER_STATE.  Its format has a
- * number that changes with struct state, struct roll_child or what they mean; what
+ * number that changes with struct state, struct roll_child, what they mean, and what
+ * lies in the memory that is held under a name; the journal has its own.  What
  * is read is checked as if somebody else had written it, since a program that
  * begins with wrong tables loses every job. */
 #include "guardian/upgrade.h"
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "os/journal.h"
 
 #define FORMAT 1
 #define MAGIC "drover/g"
@@ -31,7 +33,7 @@
 /* At the beginning of the file; behind it each name with its number, and the children. */
 struct state {
     char magic[8];
-    uint32_t format, size;
+    uint32_t format, size, journal;
     char version[32];
     uint64_t mask_before, asked, pending;
     struct holder holder; /* its pointers mean nothing */
@@ -66,7 +68,9 @@ static bool take(int fd, void *data, size_t len)
 /* A new file with all of it, open for whoever is executed next; or -1. */
 static int save(const struct guardian *g)
 {
-    struct state s = { .magic = MAGIC, .format = FORMAT, .size = sizeof(s), .version = DROVER_VERSION };
+    struct state s = {
+        .magic = MAGIC, .format = FORMAT, .size = sizeof(s), .journal = JOURNAL_VERSION, .version = DROVER_VERSION
+    };
     s.asked = g->asked;
     s.pending = g->pending;
     s.holder = g->holder;
@@ -155,8 +159,8 @@ static bool is_whole(const struct state *s, int fd)
 {
     struct stat st;
     return memcmp(s->magic, MAGIC, sizeof(s->magic)) == 0 && s->format == FORMAT && s->size == sizeof(*s) &&
-           memchr(s->version, '\0', sizeof(s->version)) != NULL && s->n_held <= ROLL_HELD_MAX &&
-           s->n_born <= ROLL_BORN_MAX && fstat(fd, &st) == 0 &&
+           s->journal == JOURNAL_VERSION && memchr(s->version, '\0', sizeof(s->version)) != NULL &&
+           s->n_held <= ROLL_HELD_MAX && s->n_born <= ROLL_BORN_MAX && fstat(fd, &st) == 0 &&
            (uint64_t)st.st_size ==
                sizeof(*s) + s->n_held * (sizeof(uint64_t) + sizeof(int)) + s->n_born * sizeof(struct roll_child);
 }

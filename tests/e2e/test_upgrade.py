@@ -114,6 +114,50 @@ class Done(TestCase):
         self.assertEqual([procs.descriptors(d.supervisor)[i] for i in range(3)], ["/dev/null"] * 3)
 
 
+class Jobs(TestCase):
+    """Nobody notices."""
+
+    @drover.slow(120)
+    def test_jobs_that_print_all_the_time(self):
+        script = self.write("count.py", """\
+            import sys, time
+            n = 0
+            while True:
+                n += 1
+                print("line %d" % n, flush=True)
+                if n % 50 == 0:
+                    time.sleep(0.005)
+        """)
+        d = self.daemon("""
+            [program:p]
+            command=python3 %s
+            process_name=%%(process_num)d
+            numprocs=4
+            startsecs=0
+            stdout_logfile=%%(here)s/%%(process_num)d.out
+            stdout_logfile_maxbytes=0
+            [program:quick]
+            command=sh -c "sleep 0.05; exit 3"
+            startsecs=0
+            exitcodes=3
+            autorestart=true
+            restart_interval=0
+        """ % script, native=True)
+        d.wait_all("RUNNING", ["p:%d" % i for i in range(4)])
+        before, newer = {n: p for n, p in d.pids().items() if n.startswith("p:")}, self.of_version("9.9.9")
+        for i in range(20):
+            run = self.ctl(d, "upgrade", newer)
+            self.assertEqual((run.returncode, run.stdout[:8]), (0, "Upgraded"), run.stdout)
+        self.assertEqual({n: p for n, p in d.pids().items() if n.startswith("p:")}, before)
+        self.assertNotIn("nobody knows how", d.log())
+        d.kill()
+        self.assertEqual(d.wait_exit(), 0)
+        for i in range(4):
+            lines = procs.read(self.path("%d.out" % i)).splitlines()
+            self.assertEqual(lines, [b"line %d" % n for n in range(1, len(lines) + 1)])
+            self.assertGreater(len(lines), 1000)
+
+
 class Refused(TestCase):
     def refused(self, words, what=None, program=SUCCESSOR, **options):
         d = self.daemon(SLEEPER, env={"SUCCESSOR": what or ""}, **options)
