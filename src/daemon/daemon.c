@@ -26,6 +26,7 @@
 #include "daemon/signals.h"
 #include "daemon/state_dir.h"
 #include "daemon/successor.h"
+#include "daemon/sweep.h"
 #include "os/autolog.h"
 #include "os/world.h"
 #include "supervisor/record.h"
@@ -392,7 +393,11 @@ static int serve(struct droverd *dd)
     log_hold(true);
     r = loop_run(dd->loop);
     log_hold(false);
-    return r < 0 ? r : holder_bye(dd->holder, dd->exit_status);
+    if (r < 0)
+        return r;
+    if (dd->holder->notify) /* a service that is stopped leaves nothing; by hand people may want it to */
+        sweep_strays(dd->supervisor, dd->holder->guardian);
+    return holder_bye(dd->holder, dd->exit_status);
 }
 
 static void finish(struct droverd *dd)

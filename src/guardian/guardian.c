@@ -28,6 +28,7 @@
 
 #include "base/cleanup.h"
 #include "guardian/mail.h"
+#include "guardian/store.h"
 #include "guardian/upgrade.h"
 #include "os/daemonize.h"
 
@@ -210,10 +211,11 @@ static bool is_over(int *status)
 {
     bool exited = WIFEXITED(g.status), careless = roll_count_live(&g.roll) == 0;
     bool as_asked = !exited && (g.asked >> WTERMSIG(g.status) & 1) != 0;
-    if (g.bye)
+    if (g.bye) {
+        store_clear(&g);
         *status = exited ? WEXITSTATUS(g.status) : g.bye_status;
-    else if (!g.hello && careless &&
-             (exited || as_asked || g.holder.generation == 1 || g.early_deaths >= EARLY_DEATHS_MAX))
+    } else if (!g.hello && careless &&
+               (exited || as_asked || g.holder.generation == 1 || g.early_deaths >= EARLY_DEATHS_MAX))
         *status = end_like(g.status); /* it could not even begin */
     else
         return false;
@@ -355,13 +357,15 @@ static int serve(void)
 /* What only the first knows; a new program has it from the one before. */
 static void look_around(void)
 {
-    g.holder = (struct holder){ .given_fds = daemonize_seal_fds(), .starter = getpid() };
+    g.holder = (struct holder){ .starter = getpid() };
     getrlimit(RLIMIT_NOFILE, &g.holder.nofile);
     getrlimit(RLIMIT_NPROC, &g.holder.nproc);
     g.manager = SDNOTIFY_INIT;
     sdnotify_open(&g.manager); /* one that cannot be spoken to is none */
     g.holder.notify = g.manager.fd >= 0;
     g.holder.watchdog = g.manager.watchdog;
+    store_open(&g);
+    g.holder.given_fds = daemonize_seal_fds();
     sigprocmask(SIG_BLOCK, NULL, &g.mask_before);
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "guardian/message.h"
+#include "guardian/store.h"
 #include "os/daemonize.h"
 
 #define HELD_FROM 256 /* numbers below are for what comes and goes, see os/spawn.h */
@@ -66,6 +67,8 @@ static void hold(struct guardian *g, uint64_t name, int fd)
     if (roll_hold(&g->roll, name, fd, &before) < 0) {
         close(fd);
         mail_tell(g, (struct message_op){ .kind = MESSAGE_REFUSED, .value = name }, NULL, 0);
+    } else if (g->store_max > 0) {
+        store_put(g, name, fd);
     }
     cleanup_close(&before);
 }
@@ -74,6 +77,7 @@ static void drop(struct guardian *g, uint64_t name)
 {
     int fd = roll_drop(&g->roll, name);
     cleanup_close(&fd);
+    store_drop(g, name);
 }
 
 /* What cannot be put on record must not run. */

@@ -9,6 +9,8 @@
 #include "guardian/message.h"
 #include "os/sdnotify.h"
 
+#define STORE_MAX 512 /* storing costs the manager time by the square of them */
+
 struct guardian {
     int (*supervise)(struct holder *h, void *arg);
     void *arg;
@@ -35,6 +37,8 @@ struct guardian {
     bool ask, yielded;  /* it is to be asked; the supervisor has made room for it */
     pid_t asking;       /* the one that answers; 0: none */
     usec_t ask_by;
+    unsigned store_max, n_stored; /* of the service manager's store; 0: it has none */
+    uint64_t stored[STORE_MAX];   /* names that are in it */
     struct roll roll;
 };
 

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "guardian/store.h"
 #include "os/journal.h"
 
 #define FORMAT 1
@@ -38,6 +39,8 @@ struct state {
     uint64_t mask_before, asked, pending;
     struct holder holder; /* its pointers mean nothing */
     struct sdnotify manager;
+    uint32_t n_stored, store_max;
+    uint64_t stored[STORE_MAX];
     uint32_t settled, n_held, n_born;
 };
 
@@ -75,6 +78,9 @@ static int save(const struct guardian *g)
     s.pending = g->pending;
     s.holder = g->holder;
     s.manager = g->manager;
+    s.n_stored = g->n_stored;
+    s.store_max = g->store_max;
+    memcpy(s.stored, g->stored, sizeof(s.stored));
     s.settled = g->settled;
     s.n_held = g->roll.n_held;
     s.n_born = g->roll.n_born;
@@ -202,6 +208,9 @@ int upgrade_resume(struct guardian *g)
     g->holder.last_upgraded = true;
     g->manager = s.manager;
     g->manager.fd = g->holder.notify ? sdnotify_socket() : -1;
+    g->n_stored = s.n_stored <= STORE_MAX ? s.n_stored : 0;
+    g->store_max = s.store_max <= STORE_MAX ? s.store_max : 0;
+    memcpy(g->stored, s.stored, sizeof(s.stored));
     g->settled = s.settled != 0;
     memcpy(&g->mask_before, &s.mask_before, sizeof(s.mask_before));
     return 1;
