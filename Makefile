@@ -114,6 +114,7 @@ $(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(LIFE_LIB) $(CORE_LIB)
 # Rooms above the library, for the tests that are about them.
 $(B)/tests/test_events: $(call obj,src/supervisor/events.c)
 $(B)/tests/test_channel: $(call obj,src/supervisor/loop.c src/supervisor/kept.c $(wildcard src/supervisor/channel*.c))
+$(B)/tests/test_channel_keep: $(call obj,src/supervisor/channel_keep.c)
 $(B)/tests/test_loop: $(call obj,src/supervisor/loop.c)
 $(B)/tests/test_messages: $(call obj,src/supervisor/messages.c)
 $(B)/tests/test_logmove: $(call obj,$(addprefix src/supervisor/,loop.c kept.c capture.c capture_drop.c capture_gather.c capture_put.c))

@@ -61,11 +61,23 @@ static void cut_off(struct listener *l)
     listener_end(l);
 }
 
+/* Messages are not kept: those that it did not take are at least counted. */
+static void tell_missed(struct listener *l)
+{
+    char text[64];
+    if (l->missed == 0 || http_stream_unread(l->request) >= AHEAD)
+        return;
+    int n = snprintf(text, sizeof(text), "{\"event\":\"gap\",\"missed\":%llu}\n", (unsigned long long)l->missed);
+    if (http_stream_write(l->request, text, (size_t)n) == 0)
+        l->missed = 0;
+}
+
 /* As much as it takes.  False: the listener is gone. */
 static bool go_on(struct listener *l)
 {
     const struct event *e;
     _cleanup_buf_ struct buf b = BUF_INIT(64 * 1024);
+    tell_missed(l);
     while (http_stream_unread(l->request) < AHEAD && (e = events_get(l->events, l->next)) != NULL) {
         buf_reset(&b);
         if (is_wanted(e, l->match))
@@ -89,11 +101,10 @@ static void on_event(const struct event *e, void *arg)
      * not cost it the rest. */
     bool skip = l->next <= events_last(l->events) || http_stream_unread(l->request) > MESSAGES_UNREAD;
     _cleanup_buf_ struct buf b = BUF_INIT(64 * 1024);
-    if (!skip && l->missed > 0)
-        buf_printf(&b, "{\"event\":\"gap\",\"missed\":%llu}\n", (unsigned long long)l->missed);
-    l->missed = skip ? l->missed + 1 : 0;
-    if (skip)
+    if (skip || l->missed > 0) { /* those before it are still to be told */
+        l->missed++;
         return;
+    }
     event_json(e, &b);
     if (b.error == 0 && http_stream_write(l->request, b.data, b.len) == -ENOBUFS)
         cut_off(l);

@@ -36,7 +36,7 @@ int channels_new(struct loop *loop, struct channels **ret)
 
 static void bury(struct channel *ch)
 {
-    free(ch->keep);
+    channel_keep_free(ch->keep, ch->mapped ? 0 : -1);
     free(ch);
 }
 
@@ -188,21 +188,41 @@ void channel_resume(struct channel *ch, enum channel_reason reason)
 static int grow(struct frame *f, uint32_t size)
 {
     struct channel *ch = (struct channel *)((char *)f - offsetof(struct channel, frame));
-    int r = channel_keep_grow(&ch->keep, size);
-    f->state = &ch->keep->in;
-    f->store = ch->keep->bytes;
-    f->size = ch->keep->in_size;
+    int r = channel_keep_grow(&ch->keep, ch->memory, size);
+    channel_moved(ch);
     return r;
 }
 
-int channel_new(struct channels *s, int fd, const struct ipc_settings *settings, const struct channel_owner *owner,
-                void *arg, struct channel **ret)
+void channel_moved(struct channel *ch)
+{
+    ch->frame.state = &ch->keep->in;
+    ch->frame.store = ch->keep->bytes;
+    ch->frame.size = ch->keep->in_size;
+}
+
+/* Goes on where a supervisor before us was: what it owed goes first. */
+static void resume(struct channel *ch)
+{
+    bool cut = ch->keep->batch == CHANNEL_BATCH_CUT;
+    ch->broken = !channel_keep_restore(ch->keep);
+    ch->headless = cut;
+    if (ch->keep->unacked) {
+        ch->unacked_until = loop_now(ch->hub->loop) + CHANNEL_ACK_WAIT;
+        channel_slow(ch);
+    }
+    if (ch->broken) /* half a line may be there, and nothing may follow it */
+        ch->closing = true;
+    channel_touch(ch);
+}
+
+int channel_new(struct channels *s, int fd, int memory, const struct ipc_settings *settings,
+                const struct channel_owner *owner, void *arg, struct channel **ret)
 {
     struct channel *ch = calloc(1, sizeof(*ch));
-    struct channel_keep *keep = channel_keep_new();
+    struct channel_keep *keep = channel_keep_new(memory);
     if (ch == NULL || keep == NULL) {
         free(ch);
-        free(keep);
+        channel_keep_free(keep, memory);
         return -ENOMEM;
     }
     ch->hub = s;
@@ -210,16 +230,21 @@ int channel_new(struct channels *s, int fd, const struct ipc_settings *settings,
     ch->arg = arg;
     ch->keep = keep;
     ch->fd = fd;
+    ch->memory = memory;
+    ch->mapped = memory >= 0;
     ch->queue_bytes = settings->queue_bytes;
     ch->queue_messages = settings->queue_messages;
     ch->no_acks = settings->handles == IPC_HANDLES_ANY;
     ch->read_size = READ_FIRST;
-    ch->frame = (struct frame){ .grow = grow, .max = (uint32_t)settings->max_message, .state = &keep->in };
+    ch->frame = (struct frame){ .grow = grow, .max = (uint32_t)settings->max_message };
+    channel_moved(ch);
     int r = loop_io_set(s->loop, &ch->io, fd, LOOP_READ, LOOP_DATA, on_event, ch);
     if (r < 0) {
         bury(ch);
         return r;
     }
+    if (memory >= 0)
+        resume(ch);
     *ret = ch;
     return 0;
 }
@@ -229,7 +254,7 @@ static void drop_input(struct channel *ch)
 {
     int fd;
     if (ch->keep->in.len > 0 || ch->keep->in.skipping)
-        ch->counters.cut++;
+        ch->keep->counters.cut++;
     ch->keep->in = (struct frame_state){ 0 };
     ch->frame.fresh_len = 0;
     while ((fd = frame_stray_fd(&ch->frame)) >= 0)
@@ -240,6 +265,7 @@ static void let_go(struct channel *ch, int error)
 {
     loop_io_clear(&ch->io);
     kept_close(&ch->fd);
+    kept_close(&ch->memory);
     drop_input(ch);
     ch->broken = true;
     channel_out_forget(ch, error);
@@ -302,10 +328,10 @@ bool channel_is_open(const struct channel *ch)
 
 const struct channel_counters *channel_counters(const struct channel *ch)
 {
-    return &ch->counters;
+    return &ch->keep->counters;
 }
 
 void channel_count_bounce(struct channel *ch)
 {
-    ch->counters.bounced++;
+    ch->keep->counters.bounced++;
 }

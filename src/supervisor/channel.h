@@ -68,9 +68,11 @@ struct channel_counters {
 int channels_new(struct loop *loop, struct channels **ret);
 void channels_free(struct channels *s); /* all channels have been freed */
 
-/* Takes over `fd`, which does not block; the settings are copied. */
-int channel_new(struct channels *s, int fd, const struct ipc_settings *settings, const struct channel_owner *owner,
-                void *arg, struct channel **ret);
+/* Takes over `fd`, which does not block; the settings are copied.  `memory` is a memfd
+ * that is taken over as well, or -1: what a supervisor before us has left there is gone
+ * on with. */
+int channel_new(struct channels *s, int fd, int memory, const struct ipc_settings *settings,
+                const struct channel_owner *owner, void *arg, struct channel **ret);
 /* Closes it at once and tells nobody: `ended` is not called.  May be called from a callback. */
 void channel_free(struct channel *ch);
 

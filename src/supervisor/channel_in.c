@@ -27,7 +27,7 @@ static void close_strays(struct channel *ch)
     int fd;
     while ((fd = frame_stray_fd(&ch->frame)) >= 0) {
         close(fd);
-        ch->counters.handles_lost++;
+        ch->keep->counters.handles_lost++;
         tell_fault(ch, &(struct channel_fault){ .kind = CHANNEL_STRAY_HANDLE });
     }
 }
@@ -36,15 +36,15 @@ static void close_strays(struct channel *ch)
 
 static void malformed(struct channel *ch, size_t len, size_t at, const char *why)
 {
-    ch->counters.malformed++;
+    ch->keep->counters.malformed++;
     tell_fault(ch, &(struct channel_fault){ .kind = CHANNEL_MALFORMED, .len = len, .at = at, .why = why });
 }
 
 static void deliver(struct channel *ch, struct channel_message *m)
 {
-    ch->counters.received++;
+    ch->keep->counters.received++;
     ch->owner->message(ch, m, ch->arg);
-    ch->counters.handles_lost += m->fd >= 0;
+    ch->keep->counters.handles_lost += m->fd >= 0;
     cleanup_close(&m->fd);
 }
 
@@ -72,11 +72,11 @@ static void take_handle(struct channel *ch, const char *text, size_t len, struct
     struct channel_message m = { .text = text, .len = len, .scan = scan, .fd = frame_take_fd(&ch->frame) };
     channel_answer_ack(ch, m.fd >= 0);
     if (m.fd < 0) {
-        ch->counters.handles_lost++;
+        ch->keep->counters.handles_lost++;
         tell_fault(ch, &(struct channel_fault){ .kind = CHANNEL_NO_HANDLE, .len = len });
         return;
     }
-    ch->counters.handles_received++;
+    ch->keep->counters.handles_received++;
     int r = unwrap(ch, &m, scan);
     if (r == 0)
         deliver(ch, &m);
@@ -138,6 +138,17 @@ static void take_line(struct channel *ch, const char *text, size_t len)
 
 /* -- many lines --------------------------------------------------------------- */
 
+static void skipped(struct channel *ch, uint64_t len)
+{
+    if (ch->headless) {
+        ch->headless = false;
+        ch->keep->counters.cut++;
+        return;
+    }
+    ch->keep->counters.oversized++;
+    tell_fault(ch, &(struct channel_fault){ .kind = CHANNEL_OVERSIZED, .len = len });
+}
+
 /* How many lines were taken. */
 static unsigned take_lines(struct channel *ch)
 {
@@ -150,9 +161,8 @@ static unsigned take_lines(struct channel *ch)
         if (r == FRAME_LINE) {
             take_line(ch, line.text, line.len);
         } else {
-            ch->counters.oversized++;
             close_strays(ch);
-            tell_fault(ch, &(struct channel_fault){ .kind = CHANNEL_OVERSIZED, .len = line.len });
+            skipped(ch, line.len);
         }
         if (ch->paused != 0 && ch->fd >= 0 && !full)
             full = frame_hold(&ch->frame) < 0;
@@ -181,7 +191,7 @@ static void add_fds(struct channel *ch, const struct fdio_received *got)
         if (frame_add_fd(&ch->frame, got->fds[i]))
             continue;
         close(got->fds[i]);
-        ch->counters.handles_lost++;
+        ch->keep->counters.handles_lost++;
     }
 }
 
@@ -202,13 +212,13 @@ void channel_read(struct channel *ch)
     }
     if (got.n_fds > 0) /* of those that were cut off, their messages will tell */
         add_fds(ch, &got);
+    ch->keep->batch = scratch[n - 1] == '\n' ? CHANNEL_BATCH_WHOLE : CHANNEL_BATCH_CUT;
     frame_feed(&ch->frame, scratch, (size_t)n);
     unsigned lines = take_lines(ch);
     if (ch->fd < 0)
         return;
+    ch->keep->batch = CHANNEL_BATCH_NONE; /* what is left of it is kept */
     choose_size(ch, (size_t)n, lines);
-    channel_keep_trim(&ch->keep);
-    ch->frame.state = &ch->keep->in;
-    ch->frame.store = ch->keep->bytes;
-    ch->frame.size = ch->keep->in_size;
+    channel_keep_trim(&ch->keep, ch->memory);
+    channel_moved(ch);
 }

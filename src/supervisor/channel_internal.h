@@ -8,6 +8,7 @@
 #define CHANNEL_SPARES 8
 #define CHANNEL_RESERVE_BYTES (64 * 1024)
 #define CHANNEL_RESERVE_MESSAGES 64
+#define CHANNEL_ACK_WAIT (2 * USEC_PER_SEC)
 #define CHANNEL_HANDLES_MAX 16 /* that wait for one receiver: each is an open file of ours */
 
 /* A queue of bytes: its memory is borrowed from the hub, and only while it has some. */
@@ -57,13 +58,15 @@ struct channel {
     char *answers; /* to questions of Node's, whole lines; malloc'd */
     uint32_t answers_len;
     struct frame frame;
-    struct channel_counters counters;
     uint64_t queue_bytes;
     uint32_t queue_messages;
     uint32_t read_size;
     uint32_t last_left; /* bytes that may still be read, once it has last words */
     int fd;             /* -1: ended */
-    uint8_t paused;     /* enum channel_reason */
+    int memory;         /* the memfd that .keep is in, -1: plain memory; open while .fd is */
+    bool mapped;
+    bool headless;  /* the first line that comes has lost its beginning */
+    uint8_t paused; /* enum channel_reason */
     bool is_dirty, is_slow, freed;
     bool blocked;     /* the socket is full, */
     bool retry_later; /* or the kernel lacks something */
@@ -77,6 +80,7 @@ struct channel {
 void channel_touch(struct channel *ch); /* the end of the turn is to look at it */
 void channel_slow(struct channel *ch);  /* it is looked at again a little later */
 void channel_watch(struct channel *ch); /* as its pauses and its queue would have it */
+void channel_moved(struct channel *ch); /* .keep may be elsewhere now */
 void channel_end(struct channel *ch);   /* closes and tells; `ch` may be freed by it at the end of the turn */
 
 /* channel_in.c */

@@ -18,8 +18,7 @@
 #define BYTES_SMALL 4096
 #define SPARE_MAX (256 * 1024)  /* a larger one goes back to the system */
 #define ANSWERS_MAX (16 * 1024) /* a process that asks and does not read the answers is not read */
-#define ACK_WAIT (2 * USEC_PER_SEC)
-#define WORDS 16 /* acknowledgements in one write */
+#define WORDS 16                /* acknowledgements in one write */
 #define PIECE (32 * 1024)
 
 #define FOUR(x) x x x x
@@ -260,11 +259,9 @@ static size_t count_lines(const char *data, size_t len)
 static void keep_rest(struct channel *ch, const char *data, size_t len, bool is_message)
 {
     ch->keep->rest_is_message = is_message;
-    if (channel_keep_rest(&ch->keep, data, len) < 0)
+    if (channel_keep_rest(&ch->keep, ch->memory, data, len) < 0)
         ch->broken = true;
-    ch->frame.state = &ch->keep->in;
-    ch->frame.store = ch->keep->bytes;
-    ch->frame.size = ch->keep->in_size;
+    channel_moved(ch);
 }
 
 /* Each of these is told that `n` bytes of its part were taken, and returns how many of
@@ -275,7 +272,7 @@ static void took_rest(struct channel *ch, size_t n)
     k->rest_start += (uint32_t)n;
     k->rest_len -= (uint32_t)n;
     if (k->rest_len == 0 && k->rest_is_message)
-        ch->counters.sent++;
+        ch->keep->counters.sent++;
 }
 
 static uint32_t took_words(struct channel *ch, uint32_t owed, size_t n, const char *line, size_t len)
@@ -318,7 +315,7 @@ static void took_messages(struct channel *ch, size_t n)
     const char *data = ch->out.data + ch->out.head;
     bool all = n == ch->out.len;
     size_t lines = all ? ch->n_out : count_lines(data, n);
-    ch->counters.sent += lines;
+    ch->keep->counters.sent += lines;
     ch->n_out -= (uint32_t)lines;
     if (!all && data[n - 1] != '\n') {
         const char *end = (const char *)memchr(data + n, '\n', ch->out.len - n) + 1;
@@ -334,14 +331,14 @@ static void took_handle(struct channel *ch, size_t n)
 {
     struct channel_mark m = pop_mark(&ch->handles);
     close(m.fd);
-    ch->counters.handles_sent++;
+    ch->keep->counters.handles_sent++;
     if (ch->no_acks) {
         if (m.tag != 0)
             add_mark(&ch->tags, (struct channel_mark){ .end = m.end, .tag = m.tag, .fd = -1 });
     } else {
         ch->keep->unacked = true;
         ch->unacked_tag = m.tag;
-        ch->unacked_until = loop_now(ch->hub->loop) + ACK_WAIT;
+        ch->unacked_until = loop_now(ch->hub->loop) + CHANNEL_ACK_WAIT;
         channel_slow(ch);
     }
     took_messages(ch, n);
@@ -434,12 +431,15 @@ void channel_flush(struct channel *ch)
 {
     struct batch b;
     while (!ch->broken && (fill(ch, &b), b.n > 0)) {
+        ch->keep->writing = b.len > PIECE || b.took[0] != took_messages;
         ssize_t n = fdio_send(ch->fd, b.parts, b.n, b.pass);
+        if (n > 0)
+            take_off(ch, &b, (size_t)n);
+        ch->keep->writing = false;
         if (n < 0) {
             failed(ch, (int)n);
             return;
         }
-        take_off(ch, &b, (size_t)n);
         if ((size_t)n < b.len) {
             failed(ch, -EAGAIN);
             return;
@@ -476,7 +476,7 @@ void channel_settle(struct channel *ch)
 
 void channel_out_forget(struct channel *ch, int error)
 {
-    ch->counters.bounced += channel_queued(ch);
+    ch->keep->counters.bounced += channel_queued(ch);
     ch->n_out = 0;
     ch->keep->rest_len = 0;
     ch->keep->acks = ch->keep->nacks = 0;
@@ -489,7 +489,7 @@ void channel_out_forget(struct channel *ch, int error)
     while (ch->handles.n > 0) {
         struct channel_mark m = pop_mark(&ch->handles);
         close(m.fd);
-        ch->counters.handles_lost++;
+        ch->keep->counters.handles_lost++;
         tell(ch, m.tag, error);
     }
     while (ch->tags.n > 0)

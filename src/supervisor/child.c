@@ -111,6 +111,12 @@ static void keep(struct child *c, struct child_plan *p)
     for (unsigned i = 0; i < p->plan.n_fds; i++)
         if (p->ours[i] >= 0)
             kept_put(&(struct kept_key){ .slot = c->slot, .instance = c->instance, .number = i }, p->ours[i]);
+    if (p->channel_memory >= 0)
+        kept_put(&(struct kept_key){ .slot = c->slot,
+                                     .instance = c->instance,
+                                     .number = (unsigned)p->channel_fd,
+                                     .memory = true },
+                 p->channel_memory);
     if (h == NULL)
         return;
     p->plan.tell_fd = h->fd;

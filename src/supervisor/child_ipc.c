@@ -172,7 +172,7 @@ static struct ipc_run *run_of(const struct child *c, pid_t pid)
     return run;
 }
 
-int child_ipc_begin(struct child *c, int fd, pid_t pid)
+int child_ipc_begin(struct child *c, int fd, int memory, pid_t pid)
 {
     struct supervisor *s = c->supervisor;
     struct child_ipc *ipc = record(c);
@@ -183,7 +183,7 @@ int child_ipc_begin(struct child *c, int fd, pid_t pid)
         r = ipc->lane != NULL ? relay_port_new(ipc->lane, &run->port) : 0;
     }
     if (r == 0)
-        r = channel_new(s->channels, fd, ipc_settings_of(c->process.program), &owner, run, &run->channel);
+        r = channel_new(s->channels, fd, memory, ipc_settings_of(c->process.program), &owner, run, &run->channel);
     if (r < 0) {
         relay_port_free(run != NULL ? run->port : NULL);
         free(run);

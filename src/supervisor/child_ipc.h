@@ -26,8 +26,9 @@ struct ipc_watch {
 int child_ipc_join(struct child *c);
 struct relay_lane *child_lane(const struct child *c); /* NULL: it takes no part */
 
-/* Takes over the descriptor of a new run; on failure it remains the caller's. */
-int child_ipc_begin(struct child *c, int fd, pid_t run);
+/* Takes over the descriptor of a run, and its memory (channel_new()); on failure they
+ * remain the caller's. */
+int child_ipc_begin(struct child *c, int fd, int memory, pid_t run);
 /* Its program runs. */
 void child_ipc_started(struct child *c);
 /* It never did, so nothing is told. */

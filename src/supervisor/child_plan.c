@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,7 +26,9 @@
 
 void child_plan_init(struct child_plan *p)
 {
-    *p = (struct child_plan){ .plan = { .umask = -1 }, .strings = BUF_INIT(1 << 20), .channel_fd = -1 };
+    *p = (struct child_plan){
+        .plan = { .umask = -1 }, .strings = BUF_INIT(1 << 20), .channel_fd = -1, .channel_memory = -1
+    };
     for (int i = 0; i < SPAWN_FDS_MAX; i++)
         p->ends[i] = p->ours[i] = -1;
 }
@@ -40,6 +43,7 @@ void child_plan_done(struct child_plan *p)
         close(p->plan.cgroup_fd);
     logfile_unref(p->logs[0]);
     logfile_unref(p->logs[1]);
+    kept_close(&p->channel_memory);
     for (int i = 0; i < SPAWN_FDS_MAX; i++) {
         cleanup_close(&p->ends[i]);
         kept_close(&p->ours[i]);
@@ -208,10 +212,15 @@ static int make_pipe(struct child_plan *p, unsigned i)
 
 /* How much a process may write before we read it is up to the buffer of its end, and
  * the other way round; the kernel gives what net.core.wmem_max allows. */
-static int make_channel(struct child_plan *p, unsigned i)
+static int make_channel(const struct plan_source *from, struct child_plan *p, unsigned i)
 {
     int fds[2];
     int wish = CHANNEL_SNDBUF;
+    if (from->supervisor->options.holder != NULL) { /* somebody who keeps it when we die */
+        p->channel_memory = spawn_raise_fd(memfd_create("channel", MFD_CLOEXEC));
+        if (p->channel_memory < 0)
+            return -errno;
+    }
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
         return -errno;
     for (int end = 0; end < 2; end++)
@@ -323,7 +332,7 @@ static int make_stdio(const struct plan_source *from, struct child_plan *p)
         if (i == 2 && program->redirect_stderr)
             copy_output(p);
         else if ((int)i == p->channel_fd)
-            r = make_channel(p, i);
+            r = make_channel(from, p, i);
         else
             r = make_descriptor(from, p, i);
     }

@@ -26,6 +26,7 @@ struct child_plan {
     char channel_names[2][32];
     const char *channel[4]; /* the variables that name it; the first is NULL without one */
     int channel_fd;         /* its number in the child, -1: none; our end is .ours[] there */
+    int channel_memory;     /* a memfd for what it must not lose, -1: plain memory will do */
     struct logfile *logs[2];
     char culprit[512];       /* the log that could not be opened */
     int ends[SPAWN_FDS_MAX]; /* the child's ends of pipes and sockets, -1: none */

@@ -39,11 +39,12 @@ static int take_channel(struct child *c, struct child_plan *p, pid_t pid)
 {
     if (p->channel_fd < 0 || p->ours[p->channel_fd] < 0)
         return 0;
-    int r = child_ipc_begin(c, p->ours[p->channel_fd], pid);
-    if (r == 0)
-        p->ours[p->channel_fd] = -1;
-    else
+    int r = child_ipc_begin(c, p->ours[p->channel_fd], p->channel_memory, pid);
+    if (r < 0) {
         kept_close(&p->ours[p->channel_fd]);
+        kept_close(&p->channel_memory);
+    }
+    p->ours[p->channel_fd] = p->channel_memory = -1;
     return r;
 }
 

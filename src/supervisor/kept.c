@@ -1,7 +1,7 @@
 /* kept.c - see kept.h.
  *
  * Owns a table of names by descriptor number, for those that are kept.  A name is
- * "j", the number in the process as one of 64 characters, four digits for the slot
+ * "j" ("k" for the memory of a channel), the number in the process as one of 64 characters, four digits for the slot
  * and two for the run, to the base of 36: a run is told from the 1,295 before it,
  * and of those only the few are there whose pipes somebody still holds. */
 #include "supervisor/kept.h"
@@ -58,7 +58,7 @@ static bool get_digits(const char *at, unsigned n, uint32_t *ret)
 
 static void name_of(const struct kept_key *k, char name[ROLL_NAME_MAX + 1])
 {
-    name[0] = 'j';
+    name[0] = k->memory ? 'k' : 'j';
     name[1] = numbers[k->number % 64];
     put_digits(name + 2, 4, k->slot);
     put_digits(name + 6, 2, k->instance % RUNS);
@@ -71,6 +71,7 @@ static bool key_of(const char *name, struct kept_key *k)
     if (number == NULL || !get_digits(name + 2, 4, &k->slot) || !get_digits(name + 6, 2, &k->instance))
         return false;
     k->number = (unsigned)(number - numbers);
+    k->memory = false;
     return true;
 }
 

@@ -14,6 +14,7 @@ struct holder;
 struct kept_key {
     uint32_t slot, instance;
     unsigned number;
+    bool memory; /* what our end of that channel must not lose, rather than our end itself */
 };
 
 /* From here on descriptors can be kept; NULL: there is no guardian. */

@@ -125,6 +125,12 @@ static void take_pipes(struct child *c, struct child_plan *p)
     p->plan.n_fds = stdio_length(c->process.program->stdio);
     if (p->channel_fd >= (int)p->plan.n_fds)
         p->plan.n_fds = (unsigned)p->channel_fd + 1;
+    if (p->channel_fd >= 0) {
+        key.number = (unsigned)p->channel_fd;
+        key.memory = true;
+        p->channel_memory = kept_take(&key);
+        key.memory = false;
+    }
     for (unsigned i = 0; i < p->plan.n_fds; i++) {
         key.number = i;
         p->ours[i] = kept_take(&key);

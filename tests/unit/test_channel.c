@@ -95,7 +95,7 @@ static int setup(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
     setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
     w->peer = fds[1];
-    assert_int_equal(channel_new(w->hub, fds[0], &settings, &owner, w, &w->ch), 0);
+    assert_int_equal(channel_new(w->hub, fds[0], -1, &settings, &owner, w, &w->ch), 0);
     *state = w;
     return 0;
 }
@@ -404,7 +404,7 @@ static void disturb(struct world *w)
     struct channel *other;
     int fds[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
-    assert_int_equal(channel_new(w->hub, fds[0], &settings, &owner, w, &other), 0);
+    assert_int_equal(channel_new(w->hub, fds[0], -1, &settings, &owner, w, &other), 0);
     assert_int_equal(write(fds[1], "\"another's words\"", 17), 17);
     turns(w);
     channel_free(other);
