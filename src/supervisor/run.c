@@ -366,10 +366,13 @@ static void give_input(struct run *r, const struct run_order *o)
         f = f->next;
     if (f == NULL || o->input_follows)
         return;
-    if (o->input == NULL || *o->input == '\0' || (f->own = strdup(o->input)) == NULL)
-        run_feed_close(f);
-    else
-        run_feed_write(f, f->own, strlen(f->own), true, NULL, NULL);
+    char *own = o->input != NULL && *o->input != '\0' ? strdup(o->input) : NULL;
+    if (own != NULL && run_feed_write(f, own, strlen(own), true, NULL, NULL) == 0) {
+        f->own = own;
+        return;
+    }
+    free(own);
+    run_feed_close(f);
 }
 
 void run_spawn(struct run *r, const struct run_order *o)

@@ -57,7 +57,7 @@ void starting_free(struct starting *st)
 
 enum starting_state starting_read(struct starting *st)
 {
-    ssize_t n;
+    ssize_t n = -1;
     while (!st->failed && (n = read(st->fd, &st->report, sizeof(st->report))) > 0) {
         if (st->report.stage == SPAWN_STAGE_NONE) {
             let_go(st);

@@ -432,6 +432,18 @@ class Leaving(RunTestCase):
         self.assertEqual(p.stdout.read(), b"bye\n")
         self.assertIn(b"shutting down", p.stderr.read())
 
+    def test_the_daemon_begins_anew(self):
+        """A reload stops and starts the programs; what somebody runs is none of them."""
+        p = self.start("sh", "-c", "trap 'echo on; exit 0' USR1; echo ready; while :; do sleep 0.01; done")
+        self.line(p)
+        self.assertEqual(self.d.post("/v1/daemon/reload").status, 200)
+        self.d.wait_event("daemon", what="stopping")
+        self.d.wait_ready()
+        procs.wait_until(lambda: self.ctl("true").returncode == 0, "the daemon to be there again")
+        p.send_signal(signal.SIGUSR1)
+        self.assertEqual(self.line(p), "on")
+        self.assertEqual(p.wait(20), 0)
+
     def test_no_client_holds_up_the_end_of_the_daemon(self):
         s = Raw(self.d, {"command": ["yes"]})
         self.addCleanup(s.close)
