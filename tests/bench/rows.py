@@ -12,6 +12,7 @@ import subprocess
 import time
 
 import fleet
+import lanes
 import logs
 import machine
 
@@ -57,6 +58,20 @@ FIGURES = [
     Figure(7, "cpu lines", "processor seconds a GB for it", "s", ("x<=", 1.2)),
     Figure(8, "status one", "status of one of 1,000, a whole process", "ms", ("x<=", 2.5)),
     Figure(8, "status all", "status of all 1,000", "ms", ("x<=", 10)),
+    Figure(9, "lane 64", "messages a second between two programs in C, 64 B", "/s", ("x>=", 0.8)),
+    Figure(9, "over lane 64", "the same; limit: a Node parent", "/s", ("x>=", 4)),
+    Figure(9, "lane 1024", "the same, 1 KiB", "/s", ("x>=", 0.7)),
+    Figure(9, "over lane 1024", "the same; limit: a Node parent", "/s", ("x>=", 10)),
+    Figure(9, "lane 65536", "the same, 64 KiB", "/s", ("x>=", 0.5)),
+    Figure(9, "over lane 65536", "the same; limit: a Node parent", "/s", ("x>=", 17)),
+    Figure(10, "turn 64", "a message there and one back, 64 B, p50", "us", ("x<=", 1.3)),
+    Figure(10, "turn 1024", "the same, 1 KiB", "us", ("x<=", 1.3)),
+    Figure(10, "turn 65536", "the same, 64 KiB", "us", ("x<=", 1.3)),
+    Figure(11, "node 64", "messages a second between two programs in Node, 64 B", "/s", ("x>=", 0.9)),
+    Figure(11, "node 1024", "the same, 1 KiB", "/s", ("x>=", 0.9)),
+    Figure(11, "node 65536", "the same, 64 KiB", "/s", ("x>=", 0.9)),
+    Figure(12, "descriptors", "descriptors a second, not acknowledged", "/s", ("x>=", 0.7)),
+    Figure(12, "acknowledged", "the same, each acknowledged on each hop", "/s", ("x>=", 0.7)),
     Figure(13, "wake-ups", "wake-ups in %d idle seconds with 1,000 jobs" % IDLE_SECONDS, "", ("<=", 0)),
     Figure(13, "turns", "turns of the event loop meanwhile", "", ("<=", 0)),
     Figure(14, "rate one", "requests a second on one connection, on one processor: one process", "/s", ("x>=", 0.5)),
@@ -323,5 +338,6 @@ SCENES = [
     (storms, (5,), False),
     (beside, (5,), False),
     (logs.measure, (6, 7), False),
+    (lanes.measure, (9, 10, 11, 12), False),
     (transient, (15,), False),
 ]
