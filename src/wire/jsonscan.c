@@ -19,22 +19,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-
-typedef signed char block __attribute__((vector_size(16)));
-typedef char bytes __attribute__((vector_size(16)));
-
-#define BLOCK 16
-#define WINDOW 64
-#define INLINE static inline __attribute__((always_inline))
-
-/* A text being looked at.  Functions take where they are and return where they
- * came to, or NULL after fail(). */
-struct look {
-    const char *text, *end;
-    const char *window; /* a multiple of WINDOW behind the text's beginning */
-    uint64_t special;   /* bit N: window[N] is special, or the end of the text */
-    struct jsonscan_fault fault;
-};
+#include "wire/jsonscan_internal.h"
 
 static __attribute__((cold, noinline)) const char *fail(struct look *l, const char *at, const char *why)
 {
@@ -42,60 +27,8 @@ static __attribute__((cold, noinline)) const char *fail(struct look *l, const ch
     return NULL;
 }
 
-/* -- windows ----------------------------------------------------------------- */
-
-INLINE block look_for(const char *p)
-{
-    block b;
-    memcpy(&b, p, sizeof(b));
-    return (block)((b < ' ') | (b == '"') | (b == '\\'));
-}
-
-/* A bit for each byte of what look_for() has found. */
-INLINE uint64_t bits_of(block b)
-{
-#ifdef __SSE2__
-    return (uint64_t)__builtin_ia32_pmovmskb128((bytes)b);
-#else
-    uint64_t bits = 0;
-    for (int i = 0; i < BLOCK; i++)
-        bits |= (uint64_t)(b[i] & 1) << i;
-    return bits;
-#endif
-}
-
-INLINE uint64_t special_of_window(const char *p)
-{
-    return bits_of(look_for(p)) | bits_of(look_for(p + BLOCK)) << BLOCK |
-           bits_of(look_for(p + 2 * BLOCK)) << (2 * BLOCK) | bits_of(look_for(p + 3 * BLOCK)) << (3 * BLOCK);
-}
-
-/* The last window, of which `left` bytes (less than a window) are there: whole
- * blocks, then one that ends with the text, or single bytes where the text is
- * shorter than a block. */
-INLINE uint64_t special_of_rest(const char *text, const char *p, size_t left)
-{
-    uint64_t special = UINT64_C(1) << left;
-    size_t at = 0;
-    for (; left - at >= BLOCK; at += BLOCK)
-        special |= bits_of(look_for(p + at)) << at;
-    if (at < left && p + left - text >= BLOCK)
-        return special | bits_of(look_for(p + left - BLOCK)) >> (at + BLOCK - left) << at;
-    for (; at < left; at++)
-        special |= (uint64_t)((signed char)p[at] < ' ' || p[at] == '"' || p[at] == '\\') << at;
-    return special;
-}
-
-/* Moves the window to where p is. */
-INLINE void look_at(struct look *l, const char *p)
-{
-    l->window += (p - l->window) & -WINDOW;
-    size_t left = (size_t)(l->end - l->window);
-    l->special = left >= WINDOW ? special_of_window(l->window) : special_of_rest(l->text, l->window, left);
-}
-
 /* In a long string: passes windows without anything special. */
-static __attribute__((noinline)) const char *skip_plain_windows(const char *p, const char *end)
+const char *jsonscan_plain_windows(const char *p, const char *end)
 {
     for (; end - p >= WINDOW; p += WINDOW) {
         block near = look_for(p) | look_for(p + BLOCK);
@@ -116,7 +49,7 @@ INLINE const char *skip_plain(struct look *l, const char *p)
                 return p + __builtin_ctzll(special);
             p = l->window + WINDOW;
             if (l->special == 0)
-                p = skip_plain_windows(p, l->end);
+                p = jsonscan_plain_windows(p, l->end);
         }
         look_at(l, p);
     }
@@ -188,11 +121,6 @@ INLINE const char *skip_string(struct look *l, const char *p)
 }
 
 /* -- other scalars ----------------------------------------------------------- */
-
-INLINE bool is_digit(const char *p, const char *end)
-{
-    return p < end && (unsigned char)(*p - '0') < 10;
-}
 
 INLINE const char *skip_digits(struct look *l, const char *p)
 {
@@ -280,6 +208,12 @@ INLINE const char *skip_name(struct look *l, const char *p, const char **name, c
     return next(l, &p) == ':' ? p + 1 : fail(l, p, "no colon after the name of a member");
 }
 
+/* Worth its call only where there is much to come. */
+INLINE const char *simple_members(struct look *l, const char *p)
+{
+    return l->end - p > 4 * WINDOW ? jsonscan_simple_members(l, p) : NULL;
+}
+
 struct nest {
     unsigned depth;
     char closer; /* how the innermost ends */
@@ -293,8 +227,15 @@ INLINE const char *skip_between(struct look *l, const char *p, struct nest *nest
     const char *name, *name_end;
     for (;;) {
         int c = next(l, &p);
-        if (c == ',')
-            return nest->closer == '}' ? skip_name(l, p + 1, &name, &name_end) : p + 1;
+        if (c == ',' && nest->closer == ']')
+            return p + 1;
+        if (c == ',') {
+            const char *simple = p + 1 < l->end && p[1] == '"' ? simple_members(l, p + 1) : NULL;
+            if (simple == NULL)
+                return skip_name(l, p + 1, &name, &name_end);
+            p = simple;
+            continue;
+        }
         if (c != nest->closer)
             return fail(l, p, "neither a comma nor the end of what is open");
         p++;
@@ -320,11 +261,16 @@ static const char *skip_container(struct look *l, const char *p, int c, unsigned
             if (next(l, &p) != closer) {
                 nest.closers[nest.depth++] = nest.closer;
                 nest.closer = (char)closer;
-                if (closer == '}' && (p = skip_name(l, p, &name, &name_end)) == NULL)
-                    return NULL;
-                continue;
+                const char *simple = closer == '}' && p < l->end && *p == '"' ? simple_members(l, p) : NULL;
+                if (simple == NULL) {
+                    if (closer == '}' && (p = skip_name(l, p, &name, &name_end)) == NULL)
+                        return NULL;
+                    continue;
+                }
+                p = simple;
+            } else {
+                p++;
             }
-            p++;
         } else {
             p = skip_scalar(l, p, c);
         }

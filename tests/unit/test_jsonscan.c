@@ -54,6 +54,23 @@ static void check(const char *text, size_t len, bool well, size_t where)
     }
 }
 
+/* As one member among simple ones, with much behind it: the way that is taken for most of
+ * a large message. */
+static void check_inside(const char *text, size_t len, bool well)
+{
+    struct jsonscan r;
+    struct jsonscan_fault fault;
+    char room[1024];
+    for (size_t shift = 0; shift < 66; shift++) {
+        int before = snprintf(room, sizeof(room), "[{\"k%0*d\":1,\"a\":\"b\",\"t\":", (int)shift + 1, 7);
+        memcpy(room + before, text, len);
+        size_t n = (size_t)before + len;
+        n += (size_t)snprintf(room + n, sizeof(room) - n, ",\"f\":false,\"n\":0.25,\"s\":\"x\"},\"%0400d\"]", 1);
+        if (scan(room, n, &r, &fault) != (well ? 0 : -EINVAL))
+            fail_msg("inside: %.*s at %d", (int)len, text, before);
+    }
+}
+
 static void test_well_formed(void **state)
 {
     (void)state;
@@ -83,8 +100,10 @@ static void test_well_formed(void **state)
         "{\"to\":\"x\",\"msg\":1}",
         "[\"sixteen bytes of\",\"text and then a little more than that to be long\"]",
     };
-    for (size_t i = 0; i < ELEMENTS(texts); i++)
+    for (size_t i = 0; i < ELEMENTS(texts); i++) {
         check(texts[i], strlen(texts[i]), true, 0);
+        check_inside(texts[i], strlen(texts[i]), true);
+    }
 }
 
 static void test_malformed(void **state)
@@ -168,8 +187,10 @@ static void test_malformed(void **state)
         { "[\xc2\xa0]", 1 },
         { "/**/1", 0 },
     };
-    for (size_t i = 0; i < ELEMENTS(texts); i++)
+    for (size_t i = 0; i < ELEMENTS(texts); i++) {
         check(texts[i].text, strlen(texts[i].text), false, texts[i].where);
+        check_inside(texts[i].text, strlen(texts[i].text), false);
+    }
     check("\0", 1, false, 0);
     check("\"\0\"", 3, false, 1);
     check("1\0", 2, false, 1);

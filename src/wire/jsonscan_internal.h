@@ -1,0 +1,82 @@
+/* jsonscan_internal.h - what the files jsonscan*.c share: a text in windows of 64 bytes. */
+#pragma once
+
+#include <string.h>
+
+#include "wire/jsonscan.h"
+
+typedef signed char block __attribute__((vector_size(16)));
+typedef char bytes __attribute__((vector_size(16)));
+
+#define BLOCK 16
+#define WINDOW 64
+#define INLINE static inline __attribute__((always_inline))
+
+/* A text being looked at.  Functions take where they are and return where they
+ * came to, or NULL after fail(). */
+struct look {
+    const char *text, *end;
+    const char *window; /* a multiple of WINDOW behind the text's beginning */
+    uint64_t special;   /* bit N: window[N] is special, or the end of the text */
+    struct jsonscan_fault fault;
+};
+
+INLINE block look_for(const char *p)
+{
+    block b;
+    memcpy(&b, p, sizeof(b));
+    return (block)((b < ' ') | (b == '"') | (b == '\\'));
+}
+
+/* A bit for each byte of what look_for() has found. */
+INLINE uint64_t bits_of(block b)
+{
+#ifdef __SSE2__
+    return (uint64_t)__builtin_ia32_pmovmskb128((bytes)b);
+#else
+    uint64_t bits = 0;
+    for (int i = 0; i < BLOCK; i++)
+        bits |= (uint64_t)(b[i] & 1) << i;
+    return bits;
+#endif
+}
+
+INLINE uint64_t special_of_window(const char *p)
+{
+    return bits_of(look_for(p)) | bits_of(look_for(p + BLOCK)) << BLOCK |
+           bits_of(look_for(p + 2 * BLOCK)) << (2 * BLOCK) | bits_of(look_for(p + 3 * BLOCK)) << (3 * BLOCK);
+}
+
+/* The last window, of which `left` bytes (less than a window) are there: whole
+ * blocks, then one that ends with the text, or single bytes where the text is
+ * shorter than a block. */
+INLINE uint64_t special_of_rest(const char *text, const char *p, size_t left)
+{
+    uint64_t special = UINT64_C(1) << left;
+    size_t at = 0;
+    for (; left - at >= BLOCK; at += BLOCK)
+        special |= bits_of(look_for(p + at)) << at;
+    if (at < left && p + left - text >= BLOCK)
+        return special | bits_of(look_for(p + left - BLOCK)) >> (at + BLOCK - left) << at;
+    for (; at < left; at++)
+        special |= (uint64_t)((signed char)p[at] < ' ' || p[at] == '"' || p[at] == '\\') << at;
+    return special;
+}
+
+/* Moves the window to where p is. */
+INLINE void look_at(struct look *l, const char *p)
+{
+    l->window += (p - l->window) & -WINDOW;
+    size_t left = (size_t)(l->end - l->window);
+    l->special = left >= WINDOW ? special_of_window(l->window) : special_of_rest(l->text, l->window, left);
+}
+
+INLINE bool is_digit(const char *p, const char *end)
+{
+    return p < end && (unsigned char)(*p - '0') < 10;
+}
+
+/* In a long string: passes windows without anything special. */
+const char *jsonscan_plain_windows(const char *p, const char *end);
+/* jsonscan_simple.c */
+const char *jsonscan_simple_members(struct look *l, const char *p);
