@@ -76,6 +76,7 @@ static void spawn_failed(struct child *c, struct exit_cause cause, const char *c
             log_warn("%s: start waits: %s: %s", c->process.program->name, spawn_stage_name(cause.stage),
                      strerror(cause.value));
         c->start_waits = true;
+        supervisor_lacks(c->supervisor);
         supervisor_handle(c, PROCESS_SPAWN_POSTPONED, 0, cause);
         return;
     }

@@ -29,6 +29,8 @@
 
 #include "os/pollset.h"
 
+#define ASKED (10 * USEC_PER_MSEC) /* a moment: whoever has asked often asks again */
+
 enum entry_kind { ENTRY_IO, ENTRY_TIMER, ENTRY_SIGNAL };
 
 /* What a struct loop_io really is, and what the others begin with. */
@@ -74,6 +76,7 @@ struct loop {
     struct work_queue work;    /* for the end of this turn */
     struct work_queue running; /* being run now; kept here so that loop_undefer() finds it */
     usec_t now;                /* 0: not in a turn */
+    usec_t asked;              /* when something of LOOP_CONTROL was ready last */
     usec_t lag_max;
     uint64_t turns;
     bool stopped;
@@ -381,6 +384,8 @@ static void turn_run(struct loop *l)
     usec_t start = clock_now();
     l->now = start;
     l->turns++;
+    if (!STAILQ_EMPTY(&l->ready[LOOP_CONTROL]))
+        l->asked = start;
     for (int i = 0; i < LOOP_PRIORITIES; i++) {
         struct entry *e;
         while ((e = STAILQ_FIRST(&l->ready[i])) != NULL)
@@ -427,6 +432,11 @@ void loop_stop(struct loop *l)
 usec_t loop_now(struct loop *l)
 {
     return l->now != 0 ? l->now : clock_now();
+}
+
+bool loop_is_asked(struct loop *l)
+{
+    return l->asked != 0 && loop_now(l) < l->asked + ASKED;
 }
 
 usec_t loop_lag_max(const struct loop *l)

@@ -85,6 +85,8 @@ struct loop_work {
 void loop_defer(struct loop *l, struct loop_work *w, loop_fn fn, void *arg);
 void loop_undefer(struct loop *l, struct loop_work *w);
 
+/* Whether something of LOOP_CONTROL was ready a moment ago. */
+bool loop_is_asked(struct loop *l);
 /* The longest time one turn's callbacks took, in microseconds. */
 usec_t loop_lag_max(const struct loop *l);
 /* Turns so far, for benchmarks and `show droverd`. */

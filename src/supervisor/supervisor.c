@@ -35,6 +35,7 @@
 /* Made together, see os/spawn.h; a tenth of a millisecond each, and between two turns
  * everybody else is served. */
 #define SPAWNS_PER_TURN 8
+#define SHORTAGE_PAUSE (100 * USEC_PER_MSEC) /* between two starts that may find that something is lacking */
 
 static usec_t wall_now(void)
 {
@@ -119,12 +120,44 @@ static void tell_started(struct supervisor *s)
         s->options.started(s->options.arg);
 }
 
+static void on_spawn_work(void *arg);
+
+static void on_pause_end(void *arg)
+{
+    struct supervisor *s = arg;
+    s->spawn_pauses = false;
+    loop_defer(s->loop, &s->spawn_work, on_spawn_work, s);
+}
+
+/* What one start lacks the others would lack, too: they wait with it, and one of
+ * them finds out for all. */
+static void pause_starts(struct supervisor *s)
+{
+    s->spawn_pauses =
+        loop_timer_set(s->loop, &s->spawn_timer, loop_now(s->loop) + SHORTAGE_PAUSE, on_pause_end, s) == 0;
+    tell_started(s);
+}
+
+void supervisor_lacks(struct supervisor *s)
+{
+    s->spawn_short = true;
+}
+
+/* One at a time also while somebody asks: that is as long as an answer waits. */
+static size_t spawns_now(const struct supervisor *s)
+{
+    return s->spawn_short || loop_is_asked(s->loop) ? 1 : SPAWNS_PER_TURN;
+}
+
 static void on_spawn_work(void *arg)
 {
     struct supervisor *s = arg;
     struct child *list[SPAWNS_PER_TURN];
-    size_t n = 0;
-    while (s->spawn_head != NULL && n < SPAWNS_PER_TURN) {
+    size_t n = 0, most = spawns_now(s);
+    if (s->spawn_pauses)
+        return;
+    s->spawn_short = false;
+    while (s->spawn_head != NULL && n < most) {
         struct child *c = s->spawn_head;
         supervisor_forget_start(c);
         if (c->process.state != PROCESS_STARTING || c->process.pid != 0)
@@ -137,7 +170,9 @@ static void on_spawn_work(void *arg)
     if (n > 0 && child_spawn_all(list, n) < 0)
         for (size_t i = 0; i < n; i++)
             supervisor_handle(list[i], PROCESS_SPAWN_POSTPONED, 0, (struct exit_cause){ .kind = EXIT_NONE });
-    if (s->spawn_head != NULL)
+    if (s->spawn_short)
+        pause_starts(s);
+    else if (s->spawn_head != NULL)
         loop_defer(s->loop, &s->spawn_work, on_spawn_work, s);
     else
         tell_started(s);
@@ -459,6 +494,7 @@ void supervisor_free(struct supervisor *s)
     loop_undefer(s->loop, &s->spawn_work);
     loop_undefer(s->loop, &s->stop_work);
     loop_timer_clear(&s->stop_timer);
+    loop_timer_clear(&s->spawn_timer);
     config_unref(s->config);
     identities_free(s->identities);
     relay_free(s->relay);

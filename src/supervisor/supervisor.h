@@ -65,7 +65,9 @@ struct supervisor {
     struct runs *runs;       /* transient processes; NULL until there is one */
     struct child *spawn_head, *spawn_tail;
     struct loop_work spawn_work, stop_work;
-    struct loop_timer stop_timer;
+    struct loop_timer stop_timer, spawn_timer;
+    bool spawn_short;  /* the last start found that something is lacking */
+    bool spawn_pauses; /* and until the timer fires, none is tried */
     size_t n_children;
     size_t counts[8]; /* of children by state, see supervisor_count() */
     usec_t started_wall;
@@ -98,6 +100,7 @@ struct child *supervisor_child(const struct supervisor *s, const char *group, co
 /* Somebody (an operator, an update) wants it up or down.  The outcome comes to
  * those who watch the child. */
 void supervisor_start(struct child *c);
+void supervisor_lacks(struct supervisor *s); /* descriptors, memory, ... for a start */
 void supervisor_stop(struct child *c, bool by_operator);
 /* Feeds an event; the one caller of process_handle(). */
 void supervisor_handle(struct child *c, enum process_event event, pid_t pid, struct exit_cause cause);

@@ -31,7 +31,8 @@ class Descriptors(drover.TestCase):
         d = self.daemon(self.CONFIG)
         d.events  # this stream and the one connection are there before it becomes scarce
         before = d.get("/v1/daemon").json
-        limit_descriptors(d, max(procs.descriptors(d.supervisor)) + 40)
+        low = [fd for fd in procs.descriptors(d.supervisor) if fd < 256]  # it moves those that stay out of their way
+        limit_descriptors(d, max(low) + 40)
         d.act("start", "p:*", wait=0)
         procs.wait_until(lambda: "start waits" in d.log() and self.counts(d)["RUNNING"] > 0, "some to run, some to wait")
         return d, before
@@ -59,7 +60,9 @@ class Descriptors(drover.TestCase):
                          "one of those that waited to run")
 
     def test_control_lives_and_nothing_spins(self):
+        asked = time.monotonic()
         d, before = self.starve()
+        self.assertLess(d.log().count("start waits"), 3 + 10 * (time.monotonic() - asked))  # one finds out for all
         idle = d.round_trip()
         turns = d.get("/v1/daemon").json["loop_turns"]
         began = time.monotonic()
@@ -67,8 +70,8 @@ class Descriptors(drover.TestCase):
         procs.wait_until(lambda: time.monotonic() - began > 2, "two seconds to pass")  # a rate needs a time
         turned = d.get("/v1/daemon").json["loop_turns"] - turns
         seconds = time.monotonic() - began
-        waiting = 40 - self.counts(d)["RUNNING"]
-        self.assertLess(turned / seconds, 12 * waiting + 50)  # each start is tried again ten times a second at most
+        self.assertGreater(40 - self.counts(d)["RUNNING"], 10)
+        self.assertLess(turned / seconds, 60)
         self.assertLessEqual(d.round_trip(), 5 * idle)
         self.assertEqual(d.get("/v1/processes").status, 200)
         if not drover.SAN:  # a sanitizer keeps what is freed
@@ -77,6 +80,7 @@ class Descriptors(drover.TestCase):
 
     def test_who_cannot_be_taken_in_is_told_and_nothing_spins(self):
         d = self.daemon("[program:a]\ncommand=sleep 1000\nstartsecs=0\n")
+        d.wait_state("a", "RUNNING")  # and what its start had open is closed
         d.get("/v1/daemon")
         taken = procs.descriptors(d.supervisor)
         limit_descriptors(d, min(n for n in range(1024) if n not in taken))
