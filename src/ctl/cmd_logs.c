@@ -2,10 +2,13 @@
  *
  * First the last lines of each log, then, with -f, one connection a stream from
  * exactly the byte where the first reading ended, so that no line is lost or
- * shown twice.  Lines are put out whole: those of two processes never mix. */
+ * shown twice.  More streams than the daemon has connections for are looked at
+ * once a second instead, one after the other on one connection.  Lines are put out
+ * whole: those of two processes never mix. */
 #include "ctl/ask.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -31,6 +34,7 @@ const struct ctl_command ctl_cmd_logs = {
 #define LOGS_LINES 10
 #define LOGS_CHUNK (16 * 1024)
 #define LOGS_CHUNK_MAX (8 * 1024 * 1024)
+#define LOGS_LOOK_MS 1000
 
 struct logs_stream {
     struct ctl *ctl;
@@ -106,14 +110,14 @@ static int logs_keep(void *arg, const char *data, size_t len)
     return buf_add(arg, data, len);
 }
 
-static int logs_path(struct buf *path, const struct logs_stream *s, int64_t offset, bool follow)
+static int logs_path(struct buf *path, const struct logs_stream *s, int64_t offset, int64_t most, bool follow)
 {
     ask_path(path, "/v1/processes/", s->process->name, "/log?");
     if (s->fd > 0)
         buf_printf(path, "fd=%lld", (long long)s->fd);
     else
         buf_printf(path, "stream=%s", s->is_stderr ? "stderr" : "stdout");
-    buf_printf(path, "&offset=%lld&length=0%s", (long long)offset, follow ? "&follow=1" : "");
+    buf_printf(path, "&offset=%lld&length=%lld%s", (long long)offset, (long long)most, follow ? "&follow=1" : "");
     return path->error;
 }
 
@@ -134,7 +138,7 @@ static int logs_try(struct logs *l, struct logs_stream *s, int64_t bytes)
 {
     _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT), data = BUF_INIT(2 * LOGS_CHUNK_MAX);
     _cleanup_answer_ struct answer a = { 0 };
-    int e = logs_path(&path, s, -bytes, false);
+    int e = logs_path(&path, s, -bytes, 0, false);
     if (e == 0)
         e = ask_stream(l->ctl, path.data, false, logs_keep, &data, &a);
     if (e < 0)
@@ -164,6 +168,44 @@ static int logs_last(struct logs *l, struct logs_stream *s)
     return e;
 }
 
+/* What has come since the last look.  A file that is shorter than it was has been
+ * rotated: what went into the old one after the last look is not seen. */
+static int logs_more(struct logs *l, struct logs_stream *s)
+{
+    for (int tries = 0; tries < 2; tries++) {
+        _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT), data = BUF_INIT(2 * LOGS_CHUNK_MAX);
+        _cleanup_answer_ struct answer a = { 0 };
+        int e = logs_path(&path, s, s->next, LOGS_CHUNK_MAX, false);
+        if (e == 0)
+            e = ask_stream(l->ctl, path.data, false, logs_keep, &data, &a);
+        if (e < 0)
+            return e;
+        bool rotated = a.status == 200 && a.size < s->next;
+        s->next = rotated ? 0 : s->next + (a.status == 200 ? (int64_t)data.len : 0);
+        if (a.status == 200 && data.len > 0)
+            return lines_add(&s->lines, data.data, data.len);
+        if (!rotated)
+            return 0;
+    }
+    return 0;
+}
+
+static void logs_poll(struct logs *l)
+{
+    struct pollfd p = { .fd = -1, .events = POLLIN };
+    int e = 0;
+    ctl_catch_interrupt(l->ctl);
+    p.fd = l->ctl->interrupt_fd;
+    while (e >= 0) {
+        for (size_t i = 0; i < l->n && e >= 0; i++)
+            for (size_t k = 0; k < l->n_streams && e >= 0; k++)
+                e = logs_more(l, &l->processes[i].streams[k]);
+        fflush(stdout);
+        if (e >= 0 && poll(&p, 1, LOGS_LOOK_MS) > 0)
+            return;
+    }
+}
+
 static void logs_follow(struct logs *l)
 {
     struct follow *f = calloc(1, sizeof(*f));
@@ -176,7 +218,7 @@ static void logs_follow(struct logs *l)
         for (size_t k = 0; k < l->n_streams && e == 0; k++) {
             struct logs_stream *s = &l->processes[i].streams[k];
             _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
-            if (s->exists && logs_path(&path, s, s->next, true) == 0)
+            if (s->exists && logs_path(&path, s, s->next, 0, true) == 0)
                 e = follow_add(f, path.data, logs_sink, &s->lines);
         }
     fflush(stdout);
@@ -230,8 +272,8 @@ static int logs_prepare(struct logs *l, const json_t *list)
 static void logs_show(struct logs *l, const json_t *list)
 {
     int e = logs_prepare(l, list);
-    if (e == 0 && l->follow && 2 * l->n > FOLLOW_MAX) {
-        ctl_note(l->ctl, "logs: %zu processes are too many to follow at once; at most %d", l->n, FOLLOW_MAX / 2);
+    if (e == 0 && l->follow && l->fd > 0 && l->n > FOLLOW_MAX) { /* nothing is kept of those that could be looked at */
+        ctl_note(l->ctl, "logs: %zu descriptors are too many to follow at once; at most %d", l->n, FOLLOW_MAX);
         ctl_status(l->ctl, CTL_GENERIC);
         e = -E2BIG;
     }
@@ -241,7 +283,9 @@ static void logs_show(struct logs *l, const json_t *list)
             if (!l->follow)
                 lines_end(&l->processes[i].streams[k].lines);
         }
-    if (e >= 0 && l->follow)
+    if (e >= 0 && l->follow && l->fd == 0 && l->n_streams * l->n > FOLLOW_MAX)
+        logs_poll(l);
+    else if (e >= 0 && l->follow)
         logs_follow(l);
     logs_free(l);
 }

@@ -250,5 +250,37 @@ class Reopen(Base):
         self.assertEqual(sorted(lines), sorted("%d%s%d" % (n, c, i) for n in range(3) for i in range(2000) for c in "+-"))
 
 
+class Following(Base):
+    def test_more_than_there_are_connections(self):
+        d = self.daemon("""
+            [program:p]
+            command=sh -c "echo begin; while read line; do echo $line; echo $line >&2; done"
+            process_name=%(process_num)02d
+            numprocs=40
+            startsecs=0
+            stdout_logfile=%(here)s/%(process_num)02d.log
+            stdout_logfile_maxbytes=100
+        """)
+        for i in range(40):
+            d.wait_output("p:%02d" % i, "begin\n")
+        ctl = subprocess.Popen([drover.DROVERCTL, "-c", d.file, "logs", "-f", "p:*"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, universal_newlines=True)
+        self.known.add(ctl.pid)
+        seen = {ctl.stdout.readline() for _ in range(40)}
+        self.assertEqual(seen, {"p:%02d | begin\n" % i for i in range(40)})
+        for text in "one", "two":
+            for i in 0, 25, 39:
+                self.say(d, text.encode() + b"\n", "p:%02d" % i)
+            seen = {ctl.stdout.readline() for _ in range(6)}
+            self.assertEqual(seen, {"p:%02d %s %s\n" % (i, c, text) for i in (0, 25, 39) for c in "|!"})
+        self.say(d, b"x" * 200 + b"\n", "p:07")  # and its log is begun anew
+        self.assertEqual(ctl.stdout.readline(), "p:07 ! %s\n" % ("x" * 200))
+        self.say(d, b"new\n", "p:07")
+        self.assertEqual({ctl.stdout.readline() for _ in range(2)}, {"p:07 | new\n", "p:07 ! new\n"})
+        ctl.send_signal(2)
+        self.assertEqual(ctl.wait(10), 0)
+        ctl.stdout.close()
+
+
 if __name__ == "__main__":
     unittest.main()
