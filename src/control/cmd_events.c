@@ -75,13 +75,13 @@ static void tell_missed(struct listener *l)
 /* As much as it takes.  False: the listener is gone. */
 static bool go_on(struct listener *l)
 {
-    const struct event *e;
+    struct event e;
     _cleanup_buf_ struct buf b = BUF_INIT(64 * 1024);
     tell_missed(l);
-    while (http_stream_unread(l->request) < AHEAD && (e = events_get(l->events, l->next)) != NULL) {
+    while (http_stream_unread(l->request) < AHEAD && events_get(l->events, l->next, &e)) {
         buf_reset(&b);
-        if (is_wanted(e, l->match))
-            event_json(e, &b);
+        if (is_wanted(&e, l->match))
+            event_json(&e, &b);
         if (b.error == 0 && b.len > 0 && http_stream_write(l->request, b.data, b.len) < 0)
             break;
         l->next++;
@@ -161,11 +161,11 @@ static void follow(struct control_call *call, struct events *ev, const char *mat
 static void reply_past(struct control_call *call, const struct events *ev, const char *match, uint64_t since)
 {
     _cleanup_buf_ struct buf b = BUF_INIT(4U << 20);
-    const struct event *e;
+    struct event e;
     since = tell_forgotten(ev, since, &b);
-    while ((e = events_get(ev, ++since)) != NULL)
-        if (is_wanted(e, match))
-            event_json(e, &b);
+    while (events_get(ev, ++since, &e))
+        if (is_wanted(&e, match))
+            event_json(&e, &b);
     http_reply(call->request, 200, "application/x-ndjson", b.data != NULL ? b.data : "", b.len);
 }
 

@@ -1,8 +1,10 @@
 /* events.c - the ring of what happened, and who listens.
  *
  * Owns the records of the ring (their names by reference, their texts) and the
- * list of subscribers, whose nodes are their own.  Records are small values; JSON
- * is made when somebody asks, so that a fleet without listeners pays nothing. */
+ * list of subscribers, whose nodes are their own.  Records are half of an event:
+ * most say only that a process was started or entered a state, and what is more
+ * than that stands beside the ring.  JSON is made when somebody asks, so that a
+ * fleet without listeners pays nothing. */
 #include "supervisor/events.h"
 
 #include <errno.h>
@@ -14,7 +16,18 @@
 #include "os/journal.h"
 #include "wire/jsonw.h"
 
-_Static_assert(sizeof(struct event) == 64, "an event has grown");
+/* An event as it is kept; its number follows from its place. */
+struct record {
+    usec_t wall;
+    struct event_name *name;
+    struct event *whole; /* NULL: what is here is all there is to it */
+    int32_t pid;
+    uint8_t type;
+    uint8_t from, to; /* states, all of which are tens */
+    uint8_t tries;
+};
+
+_Static_assert(sizeof(struct record) == 32, "thousands of these are kept");
 
 struct event_name {
     unsigned refs;
@@ -22,7 +35,7 @@ struct event_name {
 };
 
 struct events {
-    struct event *ring; /* grows up to EVENTS_KEPT */
+    struct record *ring; /* grows up to EVENTS_KEPT */
     size_t size;
     uint64_t last;  /* 0: none yet */
     uint64_t first; /* oldest kept */
@@ -85,11 +98,60 @@ int events_new(struct journal *journal, struct events **ret)
     return 0;
 }
 
-static void event_done(struct event *e)
+/* -- records ---------------------------------------------------------------- */
+
+static bool fits_record(const struct event *e)
 {
-    event_name_unref(e->name);
-    free(e->text);
-    memset(e, 0, sizeof(*e));
+    return e->type == EVENT_SPAWN || e->type == EVENT_CLOSE || e->type == EVENT_DISCONNECT ||
+           (e->type == EVENT_STATE && e->tries <= UINT8_MAX);
+}
+
+/* Takes the text over.  Without memory for the whole, what fits is kept of it. */
+static struct record record_of(struct event *e)
+{
+    struct record r = { .wall = e->wall, .name = event_name_ref(e->name), .pid = e->pid, .type = e->type };
+    if (e->type == EVENT_STATE && e->tries <= UINT8_MAX) {
+        r.from = (uint8_t)(e->from / 10);
+        r.to = (uint8_t)(e->to / 10);
+        r.tries = e->tries < UINT8_MAX ? (uint8_t)e->tries : UINT8_MAX;
+    }
+    if (fits_record(e))
+        return r;
+    r.whole = malloc(sizeof(*e));
+    if (r.whole != NULL)
+        *r.whole = *e;
+    else
+        free(TAKE_PTR(e->text));
+    return r;
+}
+
+static void record_done(struct record *r)
+{
+    event_name_unref(r->name);
+    if (r->whole != NULL)
+        free(r->whole->text);
+    free(r->whole);
+}
+
+static struct event event_of(const struct record *r, uint64_t seq)
+{
+    if (r->whole != NULL)
+        return *r->whole;
+    return (struct event){ .seq = seq,
+                           .wall = r->wall,
+                           .name = r->name,
+                           .pid = r->pid,
+                           .type = r->type,
+                           .from = (uint16_t)(r->from * 10),
+                           .to = (uint16_t)(r->to * 10),
+                           .tries = r->tries };
+}
+
+/* -- the ring --------------------------------------------------------------- */
+
+static struct record *record_at(const struct events *ev, uint64_t seq)
+{
+    return &ev->ring[(seq - ev->start) % ev->size];
 }
 
 void events_free(struct events *ev)
@@ -97,7 +159,7 @@ void events_free(struct events *ev)
     if (ev == NULL)
         return;
     for (uint64_t seq = ev->first; seq <= ev->last; seq++)
-        event_done(&ev->ring[(seq - ev->start) % ev->size]);
+        record_done(record_at(ev, seq));
     free(ev->ring);
     free(ev);
 }
@@ -108,7 +170,7 @@ void events_free(struct events *ev)
 static void ring_grow(struct events *ev)
 {
     size_t size = ev->size == 0 ? 64 : ev->size * 2;
-    struct event *ring = realloc(ev->ring, size * sizeof(*ring));
+    struct record *ring = realloc(ev->ring, size * sizeof(*ring));
     if (ring == NULL)
         return;
     ev->ring = ring;
@@ -129,27 +191,21 @@ void events_add(struct events *ev, struct event *e)
     journal_set_sequence(ev->journal, ev->last);
     if (ev->last - ev->start >= ev->size && ev->size < EVENTS_KEPT && ev->first == ev->start)
         ring_grow(ev);
-    if (ev->size > 0) {
-        struct event *slot = &ev->ring[(e->seq - ev->start) % ev->size];
-        if (e->seq - ev->first >= ev->size) { /* the place of the oldest */
-            event_done(slot);
-            ev->first++;
-        }
-        *slot = *e;
-        event_name_ref(slot->name);
-        e = slot;
+    bool kept = ev->size > 0;
+    if (kept) {
+        if (e->seq - ev->first >= ev->size) /* the place of the oldest */
+            record_done(record_at(ev, ev->first++));
+        *record_at(ev, e->seq) = record_of(e);
     } else { /* no memory for a ring: listeners still hear it */
         ev->first = ev->last + 1;
     }
-    const struct event told = *e; /* a subscriber may add events, and the ring move */
     struct event_subscriber *next;
-    bool kept = ev->size > 0;
     for (struct event_subscriber *s = ev->subscribers; s != NULL; s = next) {
         next = s->next;
-        s->fn(&told, s->arg);
+        s->fn(e, s->arg);
     }
     if (!kept)
-        free(told.text);
+        free(e->text);
 }
 
 void events_tell(const struct events *ev, struct event *e)
@@ -200,11 +256,12 @@ uint64_t events_first(const struct events *ev)
     return ev->first;
 }
 
-const struct event *events_get(const struct events *ev, uint64_t seq)
+bool events_get(const struct events *ev, uint64_t seq, struct event *ret)
 {
     if (seq < ev->first || seq > ev->last)
-        return NULL;
-    return &ev->ring[(seq - ev->start) % ev->size];
+        return false;
+    *ret = event_of(record_at(ev, seq), seq);
+    return true;
 }
 
 /* -- JSON ------------------------------------------------------------------- */

@@ -34,7 +34,6 @@ struct event_name *event_name_ref(struct event_name *n);
 void event_name_unref(struct event_name *n);
 const char *event_name_text(const struct event_name *n); /* "group:process" */
 
-/* 64 bytes, since thousands are kept. */
 struct event {
     uint64_t seq;
     usec_t wall;
@@ -95,7 +94,8 @@ bool events_wants_messages(const struct events *ev);
 /* Number of the newest event, and the oldest that is still kept. */
 uint64_t events_last(const struct events *ev);
 uint64_t events_first(const struct events *ev);
-const struct event *events_get(const struct events *ev, uint64_t seq); /* NULL when it is not kept */
+/* False when it is not kept.  Name and text stay the ring's, for as long as that has it. */
+bool events_get(const struct events *ev, uint64_t seq, struct event *ret);
 
 /* One line of JSON with its newline. */
 void event_json(const struct event *e, struct buf *out);

@@ -30,8 +30,9 @@ static void test_numbers(void **state)
     struct events *ev = *state;
     assert_int_equal(events_last(ev), 0);
     assert_int_equal(events_first(ev), 1);
-    assert_null(events_get(ev, 0));
-    assert_null(events_get(ev, 1));
+    struct event e;
+    assert_false(events_get(ev, 0, &e));
+    assert_false(events_get(ev, 1, &e));
     char text[16];
     for (unsigned i = 1; i <= 3 * EVENTS_KEPT + 7; i++) {
         snprintf(text, sizeof(text), "%u", i);
@@ -40,13 +41,13 @@ static void test_numbers(void **state)
         assert_int_equal(events_first(ev), i > EVENTS_KEPT ? i - EVENTS_KEPT + 1 : 1);
     }
     for (uint64_t seq = 0; seq <= events_last(ev) + 1; seq++) {
-        const struct event *e = events_get(ev, seq);
-        assert_int_equal(e != NULL, seq >= events_first(ev) && seq <= events_last(ev));
-        if (e == NULL)
+        bool there = events_get(ev, seq, &e);
+        assert_int_equal(there, seq >= events_first(ev) && seq <= events_last(ev));
+        if (!there)
             continue;
-        assert_int_equal(e->seq, seq);
-        assert_int_equal(strtoul(e->text, NULL, 10), seq);
-        assert_true(e->wall > 1600000000ULL * USEC_PER_SEC);
+        assert_int_equal(e.seq, seq);
+        assert_int_equal(strtoul(e.text, NULL, 10), seq);
+        assert_true(e.wall > 1600000000ULL * USEC_PER_SEC);
     }
 }
 
@@ -60,7 +61,9 @@ static void test_names_outlive_processes(void **state)
         events_add(ev, &e);
     }
     event_name_unref(name); /* the process is removed; its events stay */
-    assert_string_equal(event_name_text(events_get(ev, events_first(ev))->name), "web:web_00");
+    struct event e;
+    assert_true(events_get(ev, events_first(ev), &e));
+    assert_string_equal(event_name_text(e.name), "web:web_00");
     assert_null(event_name_ref(NULL));
     event_name_unref(NULL);
 }
@@ -148,8 +151,10 @@ static void test_adding_while_told(void **state)
 static void assert_json(struct events *ev, struct event *e, const char *expected)
 {
     _cleanup_buf_ struct buf line = BUF_INIT(10000);
+    struct event kept;
     events_add(ev, e);
-    event_json(events_get(ev, events_last(ev)), &line);
+    assert_true(events_get(ev, events_last(ev), &kept));
+    event_json(&kept, &line);
     assert_int_equal(line.error, 0);
     assert_ptr_equal(strchr(line.data, '\n'), line.data + line.len - 1); /* one line */
     json_error_t error;
@@ -178,6 +183,10 @@ static void test_json(void **state)
         ev,
         &(struct event){ .type = EVENT_STATE, .name = n, .from = PROCESS_STARTING, .to = PROCESS_BACKOFF, .tries = 2 },
         "{\"event\":\"state\",\"process\":\"g:p\",\"pid\":0,\"from\":\"STARTING\",\"to\":\"BACKOFF\",\"tries\":2}");
+    assert_json(
+        ev,
+        &(struct event){ .type = EVENT_STATE, .name = n, .from = PROCESS_FATAL, .to = PROCESS_UNKNOWN, .tries = 300 },
+        "{\"event\":\"state\",\"process\":\"g:p\",\"pid\":0,\"from\":\"FATAL\",\"to\":\"UNKNOWN\",\"tries\":300}");
     assert_json(ev,
                 &(struct event){ .type = EVENT_ERROR,
                                  .name = n,
