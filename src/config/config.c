@@ -90,9 +90,9 @@ bool group_equal(const struct program_group *a, const struct program_group *b)
     if (strcmp(a->name, b->name) != 0 || a->type != b->type || a->priority != b->priority ||
         a->n_programs != b->n_programs)
         return false;
-    if (a->type == PROGRAM_EVENTLISTENER && !equal_rows(&options_eventlistener, a, b))
+    if (a->type == PROGRAM_EVENTLISTENER && !equal_rows(&options_eventlistener, a->special, b->special))
         return false;
-    if (a->type == PROGRAM_FCGI && !equal_rows(&options_fcgi, a, b))
+    if (a->type == PROGRAM_FCGI && !equal_rows(&options_fcgi, a->special, b->special))
         return false;
     for (size_t i = 0; i < a->n_programs; i++)
         if (!program_equal(&a->programs[i], &b->programs[i]))

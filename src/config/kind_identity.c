@@ -23,28 +23,33 @@ static bool is_id(const char *text, uint32_t *ret)
     return true;
 }
 
+static const struct program_common *common_of(const void *base)
+{
+    return ((const struct program *)base)->common;
+}
+
 static int set_uid(struct setting *s, const char *text)
 {
     struct draft *d = s->base;
-    struct program *p = &d->p;
+    struct program_common *c = &d->common;
     struct config_user user = { 0 };
     bool known = s->l->world->user(s->l->world->ctx, text, &user) == 0;
     if (!known && !is_id(text, &user.uid))
         return setting_refuse(s, "there is no user \"%s\" on this system; create it, or name another", text);
-    if (p->user != NULL && p->uid != user.uid)
-        return setting_refuse(s, "is not the user \"%s\" of the key user; keep one of the two", p->user);
-    p->uid_text = keep_string(s->l, text);
-    p->account = known ? keep_string(s->l, user.name) : NULL;
-    p->uid = user.uid;
-    p->gid = user.gid;
-    p->has_identity = true;
+    if (c->user != NULL && c->uid != user.uid)
+        return setting_refuse(s, "is not the user \"%s\" of the key user; keep one of the two", c->user);
+    c->uid_text = keep_string(s->l, text);
+    c->account = known ? keep_string(s->l, user.name) : NULL;
+    c->uid = user.uid;
+    c->gid = user.gid;
+    d->p.has_identity = true;
     d->gid_missing = !known;
     return 0;
 }
 
 static bool equal_uid(const struct option *o, const void *a, const void *b)
 {
-    const struct program *p = a, *q = b;
+    const struct program_common *p = common_of(a), *q = common_of(b);
     return equal_text(o, a, b) && (p->uid_text == NULL || (p->uid == q->uid && p->gid == q->gid));
 }
 
@@ -59,27 +64,27 @@ static bool find_group(struct setting *s, const char *text, gid_t *gid)
 static int set_gid(struct setting *s, const char *text)
 {
     struct draft *d = s->base;
-    struct program *p = &d->p;
+    struct program_common *c = &d->common;
     struct config_user self;
     gid_t gid;
     if (!find_group(s, text, &gid))
         return setting_refuse(s, "there is no group \"%s\" on this system; create it, or name another", text);
-    if (!p->has_identity) {
-        p->uid = s->l->world->uid;
-        const char *number = scratchf(s->l, "%" PRIu32, p->uid);
+    if (!d->p.has_identity) {
+        c->uid = s->l->world->uid;
+        const char *number = scratchf(s->l, "%" PRIu32, c->uid);
         if (s->l->world->user(s->l->world->ctx, number, &self) == 0)
-            p->account = keep_string(s->l, self.name);
+            c->account = keep_string(s->l, self.name);
     }
-    p->gid_text = keep_string(s->l, text);
-    p->gid = gid;
-    p->has_identity = true;
+    c->gid_text = keep_string(s->l, text);
+    c->gid = gid;
+    d->p.has_identity = true;
     d->gid_missing = false;
     return 0;
 }
 
 static bool equal_gid(const struct option *o, const void *a, const void *b)
 {
-    const struct program *p = a, *q = b;
+    const struct program_common *p = common_of(a), *q = common_of(b);
     return equal_text(o, a, b) && (p->gid_text == NULL || (p->uid == q->uid && p->gid == q->gid));
 }
 
@@ -106,9 +111,10 @@ static size_t sort_groups(gid_t *groups, size_t n)
 
 static int set_groups(struct setting *s, const char *text)
 {
-    struct program *p = s->base;
+    struct draft *d = s->base;
+    struct program_common *c = &d->common;
     const char **words = NULL;
-    if (!p->has_identity)
+    if (!d->p.has_identity)
         return setting_refuse(s, "needs user, uid or gid beside it, which says whose groups they are");
     size_t n = strcasecmp(text, "none") == 0 ? 0 : split_list(s->l, text, &words);
     if (n > PROGRAM_GROUPS_MAX)
@@ -122,15 +128,15 @@ static int set_groups(struct setting *s, const char *text)
                                   "there is no group \"%s\" on this system; write names or numbers with commas, "
                                   "or none",
                                   words[i]);
-    p->groups_text = keep_string(s->l, text);
-    p->groups = groups;
-    p->n_groups = (uint16_t)sort_groups(groups, n);
+    c->groups_text = keep_string(s->l, text);
+    c->groups = groups;
+    c->n_groups = sort_groups(groups, n);
     return 0;
 }
 
 static bool equal_groups(const struct option *o, const void *a, const void *b)
 {
-    const struct program *p = a, *q = b;
+    const struct program_common *p = common_of(a), *q = common_of(b);
     return equal_text(o, a, b) && p->n_groups == q->n_groups &&
            (p->n_groups == 0 || memcmp(p->groups, q->groups, p->n_groups * sizeof(gid_t)) == 0);
 }

@@ -109,7 +109,8 @@ const struct option_kind kind_exitcodes = { "exit codes and signal names, with c
 
 static int set_user(struct setting *s, const char *text)
 {
-    struct program *p = s->base;
+    struct draft *d = s->base;
+    struct program_common *c = &d->common;
     struct config_user user;
     int64_t number;
     if (s->l->world->user(s->l->world->ctx, text, &user) < 0) {
@@ -117,17 +118,16 @@ static int set_user(struct setting *s, const char *text)
         s->compat = scratchf(s->l, "Invalid user %s %s", is_number ? "id" : "name", text);
         return setting_refuse(s, "there is no user \"%s\" on this system; create it, or name another", text);
     }
-    p->user = keep_string(s->l, user.name);
-    p->account = p->user;
-    p->uid = user.uid;
-    p->gid = user.gid;
-    p->has_identity = true;
+    c->user = c->account = keep_string(s->l, user.name);
+    c->uid = user.uid;
+    c->gid = user.gid;
+    d->p.has_identity = true;
     return 0;
 }
 
 static bool equal_user(const struct option *o, const void *a, const void *b)
 {
-    const struct program *p = a, *q = b;
+    const struct program_common *p = ((const struct program *)a)->common, *q = ((const struct program *)b)->common;
     return equal_text(o, a, b) && (p->user == NULL || (p->uid == q->uid && p->gid == q->gid));
 }
 

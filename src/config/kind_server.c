@@ -136,7 +136,7 @@ const struct option_kind kind_socket_mode = { "an octal number", SHAPE_STRING, s
 
 static int set_socket_owner(struct setting *s, const char *text)
 {
-    struct program_group *g = s->base;
+    struct program_group_special *g = s->base;
     if (look_up_owner(s->l, text, &g->socket_uid, &g->socket_gid, &g->socket_owner))
         return 0;
     s->compat = scratchf(s->l, "Invalid socket_owner value %s", text);
@@ -181,8 +181,8 @@ static int refuse_socket(struct setting *s, const char *compat, const char *what
 
 static int set_unix_socket(struct setting *s, const char *path)
 {
-    struct program_group *g = s->base;
-    struct group_draft *draft = s->base;
+    struct program_group_special *g = s->base;
+    const struct special_draft *draft = s->base;
     if (path[0] != '/')
         return refuse_socket(s,
                              scratchf(s->l, "('Unix socket path %%s is not an absolute path', %s)",
@@ -201,7 +201,7 @@ static int set_unix_socket(struct setting *s, const char *path)
 /* tcp://host:port; a host has neither blanks nor colons. */
 static int set_tcp_socket(struct setting *s, const char *text)
 {
-    struct program_group *g = s->base;
+    struct program_group_special *g = s->base;
     const char *host = text + 6;
     size_t len = strncmp(text, "tcp://", 6) == 0 ? strcspn(host, ": \t\n\v\f\r") : 0;
     const char *number = len > 0 && host[len] == ':' ? host + len + 1 : "";
@@ -219,7 +219,7 @@ static int set_tcp_socket(struct setting *s, const char *text)
 
 static int set_socket(struct setting *s, const char *text)
 {
-    const struct program_group *g = s->base;
+    const struct program_group_special *g = s->base;
     if (strncmp(text, "unix://", 7) == 0)
         return set_unix_socket(s, text + 7);
     if (g->socket_uid != (uid_t)-1 || g->socket_mode >= 0)

@@ -70,7 +70,8 @@ static int set_ladder(struct setting *s, const char *text)
 
 static int set_stopsignal(struct setting *s, const char *text)
 {
-    struct program *p = s->base;
+    struct draft *d = s->base;
+    struct program *p = &d->p;
     int r = is_ladder(text) ? set_ladder(s, text) : set_plain(s, text, text, &p->stopsignal);
     if (r < 0)
         return r;
@@ -79,15 +80,16 @@ static int set_stopsignal(struct setting *s, const char *text)
         p->ladder = memcpy(arena_new_array(&s->l->scratch, 1, struct stop_step), &only, sizeof(only));
         p->n_ladder = 1;
     }
-    p->stopsignal_text = keep_string(s->l, text);
+    d->common.stopsignal_text = keep_string(s->l, text);
     return 0;
 }
 
 static bool print_stopsignal(const struct option *o, const void *base, struct buf *out)
 {
     const struct program *p = base;
+    const char *text = p->common->stopsignal_text;
     (void)o;
-    buf_puts(out, is_ladder(p->stopsignal_text) ? p->stopsignal_text : parse_signal_name(p->stopsignal));
+    buf_puts(out, is_ladder(text) ? text : parse_signal_name(p->stopsignal));
     return true;
 }
 

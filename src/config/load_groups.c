@@ -46,11 +46,6 @@ static void add_programs(struct loader *l, struct program_group *g, const struct
     g->n_programs += n;
 }
 
-static struct program_group new_group(enum program_type type)
-{
-    return (struct program_group){ .type = type, .socket_mode = -1, .socket_uid = (uid_t)-1, .socket_gid = (gid_t)-1 };
-}
-
 /* --- [group:x] ---------------------------------------------------------------- */
 
 /* The section of a member; NULL was reported.  `blame` is the section that
@@ -106,7 +101,7 @@ static void load_group(struct loader *l, const struct ini_section *section, stru
 {
     struct where w = { .section = section };
     struct scope scope = { .here = l->here };
-    struct group_draft draft = { .g = new_group(PROGRAM_PLAIN), .programs = "" };
+    struct group_draft draft = { .g = { .type = PROGRAM_PLAIN }, .programs = "" };
     const char *name = checked_name(l, &w, strchr(section->name, ':') + 1);
     draft.g.name = name != NULL ? name : section->name;
     draft.g.is_section = true;
@@ -138,7 +133,7 @@ static void load_own(struct loader *l, const struct ini_section *section, struct
 static void load_plain(struct loader *l, const struct ini_section *section, struct groups *all)
 {
     struct where w = { .section = section };
-    struct program_group g = new_group(PROGRAM_PLAIN);
+    struct program_group g = { .type = PROGRAM_PLAIN };
     const char *name = checked_name(l, &w, strchr(section->name, ':') + 1);
     if (name == NULL)
         return;
@@ -147,16 +142,25 @@ static void load_plain(struct loader *l, const struct ini_section *section, stru
     load_own(l, section, &g, all);
 }
 
+static const struct program_group_special *keep_special(struct loader *l, const struct special_draft *d)
+{
+    struct program_group_special *special = arena_new(l->keep, struct program_group_special);
+    if (special != NULL)
+        *special = d->s;
+    return special;
+}
+
 static void load_listener(struct loader *l, const struct ini_section *section, struct groups *all)
 {
     struct where w = { .section = section, .option = "events" };
     struct scope scope = { .here = l->here };
-    struct group_draft draft = { .g = new_group(PROGRAM_EVENTLISTENER) };
+    struct program_group g = { .type = PROGRAM_EVENTLISTENER };
+    struct special_draft draft = { .s = { .socket_mode = -1 } };
     struct draft tmp = { .p = { .redirect_stderr = false } };
-    draft.g.name = keep_string(l, strchr(section->name, ':') + 1);
-    draft.g.priority = load_priority(l, section, -1);
+    g.name = keep_string(l, strchr(section->name, ':') + 1);
+    g.priority = load_priority(l, section, -1);
     bool ok = set_options(l, section, &options_eventlistener, &draft, &scope, 0, 0);
-    if (ok && (draft.g.events == NULL || draft.g.events[0] == NULL))
+    if (ok && (draft.s.events == NULL || draft.s.events[0] == NULL))
         report(l, DIAGNOSTIC_ERROR, &w, scratchf(l, "[%s] section requires an \"events\" line", section->name),
                "is missing; name the events that it is told, such as PROCESS_STATE");
     w.option = "redirect_stderr";
@@ -169,25 +173,28 @@ static void load_listener(struct loader *l, const struct ini_section *section, s
                "is not possible: a listener's standard output is for its protocol; take it away");
     w.option = NULL;
     report(l, DIAGNOSTIC_WARNING, &w, NULL, "is started as a program, but is not told of events yet");
-    load_own(l, section, &draft.g, all);
+    g.special = keep_special(l, &draft);
+    load_own(l, section, &g, all);
 }
 
 static void load_fcgi(struct loader *l, const struct ini_section *section, struct groups *all)
 {
     struct where w = { .section = section, .option = "socket" };
-    struct draft tmp = { .p = { .user = NULL } };
-    struct group_draft draft = { .g = new_group(PROGRAM_FCGI), .proc_uid = (uid_t)-1 };
+    struct draft tmp = { .p = { .common = &tmp.common } };
+    struct program_group g = { .type = PROGRAM_FCGI };
+    struct special_draft draft = { .s = { .socket_mode = -1, .socket_uid = (uid_t)-1, .socket_gid = (gid_t)-1 },
+                                   .proc_uid = (uid_t)-1 };
     struct scope scope = { .here = l->here }, socket_scope;
     const struct option_table *t = &options_fcgi;
     const char *name = checked_name(l, &w, strchr(section->name, ':') + 1);
     if (name == NULL)
         return;
-    draft.g.name = name;
-    draft.g.priority = load_priority(l, section, 999);
+    g.name = name;
+    g.priority = load_priority(l, section, 999);
     set_option(l, section, &options_program, "user", &tmp, &scope);
-    if (tmp.p.user != NULL) {
-        draft.proc_uid = tmp.p.uid;
-        draft.proc_gid = tmp.p.gid;
+    if (tmp.common.user != NULL) {
+        draft.proc_uid = tmp.common.uid;
+        draft.proc_gid = tmp.common.gid;
     }
     bool ok = set_option(l, section, t, "socket_backlog", &draft, &scope);
     ok = set_option(l, section, t, "socket_owner", &draft, &scope) && ok;
@@ -202,7 +209,8 @@ static void load_fcgi(struct loader *l, const struct ini_section *section, struc
         set_option(l, section, t, "socket", &draft, &socket_scope);
     w.option = NULL;
     report(l, DIAGNOSTIC_WARNING, &w, NULL, "is started as a program, but without its socket yet");
-    load_own(l, section, &draft.g, all);
+    g.special = keep_special(l, &draft);
+    load_own(l, section, &g, all);
 }
 
 typedef void (*load_fn)(struct loader *l, const struct ini_section *section, struct groups *all);

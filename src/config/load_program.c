@@ -62,14 +62,27 @@ static bool check_shared(struct loader *l, const struct ini_section *section, st
         ok = false;
     }
     if (!d->restart_reset_set)
-        d->p.restart_reset = d->p.startsecs;
+        d->common.restart_reset = d->p.startsecs;
     w.option = "uid";
     if (d->gid_missing) {
         report(l, DIAGNOSTIC_ERROR, &w, NULL, "user %s is in no database, so its group is unknown; give gid too",
-               d->p.uid_text);
+               d->common.uid_text);
         ok = false;
     }
     return ok;
+}
+
+/* Takes the values that were gathered in the draft out of it. */
+void finish_common(struct loader *l, struct draft *d)
+{
+    if (l->last_common == NULL || memcmp(l->last_common, &d->common, sizeof(d->common)) != 0) {
+        struct program_common *common = arena_new(l->keep, struct program_common);
+        if (common == NULL)
+            return;
+        *common = d->common;
+        l->last_common = common;
+    }
+    d->p.common = l->last_common;
 }
 
 /* A negative size is taken as 0, but is not 0 for supervisord, which does not warn. */
@@ -216,9 +229,9 @@ static void warn_unserved(struct loader *l, const struct ini_section *section, c
 {
     struct where w = { .section = section };
     const char *what = "what stands between capture marks is not captured yet, and stays in the log";
-    if (p->out.capture_max_bytes > 0)
+    if (p->common->out_capture_max_bytes > 0)
         w.option = "stdout_capture_maxbytes";
-    else if (p->err.capture_max_bytes > 0)
+    else if (p->common->err_capture_max_bytes > 0)
         w.option = "stderr_capture_maxbytes";
     else if (p->out.events_enabled || p->err.events_enabled) {
         w.option = p->out.events_enabled ? "stdout_events_enabled" : "stderr_events_enabled";
@@ -236,13 +249,16 @@ static void keep_sources(struct loader *l, const struct ini_section *section, st
     for (uint16_t i = 0; i < options_program.n && n < sizeof found / sizeof *found; i++) {
         const struct ini_key *key = ini_key(&l->ini, section, options_program.options[i].name);
         if (key != NULL)
-            found[n++] = (struct program_source){ i, key->file, key->line };
+            found[n++] = (struct program_source){ i, key->file, key->line - p->line };
     }
-    struct program_source *sources = arena_new_array(l->keep, n, struct program_source);
-    if (sources == NULL)
-        return;
-    memcpy(sources, found, n * sizeof *found);
-    p->sources = sources;
+    if (n != l->n_last_sources || memcmp(l->last_sources, found, n * sizeof *found) != 0) {
+        struct program_source *sources = arena_new_array(l->keep, n, struct program_source);
+        if (sources == NULL)
+            return;
+        l->last_sources = memcpy(sources, found, n * sizeof *found);
+        l->n_last_sources = n;
+    }
+    p->sources = l->last_sources;
     p->n_sources = n;
 }
 
@@ -284,6 +300,7 @@ static size_t load_section(struct loader *l, const struct ini_section *section, 
         return 0;
     }
     finish_ladder(l, &d->p);
+    finish_common(l, d);
     warn_unserved(l, section, &d->p);
     l->n_processes += d->numprocs > 0 ? (size_t)d->numprocs : 0;
     if (l->n_processes > CONFIG_PROCESSES_MAX) {
@@ -306,6 +323,7 @@ size_t load_programs(struct loader *l, const struct ini_section *section, enum p
         .p = { .type = type, .umask = -1, .file = section->file, .line = section->line },
         .scope = { .here = l->here, .host = l->world->host, .group = group, .own_map = ++l->n_scopes },
     };
+    d.p.common = &d.common;
     l->n_given = 0;
     l->process_section = section;
     size_t n = load_section(l, section, &d, ret);

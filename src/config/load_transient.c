@@ -87,14 +87,16 @@ static const char *const *keep_list(struct loader *l, const char *const *list)
 void load_transient(struct loader *l, const struct config_transient *t)
 {
     struct draft d = { .p = { .umask = -1 }, .scope = { .here = l->here, .host = l->world->host } };
+    d.p.common = &d.common;
     if (!check_transient(l, t) || !set_transient(l, t, &d))
         return;
     if (d.gid_missing) {
         report(l, DIAGNOSTIC_ERROR, &(struct where){ .file = t->name, .option = "uid" }, NULL,
-               "user %s is in no database, so its group is unknown; give gid too", d.p.uid_text);
+               "user %s is in no database, so its group is unknown; give gid too", d.common.uid_text);
         return;
     }
     finish_ladder(l, &d.p);
+    finish_common(l, &d);
     d.p.name = d.p.section = keep_string(l, t->name);
     d.p.command = keep_string(l, t->command);
     d.p.environment = keep_list(l, t->environment);

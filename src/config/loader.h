@@ -40,9 +40,12 @@ struct loader {
     const char **plugins;
     size_t n_plugins;
     size_t n_processes;
-    bool client_only; /* programs are not looked at */
-    const struct stop_step *last_ladder;
+    bool client_only;                    /* programs are not looked at */
+    const struct stop_step *last_ladder; /* what was kept last is looked at before another of its sort is kept */
     unsigned n_last_ladder;
+    const struct program_source *last_sources;
+    size_t n_last_sources;
+    const struct program_common *last_common;
     bool unreadable;                /* a file was not read to its end: what follows from that is not worth telling */
     struct program_given given[64]; /* of the section being read */
     size_t n_given;

@@ -43,7 +43,8 @@ enum {
     OPTION_RAW = 8,      /* expanded by the setter's own rules */
     OPTION_LOADING = 16, /* only needed while loading; no field of the result */
     OPTION_SECRET = 32,
-    OPTION_DROVER = 64, /* supervisord does not have it */
+    OPTION_DROVER = 64,  /* supervisord does not have it */
+    OPTION_COMMON = 128, /* of programs: its field is in struct program_common */
 };
 
 struct option {
@@ -82,6 +83,8 @@ const char *option_nearest_key(const char *section, const char *key);
 
 static inline void *option_field(const struct option *o, const void *base)
 {
+    if (o->flags & OPTION_COMMON)
+        base = ((const struct program *)base)->common;
     return (char *)base + o->offset;
 }
 

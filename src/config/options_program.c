@@ -9,6 +9,7 @@
 
 #define AT(field) offsetof(struct draft, field)
 #define P(field) offsetof(struct program, field)
+#define COMMON(field) offsetof(struct program_common, field)
 #define HERE OPTION_HERE
 #define EACH (OPTION_HERE | OPTION_PROCESS)
 #define OURS (OPTION_HERE | OPTION_DROVER)
@@ -26,7 +27,7 @@ static const struct option program_rows[] = {
       "up this long, a start has succeeded; 0: at once" },
     { "startretries", &kind_retries, P(startretries), HERE, "3", NULL, 0, 0,
       "failed starts in a row before FATAL" },
-    { "stopsignal", &kind_stopsignal, P(stopsignal_text), HERE, "TERM", NULL, 0, 0,
+    { "stopsignal", &kind_stopsignal, COMMON(stopsignal_text), HERE | OPTION_COMMON, "TERM", NULL, 0, 0,
       "the signal that ends it, or a ladder of signals with times" },
     { "stopwaitsecs", &kind_duration, P(stopwaitsecs), HERE, "10", NULL, 0, 0,
       "time from the stop signal to KILL" },
@@ -44,17 +45,17 @@ static const struct option program_rows[] = {
       "how many processes to run" },
     { "numprocs_start", &kind_big, AT(numprocs_start), HERE | OPTION_LOADING, "0", NULL, 0, 0,
       "%(process_num)s of the first of them" },
-    { "stdout_capture_maxbytes", &kind_size, P(out.capture_max_bytes), HERE, "0", NULL, 0, 0,
+    { "stdout_capture_maxbytes", &kind_size, COMMON(out_capture_max_bytes), HERE | OPTION_COMMON, "0", NULL, 0, 0,
       "bytes kept of what stands between capture marks on standard output" },
     { "stdout_events_enabled", &kind_bool, P(out.events_enabled), HERE, "false", NULL, 0, 0,
       "emit log events for standard output" },
-    { "stderr_capture_maxbytes", &kind_size, P(err.capture_max_bytes), HERE, "0", NULL, 0, 0,
+    { "stderr_capture_maxbytes", &kind_size, COMMON(err_capture_max_bytes), HERE | OPTION_COMMON, "0", NULL, 0, 0,
       "bytes kept of what stands between capture marks on standard error" },
     { "stderr_events_enabled", &kind_bool, P(err.events_enabled), HERE, "false", NULL, 0, 0,
       "emit log events for standard error" },
-    { "serverurl", &kind_serverurl, P(serverurl), HERE, NULL, NULL, 0, 0,
+    { "serverurl", &kind_serverurl, COMMON(serverurl), HERE | OPTION_COMMON, NULL, NULL, 0, 0,
       "SUPERVISOR_SERVER_URL of its environment; default: AUTO, the daemon's first server" },
-    { "user", &kind_user, P(user), HERE, NULL, NULL, 0, 0,
+    { "user", &kind_user, COMMON(user), HERE | OPTION_COMMON, NULL, NULL, 0, 0,
       "run as this user, with its groups; default: as the daemon" },
     { "umask", &kind_octal, P(umask), HERE, NULL, NULL, 0, 0,
       "file creation mask; default: the daemon's" },
@@ -65,35 +66,35 @@ static const struct option program_rows[] = {
       "longest time it may run; 0: none" },
     { "timeout_signal", &kind_signal, P(timeout_signal), OURS, "TERM", NULL, 0, 0,
       "what it gets then, before the stop ladder" },
-    { "restart_delay", &kind_duration, P(restart_delay), OURS, "1s", NULL, 0, 0,
+    { "restart_delay", &kind_duration, COMMON(restart_delay), OURS | OPTION_COMMON, "1s", NULL, 0, 0,
       "time to wait after the first failed start" },
-    { "restart_delay_max", &kind_duration, P(restart_delay_max), OURS, "60s", "infinity", 0, 0,
+    { "restart_delay_max", &kind_duration, COMMON(restart_delay_max), OURS | OPTION_COMMON, "60s", "infinity", 0, 0,
       "longest time to wait between two tries" },
-    { "restart_factor", &kind_factor, P(restart_factor), OURS, "2", "0", 0, 1000,
+    { "restart_factor", &kind_factor, COMMON(restart_factor), OURS | OPTION_COMMON, "2", "0", 0, 1000,
       "each wait is this many times the one before; 0: one delay longer each time" },
-    { "restart_jitter", &kind_factor, P(restart_jitter), OURS, "0.1", "0", 0, 10,
+    { "restart_jitter", &kind_factor, COMMON(restart_jitter), OURS | OPTION_COMMON, "0.1", "0", 0, 10,
       "up to this share is added to a wait by chance" },
-    { "restart_reset", &kind_restart_reset, P(restart_reset), OURS, NULL, NULL, 0, 0,
+    { "restart_reset", &kind_restart_reset, COMMON(restart_reset), OURS | OPTION_COMMON, NULL, NULL, 0, 0,
       "up this long, failures are forgotten; default: startsecs" },
-    { "restart_interval", &kind_duration, P(restart_interval), OURS, "100ms", NULL, 0, 0,
+    { "restart_interval", &kind_duration, COMMON(restart_interval), OURS | OPTION_COMMON, "100ms", NULL, 0, 0,
       "least time between two starts of one process; 0: none" },
     { "log_format", &kind_log_format, P(log_format), OURS, "raw", NULL, 0, 0,
       "what its logs hold: its bytes, a time before each line, or a JSON object a line" },
     { "log_overflow", &kind_log_overflow, P(log_overflow), OURS, "block", NULL, 0, 0,
       "a log that is full or slow: the program waits, or its lines are dropped and counted" },
-    { "description", &kind_text, P(description), OURS, NULL, NULL, 0, 0,
+    { "description", &kind_text, COMMON(description), OURS | OPTION_COMMON, NULL, NULL, 0, 0,
       "text shown by status" },
-    { "argv0", &kind_text, P(argv0), OURS, NULL, NULL, 0, 0,
+    { "argv0", &kind_text, COMMON(argv0), OURS | OPTION_COMMON, NULL, NULL, 0, 0,
       "first word that the program is given; default: that of command" },
-    { "shell", &kind_shell, P(shell), OURS, "false", NULL, 0, 0,
+    { "shell", &kind_shell, COMMON(shell), OURS | OPTION_COMMON, "false", NULL, 0, 0,
       "run command through a shell" },
-    { "inherit_environment", &kind_inherit_environment, P(inherit_environment), OURS, "true", NULL, 0, 0,
+    { "inherit_environment", &kind_inherit_environment, COMMON(inherit_environment), OURS | OPTION_COMMON, "true", NULL, 0, 0,
       "which of the daemon's variables it gets" },
-    { "uid", &kind_uid, P(uid_text), OURS, NULL, NULL, 0, 0,
+    { "uid", &kind_uid, COMMON(uid_text), OURS | OPTION_COMMON, NULL, NULL, 0, 0,
       "run as this user, with its groups; the same as user" },
-    { "gid", &kind_gid, P(gid_text), OURS, NULL, NULL, 0, 0,
+    { "gid", &kind_gid, COMMON(gid_text), OURS | OPTION_COMMON, NULL, NULL, 0, 0,
       "run with this primary group; default: that of the user" },
-    { "groups", &kind_groups, P(groups_text), OURS, NULL, NULL, 0, 0,
+    { "groups", &kind_groups, COMMON(groups_text), OURS | OPTION_COMMON, NULL, NULL, 0, 0,
       "exactly these supplementary groups; default: those of the user" },
     { "limit_as", &kind_limit, P(confinement), OURS, NULL, NULL, 0, 0,
       "most address space, in bytes" },
@@ -194,6 +195,7 @@ const struct option_table options_program = { "program:", program_rows, ELEMENTS
                                               "a program, run as one or more processes" };
 
 #define G(field) offsetof(struct group_draft, field)
+#define SPECIAL(field) offsetof(struct program_group_special, field)
 
 static const struct option group_rows[] = {
     { "programs", &kind_text, G(programs), HERE | OPTION_LOADING, "", NULL, 0, 0,
@@ -206,11 +208,11 @@ const struct option_table options_group = { "group:", group_rows, ELEMENTS(group
                                             "programs that are started and stopped together" };
 
 static const struct option eventlistener_rows[] = {
-    { "buffer_size", &kind_buffer_size, G(g.buffer_size), HERE, "10", NULL, 0, 0,
+    { "buffer_size", &kind_buffer_size, SPECIAL(buffer_size), HERE, "10", NULL, 0, 0,
       "events to keep for a listener that is busy" },
-    { "result_handler", &kind_plugin, G(g.result_handler), HERE, "supervisor.dispatchers:default_handler", NULL, 0, 0,
+    { "result_handler", &kind_plugin, SPECIAL(result_handler), HERE, "supervisor.dispatchers:default_handler", NULL, 0, 0,
       "Python code of supervisord that judges results" },
-    { "events", &kind_events, G(g.events), HERE, "", NULL, 0, 0,
+    { "events", &kind_events, SPECIAL(events), HERE, "", NULL, 0, 0,
       "names of the events that it is told; required" },
 };
 
@@ -218,13 +220,13 @@ const struct option_table options_eventlistener = { "eventlistener:", eventliste
                                                     "a program that is told of events; has the keys of a program too" };
 
 static const struct option fcgi_rows[] = {
-    { "socket_backlog", &kind_backlog, G(g.socket_backlog), HERE, NULL, NULL, 0, 0,
+    { "socket_backlog", &kind_backlog, SPECIAL(socket_backlog), HERE, NULL, NULL, 0, 0,
       "connections that may wait; default: the system's limit" },
-    { "socket_owner", &kind_socket_owner, G(g.socket_owner), HERE, NULL, NULL, 0, 0,
+    { "socket_owner", &kind_socket_owner, SPECIAL(socket_owner), HERE, NULL, NULL, 0, 0,
       "who owns a unix socket; default: the program's user" },
-    { "socket_mode", &kind_socket_mode, G(g.socket_mode), HERE, NULL, NULL, 0, 0,
+    { "socket_mode", &kind_socket_mode, SPECIAL(socket_mode), HERE, NULL, NULL, 0, 0,
       "mode of a unix socket; default: 0700" },
-    { "socket", &kind_socket, G(g.socket_url), HERE, NULL, NULL, 0, 0,
+    { "socket", &kind_socket, SPECIAL(socket_url), HERE, NULL, NULL, 0, 0,
       "address that is its standard input; required" },
 };
 

@@ -84,9 +84,9 @@ static void print_group(FILE *out, const struct config *c, const struct program_
                 p->shadowed ? ", never runs: another process of the group has the same name" : "", types[g->type],
                 p->name);
         if (g->type == PROGRAM_EVENTLISTENER)
-            print_options(out, &options_eventlistener, g, 0);
+            print_options(out, &options_eventlistener, g->special, 0);
         if (g->type == PROGRAM_FCGI)
-            print_options(out, &options_fcgi, g, 0);
+            print_options(out, &options_fcgi, g->special, 0);
         print_options(out, &options_program, p, 0);
     }
 }
@@ -158,7 +158,7 @@ bool config_option_value(const struct program *p, size_t i, struct option_value 
         if (&options_program.options[p->sources[s].option] != o)
             continue;
         ret->file = p->sources[s].file;
-        ret->line = p->sources[s].line;
+        ret->line = p->line + p->sources[s].line;
     }
     ret->is_set = option_print(&options_program, o, p, value);
     buf_puts(value, ""); /* a string, even when nothing was put there */

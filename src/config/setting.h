@@ -8,7 +8,8 @@
 
 /* A program section on its way to its processes. */
 struct draft {
-    struct program p; /* first: the option table's offsets are into it */
+    struct program p;             /* first: the option table's offsets are into it */
+    struct program_common common; /* p.common while it is a draft */
     int64_t numprocs, numprocs_start;
     const char *process_name;
     struct pair *pairs; /* `environment` of this process */
@@ -29,7 +30,11 @@ struct daemon_draft {
 struct group_draft {
     struct program_group g; /* first */
     const char *programs;
-    uid_t proc_uid; /* of an fcgi program; (uid_t)-1 */
+};
+
+struct special_draft {
+    struct program_group_special s; /* first */
+    uid_t proc_uid;                 /* of an fcgi program; (uid_t)-1 */
     gid_t proc_gid;
 };
 

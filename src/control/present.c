@@ -156,7 +156,7 @@ static void put_description(const struct view *v, const char *f)
 
 static void put_comment(const struct view *v, const char *f)
 {
-    jsonw_string(v->j, f, v->p->program->description);
+    jsonw_string(v->j, f, v->p->program->common->description);
 }
 
 static void put_uptime(const struct view *v, const char *f)

@@ -98,7 +98,7 @@ static bool has_timeout(const struct process *p)
 static void enter_running(struct process *p, const struct process_input *in, struct effects *out)
 {
     disarm(p, out);
-    if (p->program->restart_reset <= p->program->startsecs)
+    if (p->program->common->restart_reset <= p->program->startsecs)
         p->tries = 0;
     set_state(p, PROCESS_RUNNING, out);
     usec_t end = usec_add(p->started, p->program->timeout);
@@ -169,7 +169,7 @@ static void backoff_stop(struct process *p, const struct process_input *in, stru
  * until the process has again been up that long. */
 static void restart(struct process *p, const struct process_input *in, struct effects *out)
 {
-    usec_t interval = p->program->restart_interval;
+    usec_t interval = p->program->common->restart_interval;
     bool stable = usec_sub(in->now, p->started) >= interval;
     if (!stable && !p->restart_token) {
         arm(p, usec_add(p->started, interval), out);
@@ -193,7 +193,7 @@ static void running_exited(struct process *p, const struct process_input *in, st
 {
     take_cause(p, in);
     p->stopped_wall = in->wall;
-    if (usec_sub(in->now, p->started) >= p->program->restart_reset)
+    if (usec_sub(in->now, p->started) >= p->program->common->restart_reset)
         p->tries = 0;
     disarm(p, out);
     set_state(p, PROCESS_EXITED, out);

@@ -38,7 +38,6 @@ enum log_target {
 struct log_settings {
     const char *path;   /* LOG_TARGET_FILE only, else NULL */
     uint64_t max_bytes; /* 0: never rotated */
-    uint64_t capture_max_bytes;
     enum log_target target;
     unsigned backups;
     bool events_enabled;
@@ -81,11 +80,12 @@ struct exit_code {
     bool signal;
 };
 
-/* Where a key was set.  Keys that no file names have no entry. */
+/* Where a key was set.  Keys that no file names have no entry.  Lines are counted from
+ * that of the section, so that sections that look alike share what says so. */
 struct program_source {
     uint16_t option; /* index into the option table of config/ */
     uint16_t file;   /* index into struct config .files */
-    uint32_t line;
+    uint32_t line;   /* plus .line of the program */
 };
 
 /* A number as its file has it, where the field can only hold its nearest
@@ -95,44 +95,55 @@ struct program_given {
     int64_t value;
 };
 
-/* Thousands may be in memory: pointers and times come first, then what is small. */
-struct program {
-    const char *name;    /* process name: web_00 */
-    const char *section; /* name of its section: web */
-    const struct program_source *sources;
-    const struct program_given *given; /* numbers out of range */
-
-    const char *command;                    /* as given and expanded; split by argv_split() at each start */
+/* What most programs of a file have alike, so that one such value serves many. */
+struct program_common {
     const char *argv0;                      /* NULL: the command's first word */
     const char *shell;                      /* NULL: none; its path */
-    const char *directory;                  /* NULL: the daemon's */
     const char *serverurl;                  /* NULL: AUTO, the daemon's */
     const char *description;                /* NULL or text for `status` */
-    const char *const *environment;         /* NAME=VALUE sorted by name, NULL-terminated; [supervisord]'s merged in */
     const char *const *inherit_environment; /* names of the daemon's variables that are passed on; NULL: all */
-    const char *environment_file;           /* as given */
-    const char *const *file_variables;      /* what was in them, less what `environment` sets; NULL-terminated */
-    const struct confinement *confinement;  /* NULL: none */
-    const struct stdio_list *stdio;         /* NULL: three pipes */
-    const struct ipc_settings *ipc;         /* NULL: the defaults, see ipc_settings_of() */
+    const char *stopsignal_text;            /* as given: "TERM" or "TERM:10, INT:5, KILL" */
 
     const char *user;    /* name as resolved ("root" for uid 0), NULL: no such key */
     const char *account; /* who the supplementary groups are those of; NULL: a number without a name */
     const char *uid_text, *gid_text, *groups_text; /* as given; NULL: not given */
     const gid_t *groups; /* sorted; only where groups_text is there: in place of those of the account */
+    size_t n_groups;
+    uid_t uid;
+    gid_t gid;
 
-    const struct exit_code *exitcodes;
-    const char *stopsignal_text;    /* as given: "TERM" or "TERM:10, INT:5, KILL" */
-    const struct stop_step *ladder; /* always ends in KILL; equal ones are shared */
-    usec_t startsecs;
-    usec_t stopwaitsecs;
-    usec_t timeout; /* longest run; 0 or USEC_INFINITY: none */
     usec_t restart_delay;
     usec_t restart_delay_max;
     usec_t restart_reset;
     usec_t restart_interval;
     double restart_factor; /* 0: supervisord's linear 1, 2, 3 ... */
     double restart_jitter; /* 0.1: up to a tenth more */
+
+    uint64_t out_capture_max_bytes, err_capture_max_bytes;
+};
+
+/* Thousands may be in memory: pointers and times come first, then what is small. */
+struct program {
+    const char *name;    /* process name: web_00 */
+    const char *section; /* name of its section: web */
+    const struct program_source *sources;
+    const struct program_given *given; /* numbers out of range */
+    const struct program_common *common;
+
+    const char *command;                   /* as given and expanded; split by argv_split() at each start */
+    const char *directory;                 /* NULL: the daemon's */
+    const char *const *environment;        /* NAME=VALUE sorted by name, NULL-terminated; [supervisord]'s merged in */
+    const char *environment_file;          /* as given */
+    const char *const *file_variables;     /* what was in them, less what `environment` sets; NULL-terminated */
+    const struct confinement *confinement; /* NULL: none */
+    const struct stdio_list *stdio;        /* NULL: three pipes */
+    const struct ipc_settings *ipc;        /* NULL: the defaults, see ipc_settings_of() */
+
+    const struct exit_code *exitcodes;
+    const struct stop_step *ladder; /* always ends in KILL; equal ones are shared */
+    usec_t startsecs;
+    usec_t stopwaitsecs;
+    usec_t timeout; /* longest run; 0 or USEC_INFINITY: none */
     struct log_settings out;
     struct log_settings err;
 
@@ -147,14 +158,12 @@ struct program {
     unsigned n_ladder;
     int stopsignal;
     int timeout_signal; /* what it gets at its timeout, before the ladder */
-    uid_t uid;
-    gid_t gid;
     enum log_format log_format;
     enum log_overflow log_overflow;
     enum kill_mode kill_mode;
     uint16_t file; /* index into struct config .files */
-    uint16_t n_sources, n_given, n_groups;
-    bool has_identity; /* uid and gid hold: one of user, uid, gid is set */
+    uint16_t n_sources, n_given;
+    bool has_identity; /* .common's uid and gid hold: one of user, uid, gid is set */
     bool autostart;
     bool stopasgroup;
     bool killasgroup;
@@ -163,16 +172,8 @@ struct program {
     bool shadowed; /* another process of its group has the same name, and is the one that runs */
 };
 
-/* Programs that are started, stopped and addressed together. */
-struct program_group {
-    const char *name;
-    enum program_type type;
-    int priority;
-    bool is_section;          /* made by [group:x]; else by one program section alone */
-    bool shadowed;            /* an earlier group has the same name, and is the one that runs */
-    struct program *programs; /* in supervisord's order: by priority as loaded */
-    size_t n_programs;
-
+/* What only [eventlistener:x] and [fcgi-program:x] say. */
+struct program_group_special {
     /* [eventlistener:x] */
     unsigned buffer_size;
     const char *const *events; /* NULL-terminated, sorted */
@@ -185,4 +186,16 @@ struct program_group {
     const char *socket_owner; /* "user:group", "user:", or NULL */
     uid_t socket_uid;         /* (uid_t)-1, (gid_t)-1: nobody was named */
     gid_t socket_gid;
+};
+
+/* Programs that are started, stopped and addressed together. */
+struct program_group {
+    const char *name;
+    enum program_type type;
+    int priority;
+    bool is_section;          /* made by [group:x]; else by one program section alone */
+    bool shadowed;            /* an earlier group has the same name, and is the one that runs */
+    struct program *programs; /* in supervisord's order: by priority as loaded */
+    size_t n_programs;
+    const struct program_group_special *special; /* NULL: PROGRAM_PLAIN */
 };

@@ -30,20 +30,21 @@ bool restart_tries_left(const struct program *p, uint32_t tries)
 
 usec_t restart_delay(const struct program *p, uint32_t tries, uint32_t random)
 {
-    double delay = (double)p->restart_delay;
+    const struct program_common *c = p->common;
+    double delay = (double)c->restart_delay;
     double cap =
-        p->restart_delay_max > 0 && p->restart_delay_max < LONGEST ? (double)p->restart_delay_max : (double)LONGEST;
-    if (p->restart_factor <= 0)
+        c->restart_delay_max > 0 && c->restart_delay_max < LONGEST ? (double)c->restart_delay_max : (double)LONGEST;
+    if (c->restart_factor <= 0)
         delay *= tries;
     else
         for (uint32_t i = 1; i < tries && delay < cap; i++) {
-            double next = delay * p->restart_factor;
+            double next = delay * c->restart_factor;
             if (next == delay) /* a factor of 1, a delay of 0: tries may be many */
                 break;
             delay = next;
         }
     if (delay > cap)
         delay = cap;
-    delay += delay * p->restart_jitter * ((double)random / (double)UINT32_MAX);
+    delay += delay * c->restart_jitter * ((double)random / (double)UINT32_MAX);
     return delay < (double)LONGEST ? (usec_t)delay : LONGEST;
 }

@@ -74,7 +74,7 @@ static void name_channel(struct child_plan *p)
 /* SUPERVISOR_ENABLED and its kin, as supervisord documents them for subprocesses. */
 static int name_itself(const struct plan_source *from, struct child_plan *p)
 {
-    const char *own = from->program->serverurl;
+    const char *own = from->program->common->serverurl;
     const char *url = own != NULL ? own : from->supervisor->config->daemon.serverurl;
     size_t at[4];
     size_t n = 0;
@@ -103,7 +103,7 @@ static int make_variables(const struct plan_source *from, struct child_plan *p)
     if (p->channel_fd >= 0)
         name_channel(p);
     const struct spawn_variables v = { .base = from->supervisor->options.environ,
-                                       .inherit = from->program->inherit_environment,
+                                       .inherit = from->program->common->inherit_environment,
                                        .extra = p->extra,
                                        .own = from->program->environment,
                                        .files = from->program->file_variables,
@@ -118,7 +118,7 @@ static int shell_command(const struct program *program, struct child_plan *p)
     p->argv = calloc(4, sizeof(*p->argv));
     if (p->argv == NULL)
         return -ENOMEM;
-    p->argv[0] = (char *)program->shell;
+    p->argv[0] = (char *)program->common->shell;
     p->argv[1] = (char *)"-c";
     p->argv[2] = (char *)program->command;
     p->argc = 3;
@@ -128,7 +128,8 @@ static int shell_command(const struct program *program, struct child_plan *p)
 static int make_words(const struct program *program, struct child_plan *p, struct exit_cause *cause)
 {
     const char *why;
-    int r = program->shell != NULL ? shell_command(program, p) : argv_split(program->command, &p->argv, &p->argc, &why);
+    int r = program->common->shell != NULL ? shell_command(program, p)
+                                           : argv_split(program->command, &p->argv, &p->argc, &why);
     if (r < 0 || p->argc == 0) {
         *cause = exit_cause_from_spawn(SPAWN_STAGE_COMMAND, r == 0 ? ENODATA : -r);
         return -EINVAL;
@@ -147,8 +148,8 @@ static int find_program(const struct plan_source *from, struct child_plan *p, st
         *cause = exit_cause_from_spawn(SPAWN_STAGE_LOOKUP, -r);
         return -EINVAL;
     }
-    if (program->argv0 != NULL)
-        p->argv[0] = (char *)program->argv0;
+    if (program->common->argv0 != NULL)
+        p->argv[0] = (char *)program->common->argv0;
     return 0;
 }
 
@@ -186,7 +187,7 @@ char *child_plan_explain(const struct plan_source *from, const struct exit_cause
     else if (p.word != NULL)
         file = p.word;
     char text[1024];
-    const char *user = program->account != NULL ? program->account : program->uid_text;
+    const char *user = program->common->account != NULL ? program->common->account : program->common->uid_text;
     exec_explain(cause->stage, cause->value, file, program->directory, user, text, sizeof(text));
     const char *path = file;
     if (cause->stage == SPAWN_STAGE_DIRECTORY && program->directory != NULL)

@@ -50,10 +50,10 @@ static struct entry *find(const struct identities *ids, const struct program *p)
 {
     for (struct entry *e = ids->first; e != NULL; e = e->next) {
         const struct spawn_identity *id = &e->identity;
-        if (id->uid != p->uid || id->gid != p->gid || e->chosen != (p->groups_text != NULL))
+        if (id->uid != p->common->uid || id->gid != p->common->gid || e->chosen != (p->common->groups_text != NULL))
             continue;
-        if (!e->chosen ||
-            (id->n_groups == p->n_groups && memcmp(e->groups, p->groups, p->n_groups * sizeof(gid_t)) == 0))
+        if (!e->chosen || (id->n_groups == p->common->n_groups &&
+                           memcmp(e->groups, p->common->groups, p->common->n_groups * sizeof(gid_t)) == 0))
             return e;
     }
     return NULL;
@@ -63,7 +63,7 @@ static struct entry *entry_new(const struct program *p, size_t room)
 {
     struct entry *e = malloc(sizeof(*e) + room * sizeof(gid_t));
     if (e != NULL)
-        *e = (struct entry){ .identity = { .uid = p->uid, .gid = p->gid, .groups = e->groups } };
+        *e = (struct entry){ .identity = { .uid = p->common->uid, .gid = p->common->gid, .groups = e->groups } };
     return e;
 }
 
@@ -72,16 +72,16 @@ static struct entry *entry_new(const struct program *p, size_t room)
 static int look_up(const struct program *p, struct entry **ret)
 {
     int n = 1;
-    if (p->account != NULL) {
+    if (p->common->account != NULL) {
         n = 0;
-        getgrouplist(p->account, p->gid, NULL, &n);
+        getgrouplist(p->common->account, p->common->gid, NULL, &n);
         n += 16; /* groups may have been added meanwhile */
     }
     struct entry *e = entry_new(p, (size_t)n);
     if (e == NULL)
         return -ENOMEM;
-    e->groups[0] = p->gid;
-    if (p->account != NULL && getgrouplist(p->account, p->gid, e->groups, &n) < 0) {
+    e->groups[0] = p->common->gid;
+    if (p->common->account != NULL && getgrouplist(p->common->account, p->common->gid, e->groups, &n) < 0) {
         free(e);
         return -EAGAIN;
     }
@@ -92,12 +92,12 @@ static int look_up(const struct program *p, struct entry **ret)
 
 static int take_chosen(const struct program *p, struct entry **ret)
 {
-    struct entry *e = entry_new(p, p->n_groups);
+    struct entry *e = entry_new(p, p->common->n_groups);
     if (e == NULL)
         return -ENOMEM;
-    if (p->n_groups > 0)
-        memcpy(e->groups, p->groups, p->n_groups * sizeof(gid_t));
-    e->identity.n_groups = p->n_groups;
+    if (p->common->n_groups > 0)
+        memcpy(e->groups, p->common->groups, p->common->n_groups * sizeof(gid_t));
+    e->identity.n_groups = p->common->n_groups;
     e->chosen = true;
     *ret = e;
     return 0;
@@ -105,7 +105,7 @@ static int take_chosen(const struct program *p, struct entry **ret)
 
 static int make(const struct program *p, struct entry **ret)
 {
-    return p->groups_text != NULL ? take_chosen(p, ret) : look_up(p, ret);
+    return p->common->groups_text != NULL ? take_chosen(p, ret) : look_up(p, ret);
 }
 
 static int add(struct identities *ids, const struct program *p)
@@ -168,7 +168,8 @@ int identities_load(struct identities *ids, const struct config *config)
 /* Without root we are who we are: fine where that is what is asked for. */
 static int get_without_root(const struct program *p)
 {
-    bool other = p->uid != geteuid() || (p->gid_text != NULL && p->gid != getegid()) || p->groups_text != NULL;
+    bool other = p->common->uid != geteuid() || (p->common->gid_text != NULL && p->common->gid != getegid()) ||
+                 p->common->groups_text != NULL;
     return other ? -EPERM : 0;
 }
 

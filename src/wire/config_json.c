@@ -123,7 +123,7 @@ static void put_options(struct jsonw *j, const struct option_table *t, const voi
 static void put_shell(struct jsonw *j, const struct program *p)
 {
     jsonw_array(j, "argv");
-    jsonw_string(j, NULL, p->shell);
+    jsonw_string(j, NULL, p->common->shell);
     jsonw_string(j, NULL, "-c");
     jsonw_string(j, NULL, p->command);
     jsonw_array_end(j);
@@ -134,7 +134,7 @@ static void put_argv(struct jsonw *j, const struct program *p)
     _cleanup_free_ char **argv = NULL;
     size_t n = 0;
     const char *why = "out of memory";
-    if (p->shell != NULL) {
+    if (p->common->shell != NULL) {
         put_shell(j, p);
         return;
     }

@@ -350,7 +350,7 @@ static void put_plugins(struct jsonw *j, const char *name, const struct config_p
     jsonw_array_end(j);
 }
 
-static void put_listener(struct jsonw *j, const struct program_group *g)
+static void put_listener(struct jsonw *j, const struct program_group_special *g)
 {
     jsonw_int(j, "buffer_size", g->buffer_size);
     jsonw_array(j, "events");
@@ -360,7 +360,7 @@ static void put_listener(struct jsonw *j, const struct program_group *g)
     jsonw_string(j, "result_handler", g->result_handler);
 }
 
-static void put_socket(struct jsonw *j, const struct pinned *w, const struct program_group *g)
+static void put_socket(struct jsonw *j, const struct pinned *w, const struct program_group_special *g)
 {
     jsonw_object(j, "socket");
     jsonw_string(j, "url", g->socket_url);
@@ -383,9 +383,9 @@ static void put_group(struct jsonw *j, const struct pinned *w, const struct conf
     jsonw_string(j, "type", types[g->type]);
     jsonw_int(j, "priority", g->priority);
     if (g->type == PROGRAM_EVENTLISTENER)
-        put_listener(j, g);
+        put_listener(j, g->special);
     if (g->type == PROGRAM_FCGI)
-        put_socket(j, w, g);
+        put_socket(j, w, g->special);
     jsonw_array(j, "processes");
     for (size_t i = 0; i < g->n_programs; i++)
         config_json_program(j, NULL, c, &g->programs[i]);

@@ -18,6 +18,7 @@
 
 static const struct exit_code only_zero[] = { { 0, false } };
 
+static const struct program_common plain_common = { .restart_delay = S };
 static const struct program plain = {
     .name = "web",
     .command = "/bin/web --serve",
@@ -26,7 +27,7 @@ static const struct program plain = {
     .autorestart = RESTART_UNEXPECTED,
     .exitcodes = only_zero,
     .n_exitcodes = 1,
-    .restart_delay = S,
+    .common = &plain_common,
     .ladder = (const struct stop_step[]){ { SIGTERM, 10 * S }, { SIGKILL, 0 } },
     .n_ladder = 2,
 };
@@ -103,8 +104,10 @@ static inline void fails_until_fatal(struct watched *w)
 /* Real events only: no field is set by hand. */
 static inline void go_to(struct watched *w, enum place place)
 {
+    static const struct program_common apart = { .restart_delay = S, .restart_interval = 100 * S };
     struct program program = plain;
-    program.restart_interval = place == WAITING ? 100 * S : 0;
+    if (place == WAITING)
+        program.common = &apart;
     born(w, &program);
     if (place >= ASKED && place <= UP)
         give(w, PROCESS_START);

@@ -109,10 +109,10 @@ static void own_keys(void **state)
     assert_true(p->ladder[0].signal == 15 && p->ladder[0].wait == 2 * USEC_PER_SEC);
     assert_true(p->ladder[1].signal == 2 && p->ladder[1].wait == 5 * USEC_PER_SEC);
     assert_int_equal(p->ladder[2].signal, 9);
-    assert_true(p->startsecs == 1500000 && p->restart_reset == 1500000 && p->restart_delay == 10000);
-    assert_true(p->restart_factor == 1.5 && p->restart_jitter == 0);
-    assert_true(p->restart_interval == 100000 && p->restart_delay_max == 60 * USEC_PER_SEC);
-    assert_string_equal(p->description, "the one");
+    assert_true(p->startsecs == 1500000 && p->common->restart_reset == 1500000 && p->common->restart_delay == 10000);
+    assert_true(p->common->restart_factor == 1.5 && p->common->restart_jitter == 0);
+    assert_true(p->common->restart_interval == 100000 && p->common->restart_delay_max == 60 * USEC_PER_SEC);
+    assert_string_equal(p->common->description, "the one");
     assert_true(p->log_format == LOG_FORMAT_JSON && p->log_overflow == LOG_OVERFLOW_DROP);
     done(&l);
 }
@@ -122,17 +122,18 @@ static void defaults_by_kind(void **state)
     struct loaded l = load("[supervisord]\n[program:a]\ncommand=x\n");
     (void)state;
     const struct program *p = &l.c->groups[0].programs[0];
-    assert_true(p->restart_factor == 0 && p->restart_jitter == 0 && p->restart_delay_max == USEC_INFINITY);
-    assert_true(p->restart_delay == USEC_PER_SEC);
+    assert_true(p->common->restart_factor == 0 && p->common->restart_jitter == 0 &&
+                p->common->restart_delay_max == USEC_INFINITY);
+    assert_true(p->common->restart_delay == USEC_PER_SEC);
     assert_int_equal(p->n_ladder, 2);
     assert_true(p->ladder[0].signal == 15 && p->ladder[0].wait == 10 * USEC_PER_SEC && p->ladder[1].signal == 9);
     assert_int_equal(p->umask, -1);
-    assert_null(p->user);
+    assert_null(p->common->user);
     assert_int_equal(p->out.target, LOG_TARGET_AUTO);
     done(&l);
     l = load("[droverd]\n[program:a]\ncommand=x\n");
     p = &l.c->groups[0].programs[0];
-    assert_true(p->restart_factor == 2 && p->restart_jitter == 0.1);
+    assert_true(p->common->restart_factor == 2 && p->common->restart_jitter == 0.1);
     done(&l);
 }
 

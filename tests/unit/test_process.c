@@ -217,7 +217,7 @@ static void test_startretries_extremes(void **state)
     assert_state(&w, PROCESS_FATAL);
 
     program.startretries = STARTRETRIES_INFINITY;
-    program.restart_delay_max = 60 * S;
+    program.common = &(struct program_common){ .restart_delay = S, .restart_delay_max = 60 * S };
     born(&w, &program);
     give(&w, PROCESS_START);
     for (unsigned i = 0; i < 10000; i++) {
@@ -240,7 +240,7 @@ static void test_tries_are_forgotten(void **state)
     assert_int_equal(w.p.tries, 0); /* once RUNNING */
 
     struct program program = plain;
-    program.restart_reset = 60 * S;
+    program.common = &(struct program_common){ .restart_delay = S, .restart_reset = 60 * S };
     born(&w, &program);
     give(&w, PROCESS_START);
     give(&w, PROCESS_SPAWN_FAILED);

@@ -45,7 +45,7 @@ static void test_restart_interval(void **state)
     (void)state;
     struct program program = plain;
     program.startsecs = 0;
-    program.restart_interval = 10 * S;
+    program.common = &(struct program_common){ .restart_delay = S, .restart_interval = 10 * S };
     struct watched w;
     born(&w, &program);
     starts(&w);

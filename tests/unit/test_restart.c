@@ -50,9 +50,10 @@ static void test_delay(void **state)
     };
     alarm(2);
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
-        struct program p = { .restart_delay = cases[i].delay,
-                             .restart_delay_max = cases[i].max,
-                             .restart_factor = cases[i].factor };
+        const struct program_common c = { .restart_delay = cases[i].delay,
+                                          .restart_delay_max = cases[i].max,
+                                          .restart_factor = cases[i].factor };
+        const struct program p = { .common = &c };
         assert_int_equal(restart_delay(&p, cases[i].tries, UINT32_MAX), cases[i].expected);
     }
     alarm(0);
@@ -63,8 +64,11 @@ static void test_delay_stays_a_time(void **state)
     (void)state;
     static const usec_t limits[] = { 0, USEC_INFINITY };
     for (size_t i = 0; i < ELEMENTS(limits); i++) {
-        struct program p = { .restart_delay = USEC_INFINITY, .restart_delay_max = limits[i], .restart_jitter = 10 };
-        for (p.restart_factor = 0; p.restart_factor <= 1000; p.restart_factor += 250) {
+        struct program_common c = { .restart_delay = USEC_INFINITY,
+                                    .restart_delay_max = limits[i],
+                                    .restart_jitter = 10 };
+        const struct program p = { .common = &c };
+        for (c.restart_factor = 0; c.restart_factor <= 1000; c.restart_factor += 250) {
             usec_t d = restart_delay(&p, UINT32_MAX, UINT32_MAX);
             assert_true(d >= 1000000000ULL * S); /* long, and neither wrapped round nor negative */
             assert_true(d < (1ULL << 63));
@@ -75,12 +79,13 @@ static void test_delay_stays_a_time(void **state)
 static void test_jitter(void **state)
 {
     (void)state;
-    struct program p = { .restart_delay = 10 * S, .restart_jitter = 0.1 };
+    struct program_common c = { .restart_delay = 10 * S, .restart_jitter = 0.1 };
+    const struct program p = { .common = &c };
     assert_int_equal(restart_delay(&p, 1, 0), 10 * S);
     assert_int_equal(restart_delay(&p, 1, UINT32_MAX), 11 * S);
     usec_t half = restart_delay(&p, 1, UINT32_MAX / 2);
     assert_in_range(half, 10499 * USEC_PER_MSEC, 10501 * USEC_PER_MSEC);
-    p.restart_delay_max = 10 * S; /* jitter comes on top: a fleet must not wake up as one */
+    c.restart_delay_max = 10 * S; /* jitter comes on top: a fleet must not wake up as one */
     assert_int_equal(restart_delay(&p, 100, UINT32_MAX), 11 * S);
 }
 
