@@ -126,12 +126,11 @@ static bool equal_stdio(const struct option *o, const void *a, const void *b)
 }
 
 /* What a detached program has without a list of its own: nothing that ends with the daemon. */
-static const struct {
-    struct stdio_list list;
-    struct stdio_entry entries[3];
-} apart = { { .n = 3 }, { { .kind = STDIO_IGNORE }, { .kind = STDIO_LOG }, { .kind = STDIO_LOG } } };
+static const struct stdio_list apart = {
+    .n = 3, .entries = { { .kind = STDIO_IGNORE }, { .kind = STDIO_LOG }, { .kind = STDIO_LOG } }
+};
 
-const struct stdio_list *const stdio_detached = &apart.list;
+const struct stdio_list *const stdio_detached = &apart;
 
 const struct option_kind kind_stdio = {
     "a list of pipe, ignore, inherit, ipc, null, log, numbers, <PATH, >PATH, >>PATH", SHAPE_LIST, set_stdio,
