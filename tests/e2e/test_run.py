@@ -436,9 +436,9 @@ class Leaving(RunTestCase):
         """A reload stops and starts the programs; what somebody runs is none of them."""
         p = self.start("sh", "-c", "trap 'echo on; exit 0' USR1; echo ready; while :; do sleep 0.01; done")
         self.line(p)
+        self.assertIsNotNone(self.d.events)  # followed from before: the socket comes and goes
         self.assertEqual(self.d.post("/v1/daemon/reload").status, 200)
         self.d.wait_event("daemon", what="stopping")
-        self.d.wait_ready()
         procs.wait_until(lambda: self.ctl("true").returncode == 0, "the daemon to be there again")
         p.send_signal(signal.SIGUSR1)
         self.assertEqual(self.line(p), "on")
