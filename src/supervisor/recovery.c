@@ -204,6 +204,7 @@ static void resume_run(struct child *c, const struct roll_child *rc)
     int r = child_take(c, &p, pid, pidfd, rc == NULL && pidfd >= 0);
     if (r < 0)
         log_error("%s: cannot watch pid %d: %s", c->process.program->name, pid, strerror(-r));
+    child_ipc_started(c); /* as far as anybody can know; if not, its end follows */
     if (!c->process.execed)
         supervisor_handle(c, PROCESS_EXECED, 0, none);
     supervisor_handle(c, PROCESS_RECOVERED, 0, none);
