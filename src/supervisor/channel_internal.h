@@ -94,3 +94,11 @@ bool channel_out_is_empty(const struct channel *ch);
 void channel_answer_ack(struct channel *ch, bool arrived);
 void channel_answer(struct channel *ch, const char *line, size_t len);
 void channel_out_forget(struct channel *ch, int error); /* what waits is lost */
+
+/* channel_queue.c */
+int channel_bytes_reserve(struct channels *s, struct channel_bytes *b, size_t more); /* 0, -ENOMEM */
+void channel_bytes_consume(struct channels *s, struct channel_bytes *b, size_t n);
+void channel_bytes_done(struct channels *s, struct channel_bytes *b);
+int channel_marks_add(struct channel_marks *m, struct channel_mark mark); /* 0, -ENOMEM */
+struct channel_mark *channel_marks_first(const struct channel_marks *m);  /* NULL: there is none */
+struct channel_mark channel_marks_pop(struct channel_marks *m);           /* there is one */

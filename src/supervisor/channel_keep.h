@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "supervisor/channel.h"
+#include "supervisor/channel_owner.h"
 #include "wire/frame.h"
 
 struct channel_keep {

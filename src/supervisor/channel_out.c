@@ -15,8 +15,6 @@
 #include "os/fdio.h"
 #include "supervisor/channel_internal.h"
 
-#define BYTES_SMALL 4096
-#define SPARE_MAX (256 * 1024)  /* a larger one goes back to the system */
 #define ANSWERS_MAX (16 * 1024) /* a process that asks and does not read the answers is not read */
 #define WORDS 16                /* acknowledgements in one write */
 #define PIECE (32 * 1024)
@@ -25,88 +23,6 @@
 static const char acks[] = FOUR(FOUR(NODE_ACK_LINE)), nacks[] = FOUR(FOUR(NODE_NACK_LINE));
 #define ACK_LEN (sizeof(NODE_ACK_LINE) - 1)
 #define NACK_LEN (sizeof(NODE_NACK_LINE) - 1)
-
-/* -- a queue of bytes ----------------------------------------------------------- */
-
-static void bytes_done(struct channels *s, struct channel_bytes *b)
-{
-    if (b->data != NULL && b->size <= SPARE_MAX && s->n_spares < CHANNEL_SPARES)
-        s->spares[s->n_spares++] = (struct channel_bytes){ .data = b->data, .size = b->size };
-    else
-        free(b->data);
-    *b = (struct channel_bytes){ 0 };
-}
-
-static int bytes_reserve(struct channels *s, struct channel_bytes *b, size_t more)
-{
-    if (b->data == NULL && s->n_spares > 0)
-        *b = s->spares[--s->n_spares];
-    if (b->head + b->len + more <= b->size)
-        return 0;
-    if (b->head > 0 && (b->len + more <= b->size / 2 || b->len == 0)) { /* moved less often than it is filled */
-        memmove(b->data, b->data + b->head, b->len);
-        b->head = 0;
-    }
-    if (b->head + b->len + more <= b->size)
-        return 0;
-    size_t need = (b->len + more) * (b->head > 0 ? 2 : 1);
-    size_t size = b->size > 0 ? b->size : BYTES_SMALL;
-    while (size < need)
-        size *= 2;
-    char *data = malloc(size);
-    if (data == NULL)
-        return -ENOMEM;
-    if (b->len > 0)
-        memcpy(data, b->data + b->head, b->len);
-    free(b->data);
-    *b = (struct channel_bytes){ .data = data, .len = b->len, .size = size };
-    return 0;
-}
-
-static void bytes_consume(struct channels *s, struct channel_bytes *b, size_t n)
-{
-    b->head += n;
-    b->len -= n;
-    if (b->len == 0)
-        bytes_done(s, b);
-}
-
-/* -- marks ------------------------------------------------------------------- */
-
-static struct channel_mark *first_mark(const struct channel_marks *m)
-{
-    return m->n > 0 ? &m->list[m->head] : NULL;
-}
-
-static int add_mark(struct channel_marks *m, struct channel_mark mark)
-{
-    if (m->head + m->n == m->size && m->head > m->size / 2) {
-        memmove(m->list, m->list + m->head, m->n * sizeof(*m->list));
-        m->head = 0;
-    }
-    if (m->head + m->n == m->size) {
-        uint32_t size = m->size > 0 ? 2 * m->size : 16;
-        struct channel_mark *list = realloc(m->list, size * sizeof(*list));
-        if (list == NULL)
-            return -ENOMEM;
-        m->list = list;
-        m->size = size;
-    }
-    m->list[m->head + m->n++] = mark;
-    return 0;
-}
-
-static struct channel_mark pop_mark(struct channel_marks *m)
-{
-    struct channel_mark mark = m->list[m->head++];
-    if (--m->n == 0)
-        m->head = 0;
-    if (m->n == 0 && m->size > 64) {
-        free(TAKE_PTR(m->list));
-        m->size = 0;
-    }
-    return mark;
-}
 
 static void tell(struct channel *ch, uint64_t tag, int result)
 {
@@ -162,7 +78,7 @@ static int make_room(struct channel *ch, size_t len, unsigned flags)
     if (ch->broken)
         return -EPIPE;
     if (has_room(ch, len, flags))
-        return bytes_reserve(ch->hub, &ch->out, len);
+        return channel_bytes_reserve(ch->hub, &ch->out, len);
     ch->wants_room = true;
     channel_touch(ch);
     return -ENOBUFS;
@@ -194,7 +110,7 @@ int channel_send(struct channel *ch, const struct iovec *parts, unsigned n, unsi
     size_t len = length_of(parts, n);
     int r = make_room(ch, len, flags);
     if (r == 0 && tag != 0)
-        r = add_mark(&ch->tags, (struct channel_mark){ .end = ch->out_end + len, .tag = tag, .fd = -1 });
+        r = channel_marks_add(&ch->tags, (struct channel_mark){ .end = ch->out_end + len, .tag = tag, .fd = -1 });
     if (r == 0)
         append(ch, parts, n);
     return r;
@@ -209,8 +125,8 @@ int channel_send_handle(struct channel *ch, const struct iovec *parts, unsigned 
         r = -ENOBUFS;
     }
     if (r == 0)
-        r = add_mark(&ch->handles,
-                     (struct channel_mark){ .start = ch->out_end, .end = ch->out_end + len, .tag = tag, .fd = fd });
+        r = channel_marks_add(&ch->handles, (struct channel_mark){
+                                                .start = ch->out_end, .end = ch->out_end + len, .tag = tag, .fd = fd });
     if (r == 0)
         append(ch, parts, n);
     return r;
@@ -323,18 +239,18 @@ static void took_messages(struct channel *ch, size_t n)
         ch->n_out--;
         n = (size_t)(end - data);
     }
-    bytes_consume(ch->hub, &ch->out, n);
+    channel_bytes_consume(ch->hub, &ch->out, n);
 }
 
 /* The descriptor has gone with the first byte. */
 static void took_handle(struct channel *ch, size_t n)
 {
-    struct channel_mark m = pop_mark(&ch->handles);
+    struct channel_mark m = channel_marks_pop(&ch->handles);
     close(m.fd);
     ch->keep->counters.handles_sent++;
     if (ch->no_acks) {
         if (m.tag != 0)
-            add_mark(&ch->tags, (struct channel_mark){ .end = m.end, .tag = m.tag, .fd = -1 });
+            channel_marks_add(&ch->tags, (struct channel_mark){ .end = m.end, .tag = m.tag, .fd = -1 });
     } else {
         ch->keep->unacked = true;
         ch->unacked_tag = m.tag;
@@ -382,7 +298,7 @@ static size_t piece_of(const char *data, size_t len, const struct batch *b)
 
 static void add_messages(const struct channel *ch, struct batch *b)
 {
-    const struct channel_mark *handle = first_mark(&ch->handles);
+    const struct channel_mark *handle = channel_marks_first(&ch->handles);
     const char *data = ch->out.data + ch->out.head;
     if (handle == NULL || handle->start > out_start(ch)) {
         size_t len = handle != NULL ? (size_t)(handle->start - out_start(ch)) : ch->out.len;
@@ -468,8 +384,8 @@ void channel_settle(struct channel *ch)
 {
     const struct channel_mark *m;
     uint64_t taken = out_start(ch) - (ch->keep->rest_len > 0 && ch->keep->rest_is_message);
-    while (!ch->freed && (m = first_mark(&ch->tags)) != NULL && m->end <= taken)
-        tell(ch, pop_mark(&ch->tags).tag, 0);
+    while (!ch->freed && (m = channel_marks_first(&ch->tags)) != NULL && m->end <= taken)
+        tell(ch, channel_marks_pop(&ch->tags).tag, 0);
     if (!ch->freed)
         look_at_unacked(ch);
 }
@@ -482,18 +398,18 @@ void channel_out_forget(struct channel *ch, int error)
     ch->keep->acks = ch->keep->nacks = 0;
     ch->answers_len = 0;
     free(TAKE_PTR(ch->answers));
-    bytes_done(ch->hub, &ch->out);
+    channel_bytes_done(ch->hub, &ch->out);
     if (ch->keep->unacked)
         tell(ch, ch->unacked_tag, error);
     ch->keep->unacked = false;
     while (ch->handles.n > 0) {
-        struct channel_mark m = pop_mark(&ch->handles);
+        struct channel_mark m = channel_marks_pop(&ch->handles);
         close(m.fd);
         ch->keep->counters.handles_lost++;
         tell(ch, m.tag, error);
     }
     while (ch->tags.n > 0)
-        tell(ch, pop_mark(&ch->tags).tag, error);
+        tell(ch, channel_marks_pop(&ch->tags).tag, error);
     free(TAKE_PTR(ch->handles.list));
     free(TAKE_PTR(ch->tags.list));
     ch->handles = ch->tags = (struct channel_marks){ 0 };
