@@ -155,6 +155,8 @@ void channel_keep_trim(struct channel_keep **k, int memory)
     uint32_t rest = (*k)->rest_len == 0 ? 0 : (*k)->rest_size;
     if ((*k)->in_size + (*k)->rest_size <= 2 * SMALL || (in == (*k)->in_size && rest == (*k)->rest_size))
         return;
+    if (in == 0) /* an empty room has no place in it */
+        (*k)->in.start = (*k)->in.looked = 0;
     if (rest == 0)
         (*k)->rest_start = 0;
     resize(k, memory, in, rest);

@@ -1,8 +1,10 @@
 """The channel of a process: where it is, what comes through it, and in which order what happens is told."""
 import json
 import os
+import random
 import shutil
 import subprocess
+import time
 import unittest
 
 import drover
@@ -504,6 +506,33 @@ class Recovery(Workers):
         d.deed("disconnect", "a")
         procs.wait_until(lambda: d.info("a")["statename"] == "EXITED", "it to end")
         self.assertEqual(d.info("a")["exit"]["status"], 9)
+
+    @drover.slow(120)
+    def test_killed_at_random_among_messages_in_both_directions(self):
+        d = self.worker("""
+            // dies of a line that is no JSON, and of one that is not as it was sent
+            process.on('message', m => { if (m.x.length != m.n) process.exit(3); got = m.i });
+            let got = 0, n = 0;
+            const more = () => process.send({n: n++, got, x: 'y'.repeat(n * 7919 % 150000)}, more);
+            more();
+        """)
+        d.start("a")
+        pid, rounds, sent = d.pid_of("a"), 15, 0
+        for _ in range(rounds):
+            stop = time.monotonic() + random.uniform(0, 0.1)
+            while time.monotonic() < stop:
+                texts = [json.dumps({"i": sent + i, "n": n, "x": "z" * n}) for i, n in enumerate((1, 500, 90000, 3, 7000))]
+                if self.send(d, *texts).status == 200:
+                    sent += 5
+            d.crash()
+        channel = d.info("a")["channel"]
+        self.assertEqual((d.pid_of("a"), channel["malformed"], channel["oversized"]), (pid, 0, 0))
+        self.assertLessEqual(channel["cut"], rounds)
+        if channel["open"]:  # it is closed where a write that could be cut was under way
+            stream = d.client.stream(d.process_path("a", "/messages"), follow=1, live=1)
+            self.assertEqual(self.send(d, json.dumps({"i": -7, "n": 0, "x": ""})).status, 200)
+            stream.until_text('"got":-7')
+            stream.close()
 
     def test_half_a_line_from_it_is_kept(self):
         d = self.started("import os\nfor half in range(8):\n size=int(os.read(0,100))\n"

@@ -66,12 +66,19 @@ static void rooms(int memory)
     channel_keep_trim(&k, memory);
     check(k, 0, rest);
     assert_int_equal(k->in_size, 0);
+    k->in.start = 99; /* where it had come to before the last line was taken */
+    k->rest_start += k->rest_len;
     k->rest_len = 0;
     channel_keep_trim(&k, memory);
     assert_int_equal(k->rest_size, 0);
     if (memory >= 0)
         assert_true(size_of(memory) <= 4096); /* it was given back */
     channel_keep_free(k, memory);
+    if (memory >= 0) {
+        k = channel_keep_new(memory);
+        assert_non_null(k); /* it makes sense to the next one */
+        channel_keep_free(k, memory);
+    }
 }
 
 static void rooms_grow_and_shrink(void **state)
