@@ -86,6 +86,8 @@ void record_write(struct child *c)
     if (before == NULL)
         return;
     struct journal_slot s = *before;
+    if (before->pid != 0 && c->process.pid == 0)
+        s.instance = ++c->instance; /* what the guardian still has of that run is not of the next one */
     put_process(&s, &c->process);
     s.written = 1;
     put_auto_logs(&s, c);

@@ -20,6 +20,7 @@
 #include "guardian/holder.h"
 #include "os/journal.h"
 #include "os/logmove.h"
+#include "os/pidfd.h"
 #include "supervisor/child_ipc.h"
 #include "supervisor/child_take.h"
 #include "supervisor/kept.h"
@@ -215,9 +216,31 @@ static void resume_run(struct child *c, const struct roll_child *rc)
         ended(c, rc);
 }
 
+/* Made, and on record here, but whoever made it had died before the child could tell
+ * the guardian of itself: then it ends without having been executed.  Where the guardian
+ * is new as well it may have been told to the one before. */
+static bool was_never_born(const struct child *c, const struct roll_child *rc)
+{
+    const struct holder *h = c->supervisor->options.holder;
+    const struct process *p = &c->process;
+    return rc == NULL && h != NULL && h->generation > 1 && p->state == PROCESS_STARTING && p->pid != 0 && !p->execed;
+}
+
+/* It is started once more, and that is no restart. */
+static void forget_unborn(struct child *c)
+{
+    _cleanup_close_ int pidfd = open_run(c, NULL);
+    if (pidfd >= 0)
+        pidfd_signal(pidfd, SIGKILL);
+    c->process.pid = 0;
+    c->process.deadline = 0;
+}
+
 static void resume(struct child *c, const struct roster *roster)
 {
     const struct roll_child *rc = roster_find(roster, record_tag(c));
+    if (was_never_born(c, rc))
+        forget_unborn(c);
     bool born = rc != NULL && c->process.pid == 0 && c->process.state == PROCESS_STARTING;
     if (c->process.pid != 0 || born) {
         resume_run(c, rc);
