@@ -4,6 +4,7 @@
 #   make demo       installs what is missing, builds, shows a small fleet at work
 #   make check      installs what the tests need, builds, runs every test
 #   make check-node the tests of channels with Node 16 to 26, which it downloads (NODES="20 26" for some)
+#   make fault      kills the supervisor 10,000 times under load (KILLS=n; SEED=n repeats one)
 #   make lint       static analysis, manual pages, shell scripts, layers
 #   make bench      benchmarks beside the physical limit and, if installed, supervisord
 #   make install    DESTDIR, PREFIX and sysconfdir are honoured
@@ -69,7 +70,7 @@ FUZZ_BIN = $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(FUZZ_SRC))
 TOOL_BIN = $(patsubst tests/tools/%.c,$(B)/tests/%,$(TOOL_SRC))
 BENCH_BIN = $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_SRC))
 
-.PHONY: all demo check check-node test-programs lint bench bench-programs fuzz install uninstall clean
+.PHONY: all demo check check-node test-programs fault lint bench bench-programs fuzz install uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -138,6 +139,11 @@ $(B)/tests/log-copier: $(B)/obj/tests/fault/log-copier.o $(LIFE_LIB) $(CORE_LIB)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -ljansson -linih
 
+$(B)/tests/fault-job: $(B)/obj/tests/fault/fault-job.o
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+
 # The limits are programs without a start-up of their own: static, and the job even without a libc.
 $(B)/bench/%: ALL_LDFLAGS = -static $(LDFLAGS)
 $(B)/bench/job: ALL_LDFLAGS = -static -nostdlib $(LDFLAGS)
@@ -178,7 +184,7 @@ uninstall:
 	done
 
 # What the tests run besides the programs.
-TEST_BIN = $(UNIT_BIN) $(FUZZ_BIN) $(TOOL_BIN) $(B)/tests/log-copier
+TEST_BIN = $(UNIT_BIN) $(FUZZ_BIN) $(TOOL_BIN) $(B)/tests/log-copier $(B)/tests/fault-job
 SUITES = layers docs install systemd unit fuzz corpus cli transcript e2e fault
 RUN_CHECK = BUILD=$(B) $(if $(CORPUS),CORPUS=$(CORPUS)) tests/check
 
@@ -199,6 +205,14 @@ check-node: all
 	@BUILD=$(B) tests/node-matrix $(NODES)
 
 test-programs: $(TEST_BIN)
+
+# The long form of what `make check-fault` does in a minute.
+KILLS ?= 10000
+fault:
+	@tests/need build check
+	@$(MAKE) --no-print-directory all test-programs
+	@BUILD=$(B) tests/fault/logs -n $(KILLS) $(if $(SEED),-s $(SEED))
+	@BUILD=$(B) tests/fault/kills -n $(KILLS) $(if $(SEED),-s $(SEED))
 
 lint:
 	@tests/need build check lint

@@ -1,0 +1,208 @@
+"""What must hold after every fault, whatever it was.
+
+Three who know of the jobs are compared: the kernel (who is alive below the guardian), the daemon (what it answers at
+its socket), and the jobs themselves (the trace of births and ends that fault-job writes, and the lines in their logs).
+A check gives a list of complaints; none is the only good one.
+"""
+import glob
+import json
+import os
+import re
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
+sys.dont_write_bytecode = True
+import procs  # noqa: E402
+
+ANSWER_WITHIN = 1.0  # seconds, of a daemon that has been killed
+SETTLE = 5.0         # seconds in which what is under way comes to an end
+TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z ")
+UNTOUCHED = "exit", "log"  # jobs whom no operator stops before the end
+
+
+def status_of(pid):
+    """With which status a fault-job of that pid exits."""
+    return pid % 200 + 1
+
+
+class Trace:
+    """What the jobs have written of themselves: (pid, run) of each, the run being what a pid is not: unique."""
+
+    def __init__(self, path):
+        self.starts, self.ends, self.quiet, self.doubles = {}, {}, {}, []
+        for line in procs.read(path).decode().splitlines():
+            word, name, *numbers = line.split()
+            pid, run, *rest = map(int, numbers)
+            if word == "start":
+                self.starts.setdefault(name, []).append((pid, run))
+            elif word == "end":
+                self.ends.setdefault(name, {})[run] = rest
+            elif word == "quiet":
+                self.quiet[name] = run
+            elif word == "double":
+                self.doubles.append("%s was started twice, the second time as %d" % (name, pid))
+
+
+# -- now -----------------------------------------------------------------------------
+
+def check_records(daemon, records):
+    """Who lives and who is said to live are the same."""
+    complaints, supervisor = {}, daemon.supervisor
+    alive = {pid for pid in procs.descendants(daemon.pid) if pid != supervisor and procs.alive(pid)}
+    known = {p["pid"]: name for name, p in records.items() if p["pid"] != 0}
+    for name, p in records.items():
+        if p["statename"] in ("RUNNING", "STOPPING") and p["pid"] not in alive:
+            complaints["gone", p["pid"]] = "%s is %s, but its process %d is not there" % (name, p["statename"], p["pid"])
+        if p["statename"] in ("STOPPED", "FATAL", "UNKNOWN") and p["pid"] != 0:
+            complaints["state", name] = "%s is %s with pid %d" % (name, p["statename"], p["pid"])
+    for pid in alive - set(known):
+        complaints["stray", pid] = "process %d (%s) is in no record" % (pid, procs.command_line(pid))
+    return complaints
+
+
+def check_tallies(records, before, after):
+    """Each exit of those whom no operator touches is one restart, and its status is the right one."""
+    complaints = {}
+    for name, p in records.items():
+        plain = name.split(":")[1]
+        if not plain.startswith(UNTOUCHED):
+            continue
+        low, starts = len(before.starts.get(plain, [])), after.starts.get(plain, [])
+        if not low <= p["restarts"] + 1 <= len(starts) + 1:
+            complaints["tally", name] = "%s has been started %d to %d times, and counts %d restarts" % (
+                name, low, len(starts) + 1, p["restarts"])
+        pids = [pid for pid, _ in starts]
+        if p["pid"] in pids[1:]:
+            last = pids[len(pids) - 2 - pids[::-1].index(p["pid"])]
+            if p["exit"]["status"] != status_of(last):
+                complaints["status", name] = "%s: pid %d ended with %d; the daemon says %r" % (
+                    name, last, status_of(last), p["exit"])
+    return complaints
+
+
+def check_acknowledged(records, expected):
+    return {("told", name): "%s was told to be %s, which was acknowledged, and is %s" %
+            (name, state, records[name]["statename"])
+            for name, state in expected.items() if state is not None and records[name]["statename"] != state}
+
+
+def check_once(daemon, trace_path, expected):
+    before = Trace(trace_path)
+    began = time.monotonic()
+    records = daemon.all()
+    took = time.monotonic() - began
+    complaints = check_records(daemon, records)
+    after = Trace(trace_path)
+    complaints.update(check_tallies(records, before, after))
+    complaints.update(check_acknowledged(records, expected))
+    if took > ANSWER_WITHIN:
+        complaints["slow", 0] = "the daemon took %.2f s for an answer" % took
+    return complaints, after.doubles
+
+
+def check_now(daemon, trace_path, expected):
+    """Jobs come and go while we look: a complaint counts when it does not go away."""
+    complaints, doubles = check_once(daemon, trace_path, expected)
+    deadline = time.monotonic() + SETTLE
+    while complaints and not doubles and time.monotonic() < deadline:
+        time.sleep(0.02)
+        again, doubles = check_once(daemon, trace_path, expected)
+        complaints = {key: text for key, text in again.items() if key in complaints}
+    return doubles + list(complaints.values())
+
+
+def weigh(daemon):
+    """What the guardian and the supervisor hold while no job runs: KiB and descriptors."""
+    def of(pid):
+        return {"descriptors": len(procs.descriptors(pid)),
+                "KiB": int(procs.status(pid)["RssAnon"].split()[0])}
+    return {"guardian": of(daemon.pid), "supervisor": of(daemon.supervisor)}
+
+
+# The pipes through which logs move are made as they are needed, and then kept.
+SLACK = {"descriptors": 2 * 24 + 4, "KiB": 512}
+
+
+def check_weight(before, after):
+    return ["the %s has %d %s, and had %d before" % (who, after[who][what], what, before[who][what])
+            for who in before for what in before[who] if after[who][what] > before[who][what] + SLACK[what]]
+
+
+# -- in the end -----------------------------------------------------------------------
+
+def check_counts(records, trace):
+    """When all have been stopped: exactly."""
+    complaints = []
+    for name, p in records.items():
+        plain = name.split(":")[1]
+        starts, ends = trace.starts.get(plain, []), trace.ends.get(plain, {})
+        early = p["exit"] is not None and p["exit"]["signal"] == "SIGTERM"  # before its first line
+        if plain.startswith(UNTOUCHED) and p["restarts"] + 1 - early != len(starts):
+            complaints.append("%s was started %d times and counts %d restarts" % (name, len(starts), p["restarts"]))
+        missing = [run for run in starts if run[1] not in ends]
+        if missing:
+            complaints.append("%s: %s ended without having been told to" % (name, missing))
+        if starts and not early and p["statename"] == "STOPPED" and p["exit"]["status"] != status_of(starts[-1][0]):
+            complaints.append("%s: the last of it ended with %d; the daemon says %r" %
+                              (name, status_of(starts[-1][0]), p["exit"]))
+    return complaints
+
+
+def log_files(path):
+    numbered = [p for p in glob.glob(glob.escape(path) + ".*") if p.rpartition(".")[2].isdigit()]
+    return sorted(numbered, key=lambda p: -int(p.rpartition(".")[2])) + ([path] if os.path.exists(path) else [])
+
+
+def undo(form, data):
+    """The bytes as the job wrote them."""
+    if form == "timestamp":
+        return b"".join(TIME.sub(b"", line, 1) for line in data.splitlines(True))
+    if form == "json":
+        return b"".join(json.loads(line)["message"].encode() + b"\n" for line in data.splitlines())
+    return data
+
+
+def check_log(path, form, written):
+    """written: how many lines each run says that it has printed."""
+    try:
+        data = undo(form, b"".join(procs.read(f) for f in log_files(path)))
+    except ValueError as e:
+        return ["%s: %s" % (path, e)]
+    found = {}
+    for number, line in enumerate(data.split(b"\n")[:-1]):
+        head = line.split(b" ", 2)
+        run = int(head[0]) if head[0].isdigit() else -1
+        n = found.get(run, 0)
+        if line != b"%d %d %s" % (run, n, b"x" * (n * 7919 % 190)):
+            return ["%s: line %d, expected to be number %d of its run: %r" % (path, number, n, line[:80])]
+        found[run] = n + 1
+    complaints = [] if data.endswith(b"\n") or not data else ["%s ends amid a line" % path]
+    for run, n in written.items():
+        if found.get(run, 0) != n:
+            complaints.append("%s: run %d wrote %d lines, %d are there" % (path, run, n, found.get(run, 0)))
+    return complaints
+
+
+def check_logs(directory, jobs, trace):
+    """jobs: (name, format of the logs)."""
+    complaints = []
+    for name, form in jobs:
+        for i, stream in enumerate(("out", "err")):
+            written = {run: end[1 + i] for run, end in trace.ends.get(name, {}).items()}
+            complaints += check_log(os.path.join(directory, "%s.%s" % (name, stream)), form, written)
+    return complaints
+
+
+def check_echo(path, acknowledged, unknown):
+    """What was handed over came out again, in its order and once; what was not acknowledged may have."""
+    complaints, lines = [], [int(n) for n in procs.read(path).split()]
+    if lines != sorted(set(lines)):
+        complaints.append("%s: not in order, or doubled" % path)
+    lost = [n for n in acknowledged if n not in set(lines)]
+    if lost:
+        complaints.append("%s: %d of %d acknowledged lines are not there: %s" %
+                          (path, len(lost), len(acknowledged), lost[:5]))
+    strange = set(lines) - set(acknowledged) - set(unknown)
+    return complaints + (["%s: lines that nobody sent: %s" % (path, sorted(strange)[:5])] if strange else [])

@@ -1,0 +1,234 @@
+"""A daemon, jobs that leave a trace, and clients that are never done: what faults are injected into.
+
+    with scene.Scene(dice) as s:
+        s.kill_supervisor()
+        s.check("after a kill")
+        s.finish()
+
+Complaints are gathered in s.complaints.
+"""
+import http.client
+import os
+import random
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+
+import checker  # first: it says where the others are
+import client
+import drover
+import procs
+
+JOB = os.path.join(drover.ROOT, os.environ.get("BUILD", "build"), "tests", "fault-job")
+FORMATS = "raw", "raw", "timestamp", "json"
+N_STAY, N_EXIT, N_LOG, N_OP = 8, 8, 6, 6
+PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+PROGRAM = """
+[program:{name}]
+command={job} {directory} {name} {kind}
+stdout_logfile={directory}/{name}.out
+stderr_logfile={directory}/{name}.err
+stdout_logfile_maxbytes={maxbytes}
+stderr_logfile_maxbytes={maxbytes}
+stdout_logfile_backups=100000
+stderr_logfile_backups=100000
+log_format={form}
+autostart=false
+autorestart=true
+startsecs=0
+restart_interval=0
+"""
+
+
+class Operator(threading.Thread):
+    """Starts, stops, restarts and signals at random, and knows what was acknowledged."""
+
+    def __init__(self, scene, names, seed):
+        super().__init__(daemon=True)
+        self.client, self.dice, self.names = client.Client(scene.daemon.socket), random.Random(seed), names
+        self.expected = {name: None for name in names}
+        self.goes, self.rests, self.over = threading.Event(), threading.Event(), False
+        self.echoed, self.unsure, self.n_deeds, self.n_echo = [], [], 0, 0
+        self.gap = 0.002
+
+    def post(self, path, body=b""):
+        """At most once: on a connection of its own; None when no answer came."""
+        self.client.close()
+        try:
+            return self.client.request("POST", path, body=body)
+        except (OSError, http.client.HTTPException, socket.timeout):
+            self.client.close()
+            return None
+
+    def deed(self):
+        name, verb = self.dice.choice(self.names), self.dice.choice(("start", "stop", "restart", "signal"))
+        body = {"signal": "USR1"} if verb == "signal" else b""
+        if verb != "signal":
+            self.expected[name] = None
+        reply = self.post("/v1/processes/%s/%s" % (client.quote(name), verb), body)
+        if reply is None or reply.status != 200 or verb == "signal":
+            return
+        result = reply.json["results"][0]
+        if result["ok"] or result["error"]["code"] in ("ALREADY_STARTED", "NOT_RUNNING"):
+            self.expected[name] = "STOPPED" if verb == "stop" else "RUNNING"
+            self.n_deeds += 1
+
+    def echo(self):
+        self.n_echo += 1
+        reply = self.post("/v1/processes/echo%3Aecho/stdin", b"%d\n" % self.n_echo)
+        done = reply is not None and reply.status in (200, 202, 204)
+        (self.echoed if done else self.unsure).append(self.n_echo)
+
+    def run(self):
+        while not self.over:
+            if not self.goes.is_set():
+                self.rests.set()
+                self.goes.wait(0.2)
+                continue
+            self.deed()
+            if self.dice.random() < 0.3:
+                self.echo()
+            time.sleep(self.dice.random() * self.gap)
+
+    def resume(self):
+        self.rests.clear()
+        self.goes.set()
+
+    def pause(self):
+        if self.goes.is_set():
+            self.rests.clear()
+            self.goes.clear()
+        if not self.rests.wait(40):
+            raise AssertionError("a client got no answer in 40 s")
+
+
+class Scene:
+    """Also what drover.Daemon wants to know of a test."""
+
+    def __init__(self, seed, sizes=(N_STAY, N_EXIT, N_LOG, N_OP), daemon="", env=None, operate=True):
+        self.seed, self.dice, self.operate = seed, random.Random(seed), operate
+        self.known, self.complaints, self.times = set(), [], []
+        self.sizes, self.text, self.env = sizes, daemon, env or {}
+        self.daemon = self.operator = self.weight = None
+
+    def __enter__(self):
+        procs.become_subreaper()
+        self.known = set(procs.children(os.getpid()))
+        self.directory = tempfile.mkdtemp(prefix="drover-fault-", dir=PLACE)
+        self.trace_path = os.path.join(self.directory, "trace")
+        self.gate = os.path.join(self.directory, "gate")
+        open(self.gate, "w").close()
+        self.jobs = self.make_jobs()
+        self.daemon = drover.Daemon(self, self.configuration(), native=True, daemon=self.text, env=self.env)
+        self.weight = checker.weigh(self.daemon)
+        self.all("start")
+        names = ["%s:%s" % (n, n) for n, kind, _ in self.jobs if n.startswith("op")]
+        self.operator = Operator(self, names, self.seed)
+        self.operator.start()
+        if self.operate:
+            self.operator.resume()
+        return self
+
+    def __exit__(self, *_):
+        self.operator.over = True
+        self.operator.goes.set()
+        self.operator.join(40)
+        self.daemon.close()
+        if self.daemon.running():
+            self.daemon.kill(signal.SIGKILL)
+            self.daemon.process.wait()
+        left = procs.reap_strays(self.known, grace=3.0)
+        if left and not self.complaints:
+            self.complaints.append("processes were left behind: " + ", ".join(left))
+        if self.complaints and os.environ.get("KEEP"):
+            print("    kept: " + self.directory)
+        else:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def make_jobs(self):
+        """(name, kind, format)"""
+        stay, ending, logs, op = self.sizes
+        jobs = [("stay%d" % i, "stay", "raw") for i in range(stay)]
+        jobs += [("exit%d" % i, "exit", FORMATS[i % 4]) for i in range(ending)]
+        jobs += [("log%d" % i, "log", FORMATS[i % 4]) for i in range(logs)]
+        jobs += [("op%d" % i, "stay", FORMATS[i % 4]) for i in range(op)]
+        return jobs + [("echo", "echo", "raw")]
+
+    def configuration(self):
+        return "".join(PROGRAM.format(name=name, kind=kind, form=form, job=JOB, directory=self.directory,
+                                      maxbytes="20KB" if kind == "log" else "1MB") for name, kind, form in self.jobs)
+
+    # -- faults ------------------------------------------------------------------------
+
+    def find_supervisor(self):
+        """Its pid, or None while there is none.  A child that is not yet what it will be has a group of its own."""
+        group = procs.stat(self.daemon.pid)[2]
+        facts = [(pid, procs.stat(pid)) for pid in procs.children(self.daemon.pid)]
+        found = [pid for pid, f in facts if f is not None and f[0] not in "ZX" and f[2] == group and
+                 procs.read("/proc/%d/comm" % pid).strip() == b"droverd"]
+        return found[0] if len(found) == 1 else None
+
+    def kill_supervisor(self, sig=signal.SIGKILL):
+        pid = procs.wait_until(self.find_supervisor, "a supervisor")
+        os.kill(pid, sig)
+        return pid
+
+    def wait_control(self):
+        """Until somebody answers; how many seconds that took."""
+        began = time.monotonic()
+        c = client.Client(self.daemon.socket)
+        while True:
+            try:
+                if c.get("/v1/daemon").status == 200:
+                    c.close()
+                    return time.monotonic() - began
+            except (OSError, http.client.HTTPException):
+                c.close()
+            if time.monotonic() - began > 20:
+                raise AssertionError("no answer in 20 s; the log ends:\n" + self.daemon.log()[-1500:])
+            time.sleep(0.001)
+
+    # -- looking -----------------------------------------------------------------------
+
+    def check(self, when):
+        self.operator.pause()
+        self.daemon.close()
+        self.wait_control()
+        found = checker.check_now(self.daemon, self.trace_path, self.operator.expected)
+        self.complaints += ["%s: %s" % (when, c) for c in found]
+        if self.operate:
+            self.operator.resume()
+        return not found
+
+    def all(self, verb):
+        reply = self.daemon.post("/v1/processes/%s/%s" % (client.quote("*"), verb))
+        bad = [r for r in reply.json["results"] if not r["ok"] and r["error"]["code"] != "NOT_RUNNING"]
+        if reply.status != 200 or bad:
+            raise AssertionError("%s of all: %d %r" % (verb, reply.status, bad))
+
+    def finish(self):
+        """Everything comes to its end, and then the accounts must be right."""
+        self.check("in the end")
+        self.operator.pause()
+        os.unlink(self.gate)
+        logs = {name for name, kind, _ in self.jobs if kind == "log"}
+        procs.wait_until(lambda: logs <= set(checker.Trace(self.trace_path).quiet), "the loggers to have written all")
+        self.all("stop")
+        self.complaints += checker.check_weight(self.weight, checker.weigh(self.daemon))
+        trace, records = checker.Trace(self.trace_path), self.daemon.all()
+        self.complaints += checker.check_counts(records, trace)
+        self.daemon.close()
+        self.daemon.kill()
+        status = self.daemon.wait_exit()
+        if status != 0:
+            self.complaints.append("the daemon ended with %s" % status)
+        traced = [(name, form) for name, kind, form in self.jobs if kind != "echo"]
+        self.complaints += checker.check_logs(self.directory, traced, trace)
+        self.complaints += checker.check_echo(os.path.join(self.directory, "echo.out"), self.operator.echoed,
+                                              self.operator.unsure)
+        self.complaints += trace.doubles
+        return trace
