@@ -104,6 +104,24 @@ class Pid1(drover.TestCase):
         self.assertEqual(d.wait_exit(), 0)
         self.assertFalse(procs.alive(away[0]))
 
+    def test_a_supervisor_that_is_killed_ends_neither_container_nor_programs(self):
+        d = self.container("[program:p]\ncommand=sleep 1000\nstartsecs=0\n")
+        before = d.wait_state("p", "RUNNING")["pid"]
+        for n in range(1, 4):
+            os.kill(procs.supervisor(d.inside), signal.SIGKILL)
+            procs.wait_until(lambda number=n: d.get("/v1/daemon").json["recoveries"] == number, "another supervisor")
+            self.assertEqual((d.get("/v1/daemon").json["pid"], d.pid_of("p")), (1, before))
+        self.assertEqual(self.zombies(d), [])
+        d.kill()
+        self.assertEqual(d.wait_exit(), 0)
+
+    def test_upgraded_it_is_still_pid_1(self):
+        d = self.container("[program:p]\ncommand=sleep 1000\nstartsecs=0\n")
+        before = d.wait_state("p", "RUNNING")["pid"]
+        self.assertEqual(d.post("/v1/daemon/upgrade").json, {"ok": True})
+        procs.wait_until(lambda: "where another has left off" in d.log(), "another supervisor")
+        self.assertEqual((d.get("/v1/daemon").json["pid"], d.pid_of("p")), (1, before))
+
     def test_signals_that_nobody_asked_for_do_not_end_it(self):
         d = self.container("[program:p]\ncommand=sleep 1000\nstartsecs=0\n")
         d.wait_state("p", "RUNNING")
