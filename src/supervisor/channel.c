@@ -203,9 +203,8 @@ void channel_moved(struct channel *ch)
 /* Goes on where a supervisor before us was: what it owed goes first. */
 static void resume(struct channel *ch)
 {
-    bool cut = ch->keep->batch == CHANNEL_BATCH_CUT;
+    ch->headless = ch->keep->batch == CHANNEL_BATCH_CUT || ch->keep->batch == CHANNEL_BATCH_READING;
     ch->broken = !channel_keep_restore(ch->keep);
-    ch->headless = cut;
     if (ch->keep->unacked) {
         ch->unacked_until = loop_now(ch->hub->loop) + CHANNEL_ACK_WAIT;
         channel_slow(ch);

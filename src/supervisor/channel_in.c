@@ -34,8 +34,20 @@ static void close_strays(struct channel *ch)
 
 /* -- one line ----------------------------------------------------------------- */
 
+/* Not its sender's fault: its beginning has gone with another supervisor. */
+static bool lost_its_head(struct channel *ch)
+{
+    if (!ch->headless)
+        return false;
+    ch->headless = false;
+    ch->keep->counters.cut++;
+    return true;
+}
+
 static void malformed(struct channel *ch, size_t len, size_t at, const char *why)
 {
+    if (lost_its_head(ch))
+        return;
     ch->keep->counters.malformed++;
     tell_fault(ch, &(struct channel_fault){ .kind = CHANNEL_MALFORMED, .len = len, .at = at, .why = why });
 }
@@ -115,6 +127,7 @@ static void take_line(struct channel *ch, const char *text, size_t len)
         malformed(ch, len, why.at, why.why);
         return;
     }
+    ch->headless = false;
     enum node_kind kind = node_kind_of(text, &scan);
     switch (kind) {
     case NODE_PLAIN:
@@ -140,11 +153,8 @@ static void take_line(struct channel *ch, const char *text, size_t len)
 
 static void skipped(struct channel *ch, uint64_t len)
 {
-    if (ch->headless) {
-        ch->headless = false;
-        ch->keep->counters.cut++;
+    if (lost_its_head(ch))
         return;
-    }
     ch->keep->counters.oversized++;
     tell_fault(ch, &(struct channel_fault){ .kind = CHANNEL_OVERSIZED, .len = len });
 }
@@ -199,7 +209,10 @@ void channel_read(struct channel *ch)
 {
     struct fdio_received got;
     char *scratch = ch->hub->scratch;
+    ch->keep->batch = CHANNEL_BATCH_READING;
     ssize_t n = fdio_receive(ch->fd, scratch, ch->read_size, &got);
+    if (n < 0)
+        ch->keep->batch = CHANNEL_BATCH_NONE;
     if (n == -EAGAIN && !ch->last_words)
         return;
     if (n > 0 && ch->last_words) {

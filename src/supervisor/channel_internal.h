@@ -65,7 +65,7 @@ struct channel {
     int fd;             /* -1: ended */
     int memory;         /* the memfd that .keep is in, -1: plain memory; open while .fd is */
     bool mapped;
-    bool headless;  /* the first line that comes has lost its beginning */
+    bool headless;  /* the first line that comes may have lost its beginning */
     uint8_t paused; /* enum channel_reason */
     bool is_dirty, is_slow, freed;
     bool blocked;     /* the socket is full, */

@@ -74,11 +74,10 @@ void channel_keep_free(struct channel_keep *k, int memory)
 
 bool channel_keep_restore(struct channel_keep *k)
 {
-    if (k->batch != CHANNEL_BATCH_NONE) {
-        bool cut = k->batch == CHANNEL_BATCH_CUT;
+    bool cut = k->batch == CHANNEL_BATCH_CUT;
+    if (cut || k->batch == CHANNEL_BATCH_WHOLE)
         k->in = (struct frame_state){ .skipping = cut, .skipped = cut };
-        k->batch = CHANNEL_BATCH_NONE;
-    }
+    k->batch = CHANNEL_BATCH_NONE;
     return !k->writing;
 }
 

@@ -32,8 +32,9 @@ struct channel_keep {
 /* What was read and is being looked at lies in memory that dies with us. */
 enum channel_batch {
     CHANNEL_BATCH_NONE,
-    CHANNEL_BATCH_WHOLE, /* it ends with a line */
-    CHANNEL_BATCH_CUT,   /* it ends within one */
+    CHANNEL_BATCH_READING, /* nobody knows whether the kernel has given it out */
+    CHANNEL_BATCH_WHOLE,   /* it ends with a line */
+    CHANNEL_BATCH_CUT,     /* it ends within one */
 };
 
 /* In a memfd, which remains the caller's: as it was left there, or empty when it is new;
