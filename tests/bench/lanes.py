@@ -56,7 +56,7 @@ class Lane:
         d = self.directory
         text = "[droverd]\nlogfile=%s/log\npidfile=%s/pid\nstate_dir=%s/state\n" % (d, d, d)
         for name, command in zip("ab", self.commands):
-            text += "[program:%s]\ncommand=%s\nrelay=true\nautorestart=false\nstartsecs=0\n" % (name, " ".join(command))
+            text += "[program:%s]\ncommand=%s\nrelay=true\nipc_wait=20\nautorestart=false\nstartsecs=0\n" % (name, " ".join(command))
             text += "ipc_handles=any\n" if self.mode == "fds" else ""
         with open(os.path.join(d, "conf"), "w") as f:
             f.write(text)
