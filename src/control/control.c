@@ -16,9 +16,9 @@
 #include "base/log.h"
 #include "control/desk.h"
 
-static const struct command *const tables[] = { commands_process, commands_action,  commands_log,
-                                                commands_config,  commands_daemon,  commands_events,
-                                                commands_run,     commands_message, commands_upgrade };
+static const struct command *const tables[] = { commands_process, commands_action, commands_log, commands_config,
+                                                commands_daemon,  commands_events, commands_run, commands_message,
+                                                commands_upgrade, commands_relay };
 
 /* -- who may what ------------------------------------------------------------- */
 

@@ -47,7 +47,7 @@ void control_free(struct control *c);
 
 /* Each verb's file has its part of the table. */
 extern const struct command commands_process[], commands_action[], commands_log[], commands_config[], commands_daemon[],
-    commands_events[], commands_run[], commands_message[], commands_upgrade[];
+    commands_events[], commands_run[], commands_message[], commands_upgrade[], commands_relay[];
 
 /* -- answers ---------------------------------------------------------------- */
 

@@ -13,11 +13,13 @@ static void ipc_run(struct ctl *c, const struct ctl_words *words);
 
 const struct ctl_command ctl_cmd_ipc = {
     .name = "ipc",
-    .args = "[NAME...]",
+    .args = "[NAME...] | --trace [--errors] [NAME]",
     .summary = "shows the channels of processes: messages, queues, what was refused",
     .help = "    received, sent: messages from and to the process; queued: what it has not read yet\n"
             "    bounced: what it was not given; skipped: lines that were no message\n"
-            "    routed, refused: of its own to others; open: requests that it has not answered\n",
+            "    routed, refused: of its own to others; open: requests that it has not answered\n"
+            "    --trace shows messages between processes as they pass, until Ctrl-C; NAME is a\n"
+            "    pattern for either end, --errors leaves out what was delivered\n",
     .flags = CTL_UPCHECK | CTL_PROCESSES,
     .fn = ipc_run,
 };
@@ -110,8 +112,65 @@ static json_t *with_channel(const json_t *all)
     return kept;
 }
 
+static int trace_sink(void *arg, const char *data, size_t len)
+{
+    render_bytes(arg, data, len);
+    return fflush(stdout) != 0 ? -EPIPE : 0;
+}
+
+/* Messages as they pass, until Ctrl-C. */
+static void trace(struct ctl *c, const char *match, bool errors)
+{
+    _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
+    _cleanup_answer_ struct answer a = { 0 };
+    struct render render;
+    buf_printf(&path, "/v1/relay?errors=%d", errors);
+    if (match != NULL)
+        ask_path(&path, "&match=", match, "");
+    if (path.error < 0)
+        return;
+    ctl_catch_interrupt(c);
+    render_init(&render, stdout, c->terminal);
+    int e = ask_stream(c, path.data, true, trace_sink, &render, &a);
+    render_end(&render);
+    if (e == -EINTR)
+        ctl_status(c, CTL_OK);
+    else if (e == 0 && a.status != 200)
+        answer_complain(c, &a, "ipc");
+    else if (e == 0)
+        ctl_note(c, "%s: the daemon has ended the stream", c->endpoint.url);
+    if (e == 0)
+        ctl_status(c, CTL_GENERIC);
+}
+
+/* False: it was the other form, or a word is wrong. */
+static bool is_table(struct ctl *c, const struct ctl_words *words)
+{
+    bool tracing = false, errors = false;
+    const char *match = NULL;
+    for (size_t i = 0; i < words->n; i++) {
+        const char *word = words->list[i];
+        if (strcmp(word, "--trace") == 0)
+            tracing = true;
+        else if (strcmp(word, "--errors") == 0)
+            errors = true;
+        else if (*word == '-' || (tracing && match != NULL)) {
+            ctl_usage(c, CTL_INVALID_ARGS, "Error: bad argument %s", word);
+            return false;
+        } else if (strcmp(word, "all") != 0)
+            match = word;
+    }
+    if (tracing)
+        trace(c, match, errors);
+    else if (errors)
+        ctl_usage(c, CTL_INVALID_ARGS, "Error: --errors is for --trace");
+    return !tracing && !errors;
+}
+
 static void ipc_run(struct ctl *c, const struct ctl_words *words)
 {
+    if (!is_table(c, words))
+        return;
     json_t *all = json_array();
     int e = 0;
     if (words->n == 0 || names_have_all(words))

@@ -44,6 +44,7 @@ static void on_ended(const struct request_end *e, void *arg)
     envelope_bounce(&r->words, e->id, e->error, e->receiver->name, NULL, 0);
     envelope_end(&r->words);
     relay_lane_of(e->sender)->counters.refused++;
+    relay_tell_end(r, e);
     relay_say(relay_lane_of(e->sender), &r->words);
     relay_answered(relay_lane_of(e->sender));
 }
@@ -115,6 +116,8 @@ void relay_free(struct relay *r)
 {
     if (r == NULL)
         return;
+    while (r->tracers != NULL)
+        relay_trace_end(r->tracers);
     loop_timer_clear(&r->timer);
     loop_undefer(r->supervisor->loop, &r->answered);
     requests_free(r->requests);

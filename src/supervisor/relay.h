@@ -48,6 +48,25 @@ void relay_fault(struct relay_port *p, const struct channel_fault *f);
 void relay_sent(struct relay_port *p, uint64_t tag, int result);
 void relay_room(struct relay_port *p);
 
+/* -- watching ---------------------------------------------------------------------- */
+
+/* What became of one message for one receiver. */
+struct relay_trace {
+    const char *from; /* the sender's name */
+    const char *to;   /* the receiver's, or the address that meant nobody; to_len bytes */
+    size_t to_len, bytes;
+    uint64_t id, re;
+    bool has_id, has_re, handle;
+    int error; /* 0: it is in the receiver's queue */
+};
+struct relay_tracer {
+    struct relay_tracer *next, **at;
+    void (*fn)(const struct relay_trace *t, void *arg);
+    void *arg;
+};
+void relay_trace_begin(struct relay *r, struct relay_tracer *t);
+void relay_trace_end(struct relay_tracer *t); /* one that is not begun may be ended too */
+
 /* -- the supervisor as a receiver ------------------------------------------------- */
 
 /* What is sent to "$" goes to supervisor.ask: 0 and an answer as JSON, or a negative

@@ -13,6 +13,7 @@ struct parcel {
     size_t len;
     struct envelope e;
     int fd; /* -1: none; taken when it has gone */
+    bool with_handle;
     enum node_type type;
     enum node_dgram dgram;
 };
@@ -62,7 +63,8 @@ struct relay {
     struct loop_timer timer;
     usec_t timer_at;           /* USEC_INFINITY: not set */
     struct loop_work answered; /* who waits for answers may have got one */
-    struct buf words;          /* scratch: what the supervisor says */
+    struct relay_tracer *tracers;
+    struct buf words; /* scratch: what the supervisor says */
 };
 
 struct relay_lane *relay_lane_of(struct route_member *m);
@@ -74,6 +76,11 @@ enum wait_kind relay_route(struct relay_port *p, struct parcel *parcel, struct r
 void relay_bounce(struct relay_port *p, const struct parcel *parcel, int error, const struct relay_lane *receiver);
 /* A line of the supervisor's, which must arrive while the channel lives. */
 void relay_say(struct relay_lane *l, struct buf *words);
+
+/* relay_trace.c */
+void relay_tell_tracers(const struct relay_port *p, const struct parcel *parcel, const char *to, size_t to_len,
+                        int error);
+void relay_tell_end(struct relay *r, const struct request_end *e);
 
 /* relay_wait.c */
 void relay_keep(struct relay_port *p, struct parcel *parcel, enum wait_kind kind, struct relay_lane *full);

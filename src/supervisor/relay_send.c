@@ -38,6 +38,12 @@ static struct buf *begin_bounce(struct relay_port *p, const struct envelope *e)
 void relay_bounce(struct relay_port *p, const struct parcel *parcel, int error, const struct relay_lane *receiver)
 {
     const struct envelope *e = &parcel->e;
+    if (receiver != NULL)
+        relay_tell_tracers(p, parcel, receiver->member.name, strlen(receiver->member.name), error);
+    else if (e->to.type == JSONSCAN_STRING) /* without its quotes */
+        relay_tell_tracers(p, parcel, parcel->text + e->to.at + 1, e->to.len - 2, error);
+    else
+        relay_tell_tracers(p, parcel, parcel->text + e->to.at, e->to.len, error);
     if (receiver != NULL && receiver->port != NULL)
         channel_count_bounce(receiver->port->channel);
     if (receiver != NULL && e->has_re) /* whoever waits for it waits no longer */
@@ -151,6 +157,7 @@ static int deliver(struct relay_port *p, struct parcel *parcel, struct relay_lan
     }
     p->lane->counters.routed++;
     to->counters.delivered++;
+    relay_tell_tracers(p, parcel, to->member.name, strlen(to->member.name), 0);
     return 0;
 }
 
@@ -270,6 +277,7 @@ static void tell_misses(struct relay_port *p, const struct parcel *parcel, struc
         uint32_t cursor = t->misses[i].cursor;
         size_t len = envelope_address(parcel->text, &parcel->e, &cursor, room, &address);
         snprintf(name, sizeof(name), "%.*s", (int)len, address);
+        relay_tell_tracers(p, parcel, address, len, t->misses[i].error);
         if (cast != NULL) {
             requests_failed(l->relay->requests, cast, name, t->misses[i].error);
             continue;
@@ -307,6 +315,7 @@ static void send_many(struct relay_port *p, struct parcel *parcel, const struct 
         struct relay_lane *to = relay_lane_of(t->set.list[i]);
         int error = deliver_copy(p, parcel, to, cast);
         if (error < 0 && cast != NULL) {
+            relay_tell_tracers(p, parcel, to->member.name, strlen(to->member.name), error);
             channel_count_bounce(to->port->channel);
             requests_failed(requests, cast, to->member.name, error);
         } else if (error < 0) {
@@ -391,6 +400,7 @@ bool relay_message(struct relay_port *p, struct channel_message *m)
         return true;
     }
     parcel.fd = TAKE_FD(m->fd);
+    parcel.with_handle = parcel.fd >= 0;
     enum wait_kind kind = owes_reading(p) ? WAIT_OWN : relay_route(p, &parcel, &full);
     if (kind != WAIT_NOT)
         relay_keep(p, &parcel, kind, full);

@@ -90,9 +90,12 @@ static bool unpack(const struct relay_port *p, struct parcel *parcel)
 {
     struct jsonscan scan;
     struct jsonscan_fault fault;
-    *parcel = (struct parcel){
-        .text = p->kept, .len = p->kept_len, .fd = p->kept_fd, .type = p->kept_type, .dgram = p->kept_dgram
-    };
+    *parcel = (struct parcel){ .text = p->kept,
+                               .len = p->kept_len,
+                               .fd = p->kept_fd,
+                               .with_handle = p->kept_fd >= 0,
+                               .type = p->kept_type,
+                               .dgram = p->kept_dgram };
     return jsonscan(p->kept, p->kept_len, &envelope_keys, &scan, NULL) == 0 &&
            envelope_read(p->kept, &scan, &parcel->e, &fault) == 0;
 }

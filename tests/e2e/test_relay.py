@@ -116,6 +116,54 @@ class Shown(Case):
         self.assertEqual((shown.stderr, shown.returncode), ("", 0))
 
 
+    def trace(self, *words):
+        p = subprocess.Popen([drover.DROVERCTL, "-s", "unix://" + self.d.socket, "ipc", "--trace", *words],
+                             stdout=subprocess.PIPE, text=True)
+        self.addCleanup(p.stdout.close)
+        self.addCleanup(p.wait)
+        self.addCleanup(p.terminate)
+        return p
+
+    def test_trace(self):
+        self.play("a", "b", ("c", "accept_from=x"))
+        a, b, c = self.actors("a", "b", "c")
+        everything, errors, of_c = self.trace(), self.trace("--errors"), self.trace("c")
+        seen = lambda p, *keys: tuple(map(json.loads(p.stdout.readline()).get, keys))
+        # what they are told of begins some time after their start
+        for p in (everything, errors, of_c):
+            os.set_blocking(p.stdout.fileno(), False)
+
+        silent = {everything, errors, of_c}
+
+        def knock():
+            a.to("c", 1)
+            silent.difference_update([p for p in silent if p.stdout.readline()])
+            return not silent
+        procs.wait_until(knock, "the traces to begin")
+        a.to("b", "mark", id=1)
+        a.to(["b", "nobody"], [1, 2, 3], id=7)
+        b.hears(2)
+        b.to("a", "x", re=7)
+        a.hears(2)
+        a.to("c", "last", id=8)
+        for p in (everything, errors, of_c):
+            os.set_blocking(p.stdout.fileno(), True)
+        all_of = []
+        while not all_of or all_of[-1][1] != 8:
+            all_of.append(seen(everything, "from", "id", "re", "to", "bytes", "result"))
+        all_of = all_of[all_of.index(("a", 1, None, "b", 6, "ok")) + 1:]
+        self.assertEqual(all_of, [("a", 7, None, "b", 7, "ok"), ("a", 7, None, "nobody", 7, "ENOENT"),
+                                  ("b", None, 7, "a", 3, "ok"), ("a", 8, None, "c", 6, "EACCES")])
+        failed = []
+        while not failed or failed[-1][0] != 8:
+            failed.append(seen(errors, "id", "result"))
+        self.assertEqual(failed[-2:], [(7, "ENOENT"), (8, "EACCES")])
+        last = None
+        while last != 8:
+            to, last = seen(of_c, "to", "id")
+            self.assertIn("c", to)
+
+
 class Bounces(Case):
     def test_codes(self):
         self.play("a", ("b", "autostart=false"), ("c", "accept_from=x"), ("d", "send_to=b, c"))
