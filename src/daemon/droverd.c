@@ -55,10 +55,13 @@ static int find_file(const struct options *o, char **ret)
     return r;
 }
 
-static int check(const struct options *o, const char *path)
+static int check(const struct options *o)
 {
+    _cleanup_free_ char *path = NULL;
     _cleanup_(diagnostics_clear) struct diagnostics d = { 0 };
     struct config *config = NULL;
+    if (find_file(o, &path) < 0)
+        return 2;
     int r = daemon_load(o, path, &config, &d);
     print_diagnostics(&d, true);
     if (r < 0) {
@@ -144,7 +147,6 @@ static int run(struct holder *h, void *arg)
 int main(int argc, char **argv)
 {
     struct options o;
-    _cleanup_free_ char *path = NULL;
     mallopt(M_MMAP_THRESHOLD, 64 << 10); /* large answers give their memory back; the default learns not to */
     if (options_parse(&o, argc, argv) < 0)
         return 2;
@@ -161,7 +163,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "droverd: %s: no such key; droverd --help-config lists them all\n", o.help_key);
         return 2;
     case MODE_CHECK:
-        return find_file(&o, &path) < 0 ? 2 : check(&o, path);
+        return check(&o);
     case MODE_CHECK_STATE:
         return check_state(&o);
     case MODE_RUN:

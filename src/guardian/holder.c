@@ -124,7 +124,7 @@ static int send_message(const struct holder *h, struct iovec *iov, size_t n_iov,
         m.msg_control = control;
         m.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
         memset(control, 0, m.msg_controllen);
-        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        struct cmsghdr *c = (struct cmsghdr *)(void *)control;
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
         c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));

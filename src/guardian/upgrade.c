@@ -68,7 +68,7 @@ static bool take(int fd, void *data, size_t len)
     return true;
 }
 
-/* A new file with all of it, open for whoever is executed next; or -1. */
+/* A new file with all of it, whose number is in the variable; or -1. */
 static int save(const struct guardian *g)
 {
     struct state s = {
@@ -85,7 +85,7 @@ static int save(const struct guardian *g)
     s.n_held = g->roll.n_held;
     s.n_born = g->roll.n_born;
     memcpy(&s.mask_before, &g->mask_before, sizeof(s.mask_before));
-    int fd = memfd_create("drover", 0);
+    int fd = memfd_create("drover", MFD_CLOEXEC);
     bool good = fd >= 0 && put(fd, &s, sizeof(s));
     for (uint32_t i = 0; good && i < s.n_held; i++)
         good = put(fd, &g->roll.names[i], sizeof(uint64_t)) && put(fd, &g->roll.fds[i], sizeof(int));
@@ -99,7 +99,7 @@ static int save(const struct guardian *g)
 
 /* -- asking, and doing it ---------------------------------------------------------- */
 
-static _Noreturn void be_asked(const struct guardian *g)
+static _Noreturn void be_asked(const struct guardian *g, int state)
 {
     char *argv[ARGUMENTS_MAX + 2];
     int n = 0;
@@ -108,6 +108,7 @@ static _Noreturn void be_asked(const struct guardian *g)
     argv[n++] = (char[]){ "--check-state" };
     argv[n] = NULL;
     putenv(variable);
+    fcntl(state, F_SETFD, 0);
     sigprocmask(SIG_SETMASK, &g->mask_before, NULL);
     syscall(SYS_execveat, g->fresh, "", argv, environ, AT_EMPTY_PATH);
     _exit(127);
@@ -118,7 +119,7 @@ void upgrade_ask(struct guardian *g)
     int fd = save(g);
     pid_t pid = fd >= 0 ? fork() : -1;
     if (pid == 0)
-        be_asked(g);
+        be_asked(g, fd);
     cleanup_close(&fd);
     g->asking = pid;
     g->ask_by = clock_now() + UPGRADE_ASK_WAIT;
@@ -139,6 +140,7 @@ int upgrade_exec(struct guardian *g)
     if (fd < 0)
         return -ENOMEM;
     keep_open(g, true);
+    fcntl(fd, F_SETFD, 0);
     if (putenv(variable) == 0)
         syscall(SYS_execveat, g->fresh, "", g->argv, environ, AT_EMPTY_PATH);
     int error = errno;
