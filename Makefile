@@ -77,7 +77,7 @@ BENCH_BIN = $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_SRC))
 all: $(B)/droverd $(B)/droverctl $(B)/corpus-reading
 
 # Rooms that work only while something is loaded or asked for are made small.
-COLD = config wire daemon ctl control
+COLD = config wire os guardian daemon ctl control
 $(foreach room,$(COLD),$(B)/obj/src/$(room)/%.o): SMALL = $(if $(SAN),,-Os)
 # What every relayed message passes is made fast.
 HOT = wire/jsonscan wire/frame wire/node wire/envelope

@@ -3,7 +3,8 @@
 
 #include <stddef.h>
 
-enum ansi_state { ANSI_TEXT, ANSI_ESCAPE, ANSI_SEQUENCE };
+/* Packed: every captured stream has one. */
+enum __attribute__((packed)) ansi_state { ANSI_TEXT, ANSI_ESCAPE, ANSI_SEQUENCE };
 
 /* Strips in place and returns the new length; *state carries a sequence that is
  * cut between two calls.  Only sequences ESC [ ... letter go, as in supervisord;

@@ -71,8 +71,8 @@ struct stream {
     bool told_full;
     bool gathered; /* see capture_gather.h */
     bool enlarged;
-    uint32_t last; /* when it was readable, in microseconds that go round */
     enum ansi_state ansi;
+    uint32_t last; /* when it was readable, in microseconds that go round */
     unsigned rotations;
 };
 

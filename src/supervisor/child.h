@@ -48,6 +48,7 @@ struct child {
     bool was_up;             /* before the update that stopped it */
     bool selected;           /* scratch of control/names.c, within one call */
     int pidfd;               /* -1: no child */
+    uint32_t syslog_lost;    /* lines that the system's log did not take */
     struct feed in;          /* its stdin */
     struct duplex *duplexes; /* its pipes from 3 on, of this or the last run */
     struct child_ipc *ipc;   /* its channels; NULL: it never had one */
@@ -60,7 +61,6 @@ struct child {
     struct child_follower *followers;
     char *auto_log[2];              /* names made for AUTO */
     struct syslogger_lines *syslog; /* begun lines of both streams; only where it is asked for */
-    uint32_t syslog_lost;           /* lines that the system's log did not take */
     uint64_t log_dropped;           /* bytes that its logs did not take */
     char *detail;                   /* why the last start failed, for people, and behind its NUL at what; NULL */
     uint32_t cpu_user_ms, cpu_system_ms, maxrss_kib; /* of the last ended run */

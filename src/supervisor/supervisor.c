@@ -397,6 +397,10 @@ static void autostart_all(struct supervisor *s)
 static int add_all(struct supervisor *s, struct config *config)
 {
     int r = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < config->n_groups; i++)
+        n += config->groups[i].n_programs;
+    journal_reserve(s->options.journal, (uint32_t)n); /* if it cannot, adding to it says so */
     for (size_t i = 0; r == 0 && i < config->n_groups; i++)
         r = config->groups[i].shadowed ? 0 : supervisor_add_group(s, config, &config->groups[i]);
     return r;
