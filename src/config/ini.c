@@ -38,9 +38,21 @@ struct ini_section *ini_section(const struct ini *ini, const char *name)
     return map_get(&ini->index, 0, name);
 }
 
+/* A section has ten keys or so and is asked for each that there is: most of the
+ * questions are answered by one bit, without a search. */
+static uint64_t name_bit(const char *name, size_t len)
+{
+    unsigned last = len > 0 ? (unsigned char)name[len - 1] : 0;
+    return UINT64_C(1) << (((unsigned char)name[0] + 7 * len + 3 * last) % 64);
+}
+
 struct ini_key *ini_own_key(const struct ini *ini, const struct ini_section *section, const char *name)
 {
-    return map_get(&ini->index, (uintptr_t)section, name);
+    size_t len = strlen(name);
+    if (!(section->name_bits & name_bit(name, len)))
+        return NULL;
+    void **v = map_find(&ini->index, (uintptr_t)section, name, len);
+    return v != NULL ? *v : NULL;
 }
 
 struct ini_key *ini_key(const struct ini *ini, const struct ini_section *section, const char *name)
@@ -78,9 +90,11 @@ static struct ini_section *enter(struct ini *ini, const char *name, uint16_t fil
 
 static struct ini_key *set(struct ini *ini, struct ini_section *section, const char *name)
 {
-    void **slot = map_add(&ini->index, (uintptr_t)section, name, strlen(name));
+    size_t len = strlen(name);
+    void **slot = map_add(&ini->index, (uintptr_t)section, name, len);
     if (slot == NULL)
         return NULL;
+    section->name_bits |= name_bit(name, len);
     if (*slot == NULL) {
         struct ini_key *key = *slot = arena_new(ini->arena, struct ini_key);
         if (key == NULL)

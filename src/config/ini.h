@@ -26,6 +26,7 @@ struct ini_section {
     struct ini_section *next;
     const char *name;
     struct ini_key *keys, **tail;
+    uint64_t name_bits; /* which names its keys can have, see ini_own_key() */
     uint32_t line; /* where it was seen first */
     uint16_t file;
     bool grouped; /* some [group:x] names it */

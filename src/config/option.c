@@ -15,7 +15,7 @@ const struct option_table *const option_tables[] = {
 const struct option *option_find(const struct option_table *t, const char *name)
 {
     for (size_t i = 0; i < t->n; i++)
-        if (strcmp(t->options[i].name, name) == 0)
+        if (t->options[i].name[0] == name[0] && strcmp(t->options[i].name, name) == 0)
             return &t->options[i];
     return NULL;
 }

@@ -148,19 +148,22 @@ static struct logfile *same_file(const struct logfile *f)
 
 /* Where rotation happens.  Without memory, or for a name that is gone again, the
  * path as it was given has to do. */
-static void find_real(struct logfile *f)
+static void find_real(struct logfile *f, bool is_link)
 {
-    struct stat st;
     free(TAKE_PTR(f->real));
-    if (f->is_file && lstat(f->path, &st) == 0 && S_ISLNK(st.st_mode))
+    if (f->is_file && is_link)
         f->real = realpath(f->path, NULL);
 }
 
 /* O_NONBLOCK so that a FIFO without a reader fails instead of holding us up. */
 static int open_file(struct logfile *f)
 {
-    int fd = open(f->path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
+    static const int flags = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    int fd = open(f->path, flags | O_NOFOLLOW, 0666);
+    bool is_link = fd < 0 && errno == ELOOP;
     struct stat st;
+    if (is_link)
+        fd = open(f->path, flags, 0666);
     if (fd < 0)
         return -errno;
     if (fstat(fd, &st) < 0) {
@@ -181,7 +184,7 @@ static int open_file(struct logfile *f)
     f->looked = seconds_now();
     if (f->is_file)
         file_remember(f);
-    find_real(f);
+    find_real(f, is_link);
     return 0;
 }
 
