@@ -136,6 +136,12 @@ class Jobs(TestCase):
             startsecs=0
             stdout_logfile=%%(here)s/%%(process_num)d.out
             stdout_logfile_maxbytes=0
+            [program:quick]
+            command=sh -c "sleep 0.05; exit 3"
+            startsecs=0
+            exitcodes=3
+            autorestart=true
+            restart_interval=0
         """ % script, native=True)
         d.wait_all("RUNNING", ["p:%d" % i for i in range(4)])
         before, newer = {n: p for n, p in d.pids().items() if n.startswith("p:")}, self.of_version("9.9.9")
@@ -143,6 +149,7 @@ class Jobs(TestCase):
             run = self.ctl(d, "upgrade", newer)
             self.assertEqual((run.returncode, run.stdout[:8]), (0, "Upgraded"), run.stdout)
         self.assertEqual({n: p for n, p in d.pids().items() if n.startswith("p:")}, before)
+        self.assertNotIn("nobody knows how", d.log())
         d.kill()
         self.assertEqual(d.wait_exit(), 0)
         for i in range(4):
