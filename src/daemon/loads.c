@@ -180,15 +180,21 @@ static struct config *named(struct loads *l, const struct options *o, const char
     return NULL;
 }
 
-static const struct program_group *group_of(const struct config *config, const char *name)
+/* The table has most groups in the order of their configuration: the next one is
+ * looked for behind the one that was found last. */
+static const struct program_group *group_of(const struct config *config, const char *name, size_t *next)
 {
-    for (size_t i = 0; i < config->n_groups; i++)
-        if (!config->groups[i].shadowed && strcmp(config->groups[i].name, name) == 0)
-            return &config->groups[i];
+    for (size_t i = 0; i < config->n_groups; i++) {
+        size_t at = (*next + i) % config->n_groups;
+        if (config->groups[at].shadowed || strcmp(config->groups[at].name, name) != 0)
+            continue;
+        *next = at + 1;
+        return &config->groups[at];
+    }
     return NULL;
 }
 
-static int take_line(struct loads *l, const struct options *o, char *line)
+static int take_line(struct loads *l, const struct options *o, char *line, size_t *next_group)
 {
     char *rest = strchr(line, ' ');
     if (rest == NULL)
@@ -206,7 +212,7 @@ static int take_line(struct loads *l, const struct options *o, char *line)
         l->daemon = config;
     else if (strcmp(line, "latest") == 0)
         l->latest = config;
-    const struct program_group *g = group != NULL ? group_of(config, group) : NULL;
+    const struct program_group *g = group != NULL ? group_of(config, group, next_group) : NULL;
     if (g != NULL)
         l->parts[l->n_parts++] = (struct supervisor_part){ config, g };
     return 0;
@@ -214,14 +220,14 @@ static int take_line(struct loads *l, const struct options *o, char *line)
 
 static int take_table(struct loads *l, const struct options *o, char *text)
 {
-    size_t lines = 0;
+    size_t lines = 0, next_group = 0;
     for (const char *p = text; *p != '\0'; p++)
         lines += *p == '\n';
     l->parts = calloc(lines + 1, sizeof(*l->parts));
     int r = l->parts != NULL ? 0 : -ENOMEM;
     char *next;
     for (char *line = strtok_r(text, "\n", &next); r == 0 && line != NULL; line = strtok_r(NULL, "\n", &next))
-        r = take_line(l, o, line);
+        r = take_line(l, o, line, &next_group);
     return r < 0 || (l->daemon != NULL && l->latest != NULL) ? r : -EBADMSG;
 }
 

@@ -88,6 +88,7 @@ int recovery_mover(struct holder *h, struct mover **ret)
 
 struct roster {
     const struct roll_child *list; /* a copy, sorted by tag */
+    bool *ours;                    /* of each: it is the run that one of the children has */
     size_t n;
 };
 
@@ -101,8 +102,11 @@ static struct roster roster_of(const struct holder *h)
 {
     struct roster r = { .n = h != NULL ? h->roll->n_born : 0 };
     struct roll_child *list = r.n > 0 ? malloc(r.n * sizeof(*list)) : NULL;
-    if (list == NULL)
+    r.ours = list != NULL ? calloc(r.n, sizeof(bool)) : NULL;
+    if (r.ours == NULL) {
+        free(list);
         return (struct roster){ .n = 0 };
+    }
     memcpy(list, h->roll->born, r.n * sizeof(*list));
     qsort(list, r.n, sizeof(*list), by_tag);
     r.list = list;
@@ -236,9 +240,8 @@ static void forget_unborn(struct child *c)
     c->process.deadline = 0;
 }
 
-static void resume(struct child *c, const struct roster *roster)
+static void resume(struct child *c, const struct roll_child *rc)
 {
-    const struct roll_child *rc = roster_find(roster, record_tag(c));
     if (was_never_born(c, rc))
         forget_unborn(c);
     bool born = rc != NULL && c->process.pid == 0 && c->process.state == PROCESS_STARTING;
@@ -291,6 +294,8 @@ static bool is_left_alone(const struct supervisor *s, const struct roll_child *r
 static void end_strangers(struct supervisor *s, const struct roster *roster)
 {
     for (size_t i = 0; i < roster->n; i++) {
+        if (roster->ours[i])
+            continue;
         const struct roll_child *rc = &roster->list[i];
         struct child *c = child_of_slot(s, (uint32_t)(rc->tag >> 32));
         if ((c != NULL && record_tag(c) == rc->tag) || (c == NULL && is_left_alone(s, rc)))
@@ -312,7 +317,10 @@ void recovery_run(struct supervisor *s)
     for (size_t i = 0; i < n_children; i++) {
         if (!list[i]->restored)
             continue;
-        resume(list[i], &roster);
+        const struct roll_child *rc = roster_find(&roster, record_tag(list[i]));
+        resume(list[i], rc);
+        if (rc != NULL && rc->tag == record_tag(list[i]))
+            roster.ours[rc - roster.list] = true;
         n++;
     }
     take_lingering(s);
@@ -320,6 +328,7 @@ void recovery_run(struct supervisor *s)
         mover_forget(capture_mover(s->capture));
     end_strangers(s, &roster);
     free((void *)roster.list);
+    free(roster.ours);
     if (n == 0)
         return;
     s->recovered = true;
