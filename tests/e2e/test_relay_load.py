@@ -7,6 +7,7 @@ import signal
 import time
 import unittest
 
+import drover
 import procs
 from test_relay import Case
 
@@ -136,7 +137,7 @@ class Floods(Case):
             during.append(self.p99(c, d, 100))
             during_control.append(self.d.round_trip())
         grown = resident(pid) - before
-        self.assertLess(grown, 4 << 20)
+        self.assertLess(grown, (32 if drover.SAN else 4) << 20)  # sanitizers keep what was freed
         self.assertLess(sorted(during)[len(during) // 2], 5 * max(idle, 0.001))
         self.assertLess(sorted(during_control)[len(during_control) // 2], 5 * max(idle_control, 0.001))
         self.assertGreater(self.channel("stuck")["bounced"], 0)
