@@ -276,6 +276,30 @@ class Bounces(Case):
         self.assertEqual(a.hear(), {"from": "api:api_0", "re": 4, "msg": "y"})
 
 
+class Changes(Case):
+    def test_a_new_configuration(self):
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        a.to("b", 1, id=1)
+        b.hear()
+        section = self.stage.section
+        self.d.update(section("a") + section("b", "accept_from=c") + section("c"))
+        self.assertEqual(a.hear(), {"from": "$", "re": 1, "err": "ECONNRESET", "to": "b"})
+        b, c = self.actors("b", "c")
+        a.to("b", 2, id=2)
+        self.assertEqual(a.hear()["err"], "EACCES")
+        c.to("b", 3, id=3)
+        self.assertEqual(b.hear(), {"from": "c", "msg": 3, "id": 3})
+        self.d.update(section("a") + section("c"))
+        self.assertEqual(c.hear(), {"from": "$", "re": 3, "err": "ECONNRESET", "to": "b"})
+        c.to("b", 4, id=4)
+        self.assertEqual(c.hear()["err"], "ENOENT")
+        self.d.update(section("a") + section("c").replace("relay=true", "ipc=true"))
+        self.stage.actor("c")
+        a.to("c", 5, id=5)
+        self.assertEqual(a.hear()["err"], "ENOENT")
+
+
 class Limits(Case):
     FULL = "ipc_queue_bytes=64KB\nipc_queue_messages=50\n"
 
