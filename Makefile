@@ -213,6 +213,7 @@ fault:
 	@$(MAKE) --no-print-directory all test-programs
 	@BUILD=$(B) tests/fault/logs -n $(KILLS) $(if $(SEED),-s $(SEED))
 	@BUILD=$(B) tests/fault/kills -n $(KILLS) $(if $(SEED),-s $(SEED))
+	@BUILD=$(B) tests/fault/steps -e 1 $(if $(SEED),-s $(SEED))
 
 lint:
 	@tests/need build check lint

@@ -197,7 +197,7 @@ def check_logs(directory, jobs, trace):
 
 def check_echo(path, acknowledged, unknown):
     """What was handed over came out again, in its order and once; what was not acknowledged may have."""
-    complaints, lines = [], [int(n) for n in procs.read(path).split()]
+    complaints, lines = [], [int(n) for f in log_files(path) for n in procs.read(f).split()]
     if lines != sorted(set(lines)):
         complaints.append("%s: not in order, or doubled" % path)
     lost = [n for n in acknowledged if n not in set(lines)]

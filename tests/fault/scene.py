@@ -55,11 +55,14 @@ class Operator(threading.Thread):
         self.echoed, self.unsure, self.n_deeds, self.n_echo = [], [], 0, 0
         self.gap = 0.002
 
-    def post(self, path, body=b""):
+    def get(self, path):
+        return self.post(path, method="GET")
+
+    def post(self, path, body=b"", method="POST"):
         """At most once: on a connection of its own; None when no answer came."""
         self.client.close()
         try:
-            return self.client.request("POST", path, body=body)
+            return self.client.request(method, path, body=body)
         except (OSError, http.client.HTTPException, socket.timeout):
             self.client.close()
             return None
@@ -109,10 +112,12 @@ class Operator(threading.Thread):
 class Scene:
     """Also what drover.Daemon wants to know of a test."""
 
-    def __init__(self, seed, sizes=(N_STAY, N_EXIT, N_LOG, N_OP), daemon="", env=None, operate=True):
+    def __init__(self, seed, sizes=(N_STAY, N_EXIT, N_LOG, N_OP), daemon="", env=None, operate=True,
+                 echo_maxbytes="1MB"):
         self.seed, self.dice, self.operate = seed, random.Random(seed), operate
         self.known, self.complaints, self.times = set(), [], []
         self.sizes, self.text, self.env = sizes, daemon, env or {}
+        self.maxbytes = {"log": "20KB", "echo": echo_maxbytes}
         self.daemon = self.operator = self.weight = None
 
     def __enter__(self):
@@ -160,7 +165,7 @@ class Scene:
 
     def configuration(self):
         return "".join(PROGRAM.format(name=name, kind=kind, form=form, job=JOB, directory=self.directory,
-                                      maxbytes="20KB" if kind == "log" else "1MB") for name, kind, form in self.jobs)
+                                      maxbytes=self.maxbytes.get(kind, "1MB")) for name, kind, form in self.jobs)
 
     # -- faults ------------------------------------------------------------------------
 
