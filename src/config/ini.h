@@ -27,7 +27,7 @@ struct ini_section {
     const char *name;
     struct ini_key *keys, **tail;
     uint64_t name_bits; /* which names its keys can have, see ini_own_key() */
-    uint32_t line; /* where it was seen first */
+    uint32_t line;      /* where it was seen first */
     uint16_t file;
     bool grouped; /* some [group:x] names it */
 };

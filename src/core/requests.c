@@ -348,9 +348,11 @@ static void note_failure(struct request_cast *c, const char *receiver, int error
 {
     if (c->n_failures == REQUEST_FAILURES_MAX)
         return;
-    char *name = strdup(receiver);
-    if (name != NULL)
-        c->failures[c->n_failures++] = (struct request_failure){ name, error };
+    struct request_failure *f = &c->failures[c->n_failures];
+    f->error = error;
+    f->name = strdup(receiver);
+    if (f->name != NULL)
+        c->n_failures++;
 }
 
 void requests_failed(struct requests *r, struct request_cast *c, const char *receiver, int error)

@@ -151,9 +151,9 @@ static void command_run(struct ctl *c, const struct ctl_command *command, char *
     double wait = c->wait;
     if (argv != NULL)
         command_dispatch_argv(c, command, argv);
-    else if (command->flags & CTL_ARGV)
+    else if (text != NULL && (command->flags & CTL_ARGV))
         command_split_quoted(c, command, text);
-    else
+    else if (text != NULL)
         command_dispatch(c, command, text);
     c->json = json;
     c->quiet = quiet;

@@ -286,7 +286,10 @@ int intent_note(struct intent *it, const char *group, const char *name, bool sto
     int r = set(it, full, strlen(full), stopped, wall);
     if (r < 0)
         return r;
-    write_line(&it->waiting, find(it, full, strlen(full)));
+    const struct wish *w = find(it, full, strlen(full));
+    if (w == NULL) /* it was set just now */
+        return -ENOENT;
+    write_line(&it->waiting, w);
     it->lines++;
     return 0;
 }

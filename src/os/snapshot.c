@@ -155,13 +155,15 @@ static int replay_glob(void *ctx, const char *pattern, char ***paths)
     for (size_t i = 0; i < r.answer_len; i++)
         n += answer[i] == '\0';
     char **list = calloc(n + 1, sizeof(*list));
-    for (size_t at = 0; list != NULL && k < n; k++) {
+    if (list == NULL)
+        return -ENOMEM;
+    for (size_t at = 0; k < n; k++) {
         list[k] = strdup(answer + at);
         if (list[k] == NULL)
             break;
         at += strlen(list[k]) + 1;
     }
-    if (list == NULL || k < n) {
+    if (k < n) {
         free_list(list);
         return -ENOMEM;
     }

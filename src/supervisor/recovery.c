@@ -196,12 +196,12 @@ static void tell_survivor(struct child *c, bool lives)
     events_add(c->supervisor->events, &e);
 }
 
-static void resume_run(struct child *c, const struct roll_child *rc)
+/* .pid: of the record, or, where that was not written any more, as the guardian has it. */
+static void resume_run(struct child *c, pid_t pid, const struct roll_child *rc)
 {
     _cleanup_(child_plan_done) struct child_plan p;
     child_plan_init(&p);
     int pidfd = open_run(c, rc);
-    pid_t pid = c->process.pid != 0 ? c->process.pid : rc->pid;
     if (c->process.pid == 0)
         supervisor_handle(c, PROCESS_SPAWNED, pid, none);
     take_pipes(c, &p);
@@ -246,7 +246,7 @@ static void resume(struct child *c, const struct roll_child *rc)
         forget_unborn(c);
     bool born = rc != NULL && c->process.pid == 0 && c->process.state == PROCESS_STARTING;
     if (c->process.pid != 0 || born) {
-        resume_run(c, rc);
+        resume_run(c, born ? rc->pid : c->process.pid, rc);
         return;
     }
     if (rc != NULL) /* its end was on record here before it could be forgotten there */

@@ -691,7 +691,7 @@ static void test_reply_that_nobody_reads(void **state)
         fds[i] = dial();
         say(fds[i], GET("/large"));
     }
-    UNTIL(t.requests >= 20); /* those that wait are handled again */
+    UNTIL(t.requests >= 20);                          /* those that wait are handled again */
     assert_true(t.server->unsent <= sizeof(t.reply)); /* one is kept; the other answers wait for room */
     assert_true(t.server->n_waiting > 0);
     int good = dial();
