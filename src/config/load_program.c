@@ -75,7 +75,9 @@ static bool check_shared(struct loader *l, const struct ini_section *section, st
 /* Takes the values that were gathered in the draft out of it. */
 void finish_common(struct loader *l, struct draft *d)
 {
-    if (l->last_common == NULL || memcmp(l->last_common, &d->common, sizeof(d->common)) != 0) {
+    /* a difference in the bytes alone (0.0 and -0.0) only costs a value of its own */
+    if (l->last_common == NULL || /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison,cert-*) */
+        memcmp(l->last_common, &d->common, sizeof(d->common)) != 0) {
         struct program_common *common = arena_new(l->keep, struct program_common);
         if (common == NULL)
             return;
@@ -244,7 +246,7 @@ static void warn_unserved(struct loader *l, const struct ini_section *section, c
 
 static void keep_sources(struct loader *l, const struct ini_section *section, struct program *p)
 {
-    struct program_source found[128];
+    struct program_source found[128] = { 0 };
     uint16_t n = 0;
     for (uint16_t i = 0; i < options_program.n && n < sizeof found / sizeof *found; i++) {
         const struct ini_key *key = ini_key(&l->ini, section, options_program.options[i].name);

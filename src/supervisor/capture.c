@@ -175,7 +175,7 @@ static void resume(struct stream *s)
     ssize_t n = mover_resume(m, s->fd, chunk, &mind, &done, &s->move);
     if (s->move == NULL)
         return;
-    s->ansi = mind.state;
+    s->ansi = (enum ansi_state)mind.state;
     if (s->lines != NULL)
         logline_resume(s->lines, mind.begun_wall, move_begun(s->move), mind.begun);
     size_t len = n > 0 ? (size_t)n : 0;

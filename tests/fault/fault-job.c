@@ -29,7 +29,7 @@ static void path_of(char path[512], const char *prefix, const char *suffix)
     snprintf(path, 512, "%s/%s%s", directory, prefix, suffix);
 }
 
-static void trace(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void trace(const char *format, ...)
 {
     char path[512], line[256];
     va_list args;
