@@ -77,7 +77,7 @@ struct config_daemon {
     const char *control_group; /* NULL or the group whose members may control */
     const char *state_dir;     /* NULL: decided by the daemon */
     usec_t watchdog;           /* 0: none */
-    bool remember_stop;
+    bool remember_stop, keep_on_restart;
 };
 
 struct config {

@@ -58,6 +58,8 @@ static const struct option daemon_rows[] = {
       "replace a supervisor that does nothing for so long; 0: never" },
     { "remember_stop", &kind_bool, D(remember_stop), OURS, "true", "false", 0, 0,
       "what an operator has stopped stays stopped when the daemon starts again" },
+    { "keep_on_restart", &kind_bool, D(keep_on_restart), OURS, "false", NULL, 0, 0,
+      "systemctl restart leaves programs running for the next daemon" },
 };
 
 const struct option_table options_daemon = { "supervisord", daemon_rows, ELEMENTS(daemon_rows),

@@ -91,8 +91,10 @@ static int take_lock(struct beginning *b)
     if (r < 0)
         return refuse("cannot make the state directory: %s; set state_dir", strerror(-r));
     b->lock_fd = holder_take(b->holder, LOCK_NAME);
-    if (b->lock_fd >= 0)
+    if (b->lock_fd >= 0) {
+        lockfile_update(b->lock_fd, b->holder->guardian); /* from the manager's store it has another's pid */
         return 0;
+    }
     r = lockfile_take(b->lock_path, &b->lock_fd, &other);
     if (r == -EWOULDBLOCK)
         return refuse("another droverd (pid %d) runs with this configuration; it holds %s", other, b->lock_path);

@@ -23,6 +23,7 @@
 #include "daemon/guarded.h"
 #include "daemon/loads.h"
 #include "daemon/notify.h"
+#include "daemon/restarting.h"
 #include "daemon/signals.h"
 #include "daemon/state_dir.h"
 #include "daemon/successor.h"
@@ -52,7 +53,8 @@ struct droverd {
     struct successor *successor;
     struct notifier *notifier;
     struct signals *signals;
-    struct loop_timer end_timer;
+    struct restarting *restarting;
+    struct loop_timer end_timer, leave_timer;
     struct event_subscriber exit_with;
     bool ending, was_ending;
     unsigned end_looks; /* at whether the last answers have gone out */
@@ -265,7 +267,43 @@ static int upgrade(const char *path, void (*done)(const char *why, void *done_ar
     return successor_ask(dd->successor, path, done, done_arg);
 }
 
+static void leave(void *arg)
+{
+    struct droverd *dd = arg;
+    int r = holder_leave(dd->holder);
+    if (r != -EAGAIN)
+        _exit(EXIT_SUCCESS);
+    loop_timer_set(dd->loop, &dd->leave_timer, loop_now(dd->loop) + 5 * USEC_PER_MSEC, leave, dd);
+}
+
+/* As if we were killed, but that the next daemon reads the files, if they can be
+ * read; if not, it goes on with what we have. */
+static void on_told(bool again, void *arg)
+{
+    struct droverd *dd = arg;
+    if (!again || dd->supervisor->state != SUPERVISOR_RUNNING) {
+        shut_down(dd);
+        return;
+    }
+    struct config *config = load_logged(dd);
+    if (config != NULL)
+        loads_forget(dd->loads);
+    config_unref(config);
+    log_info("systemd restarts the service: programs run on (keep_on_restart)");
+    log_flush();
+    leave(dd);
+}
+
 /* -- signals ------------------------------------------------------------------ */
+
+static void end(struct droverd *dd)
+{
+    const struct config *c = dd->supervisor->config != NULL ? dd->supervisor->config : dd->config;
+    if (c->daemon.keep_on_restart && dd->holder->notify && dd->supervisor->state == SUPERVISOR_RUNNING)
+        restarting_ask(dd->restarting, on_told, dd);
+    else
+        shut_down(dd);
+}
 
 static bool on_signal(enum signals_wish wish, void *arg)
 {
@@ -281,7 +319,7 @@ static bool on_signal(enum signals_wish wish, void *arg)
         supervisor_reopen_logs(dd->supervisor);
         break;
     case SIGNALS_END:
-        shut_down(dd);
+        end(dd);
         break;
     }
     return true;
@@ -327,6 +365,8 @@ static int build(struct droverd *dd)
         r = control_new(dd->supervisor, &hooks, &dd->control);
     if (r == 0)
         r = listeners_serve(&dd->begun.listeners, dd->config, dd->control->http);
+    if (r == 0)
+        r = restarting_new(dd->loop, &dd->restarting);
     if (r == 0)
         r = signals_watch(dd->loop, on_signal, dd, &dd->signals);
     if (r == 0)
@@ -406,8 +446,11 @@ static void finish(struct droverd *dd)
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     signals_free(dd->signals);
-    if (dd->loop != NULL)
+    restarting_free(dd->restarting);
+    if (dd->loop != NULL) {
         loop_timer_clear(&dd->end_timer);
+        loop_timer_clear(&dd->leave_timer);
+    }
     events_unsubscribe(&dd->exit_with);
     control_free(dd->control);
     successor_free(dd->successor);

@@ -263,6 +263,11 @@ int loads_take(struct holder *h, const struct options *o, struct loads **ret)
     return 0;
 }
 
+void loads_forget(struct loads *l)
+{
+    holder_drop(l->holder, TABLE_NAME);
+}
+
 /* -- keeping ---------------------------------------------------------------------- */
 
 static struct load *load_of(const struct loads *l, const struct config *config)

@@ -29,5 +29,8 @@ struct config *loads_daemon(const struct loads *l);
 struct config *loads_latest(const struct loads *l);
 const struct supervisor_part *loads_parts(const struct loads *l, size_t *n);
 
+/* A daemon that follows is to read the files. */
+void loads_forget(struct loads *l);
+
 /* Groups have come, gone or moved: has the guardian hold what they run by now. */
 void loads_sync(struct loads *l, const struct supervisor *s, const struct config *daemon);

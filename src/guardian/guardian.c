@@ -212,7 +212,8 @@ static bool is_over(int *status)
     bool exited = WIFEXITED(g.status), careless = roll_count_live(&g.roll) == 0;
     bool as_asked = !exited && (g.asked >> WTERMSIG(g.status) & 1) != 0;
     if (g.bye) {
-        store_clear(&g);
+        if (!g.keeping)
+            store_clear(&g);
         *status = exited ? WEXITSTATUS(g.status) : g.bye_status;
     } else if (!g.hello && careless &&
                (exited || as_asked || g.holder.generation == 1 || g.early_deaths >= EARLY_DEATHS_MAX))

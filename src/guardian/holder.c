@@ -234,6 +234,11 @@ int holder_bye(struct holder *h, int status)
     return queue_and_flush(h, (struct message_op){ .kind = MESSAGE_BYE, .number = status });
 }
 
+int holder_leave(struct holder *h)
+{
+    return queue_and_flush(h, (struct message_op){ .kind = MESSAGE_BYE, .value = 1 });
+}
+
 int holder_background(struct holder *h)
 {
     return queue_and_flush(h, (struct message_op){ .kind = MESSAGE_BACKGROUND });

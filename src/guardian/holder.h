@@ -92,6 +92,9 @@ int holder_hello(struct holder *h);
 int holder_beat(struct holder *h, unsigned milliseconds);
 /* Ends on purpose: the guardian ends, too, with that status. */
 int holder_bye(struct holder *h, int status);
+/* The same with status 0, but what the service manager stores stays there for the next
+ * daemon; to be followed by our end, with everything as it is. */
+int holder_leave(struct holder *h);
 /* Go to the background and begin again; to be followed by our end. */
 int holder_background(struct holder *h);
 /* Nothing can be refused any more.  The guardian takes our user, groups and limit

@@ -157,6 +157,7 @@ static void carry_out(struct guardian *g, const struct message_op *op, int **fds
         g->bye = true;
         g->beat_within = 0;
         g->bye_status = op->number;
+        g->keeping = op->value != 0;
         break;
     case MESSAGE_UPGRADE:
         cleanup_close(&g->fresh);

@@ -22,7 +22,7 @@ struct guardian {
     int let_go;       /* a byte to the one who waits for us to be in the background; -1 */
     pid_t supervisor; /* 0: none now */
     int status;       /* of the supervisor that has ended */
-    bool hello, bye, to_background, settled;
+    bool hello, bye, keeping, to_background, settled;
     int bye_status;
     bool untold;      /* the supervisor has not yet taken all we have to say */
     uint64_t pending; /* signals to pass on at hello; bit: number */

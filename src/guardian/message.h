@@ -19,7 +19,7 @@ enum message_kind {
     MESSAGE_FORGET, /* number: pid; value: tag */
     MESSAGE_HELLO,
     MESSAGE_BEAT, /* number: milliseconds until the next at the latest; 0: none follows */
-    MESSAGE_BYE,  /* number: exit status */
+    MESSAGE_BYE,  /* number: exit status; value: 1 when the manager is to keep what it stores */
     MESSAGE_BACKGROUND,
     MESSAGE_UPGRADE, /* a descriptor: the program that we are to become */
     MESSAGE_YIELD,   /* the supervisor leaves, so that this can be done */
