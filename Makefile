@@ -214,6 +214,7 @@ fault:
 	@BUILD=$(B) tests/fault/logs -n $(KILLS) $(if $(SEED),-s $(SEED))
 	@BUILD=$(B) tests/fault/kills -n $(KILLS) $(if $(SEED),-s $(SEED))
 	@BUILD=$(B) tests/fault/steps -e 1 $(if $(SEED),-s $(SEED))
+	@BUILD=$(B) tests/fault/refusals $(if $(SEED),-s $(SEED))
 
 lint:
 	@tests/need build check lint

@@ -53,7 +53,7 @@ class Operator(threading.Thread):
         self.expected = {name: None for name in names}
         self.goes, self.rests, self.over = threading.Event(), threading.Event(), False
         self.echoed, self.unsure, self.n_deeds, self.n_echo = [], [], 0, 0
-        self.gap = 0.002
+        self.gap, self.waits = 0.002, True
 
     def get(self, path):
         return self.post(path, method="GET")
@@ -72,7 +72,8 @@ class Operator(threading.Thread):
         body = {"signal": "USR1"} if verb == "signal" else b""
         if verb != "signal":
             self.expected[name] = None
-        reply = self.post("/v1/processes/%s/%s" % (client.quote(name), verb), body)
+        wait = "" if self.waits or verb == "signal" else "?wait=0"
+        reply = self.post("/v1/processes/%s/%s%s" % (client.quote(name), verb, wait), body)
         if reply is None or reply.status != 200 or verb == "signal":
             return
         result = reply.json["results"][0]
@@ -113,11 +114,11 @@ class Scene:
     """Also what drover.Daemon wants to know of a test."""
 
     def __init__(self, seed, sizes=(N_STAY, N_EXIT, N_LOG, N_OP), daemon="", env=None, operate=True,
-                 echo_maxbytes="1MB"):
+                 echo_maxbytes="1MB", log_maxbytes="20KB"):
         self.seed, self.dice, self.operate = seed, random.Random(seed), operate
         self.known, self.complaints, self.times = set(), [], []
         self.sizes, self.text, self.env = sizes, daemon, env or {}
-        self.maxbytes = {"log": "20KB", "echo": echo_maxbytes}
+        self.maxbytes = {"log": log_maxbytes, "echo": echo_maxbytes}
         self.daemon = self.operator = self.weight = None
 
     def __enter__(self):
@@ -215,8 +216,9 @@ class Scene:
         if reply.status != 200 or bad:
             raise AssertionError("%s of all: %d %r" % (verb, reply.status, bad))
 
-    def finish(self):
-        """Everything comes to its end, and then the accounts must be right."""
+    def finish(self, exact=True):
+        """Everything comes to its end, and then the accounts must be right.  Not exact: some starts were refused, and
+        the last of them may have been called off."""
         self.check("in the end")
         self.operator.pause()
         os.unlink(self.gate)
@@ -225,7 +227,7 @@ class Scene:
         self.all("stop")
         self.complaints += checker.check_weight(self.weight, checker.weigh(self.daemon))
         trace, records = checker.Trace(self.trace_path), self.daemon.all()
-        self.complaints += checker.check_counts(records, trace)
+        self.complaints += checker.check_counts(records, trace) if exact else []
         self.daemon.close()
         self.daemon.kill()
         status = self.daemon.wait_exit()
