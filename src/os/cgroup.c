@@ -1,9 +1,10 @@
 /* cgroup.c - see cgroup.h.
  *
- * Which cgroup a process is in is asked of the kernel when it is to be ended, never
- * remembered: so it holds for a process that was found running, too, and for one
- * that has moved itself further down.  Owns no descriptor; the list of what is to be
- * removed is as long as there are processes on their way out. */
+ * Which cgroup a process is in is asked of the kernel when it is to be ended, so it
+ * holds for one that has moved itself further down, too.  A process that another
+ * reaps, since it was found running, is gone by then: where it is was noted when it
+ * was found.  Owns no descriptor; the list of what is to be removed is as long as
+ * there are processes on their way out, that of notes as there were found ones. */
 #include "os/cgroup.h"
 
 #include <dirent.h>
@@ -25,11 +26,13 @@
 
 struct doomed {
     struct doomed *next;
+    pid_t pid; /* of a note */
     char directory[];
 };
 
 struct cgroups {
     struct doomed *doomed; /* killed, and still to be removed */
+    struct doomed *notes;  /* where processes are that somebody else reaps */
     pid_t owner;
     unsigned made;
     char mount[PATH_MAX]; /* where cgroup v2 is mounted */
@@ -84,14 +87,23 @@ void cgroups_sweep(struct cgroups *c)
     }
 }
 
-static void doom(struct cgroups *c, const char *directory)
+static void enlist(struct doomed **list, pid_t pid, const char *directory)
 {
     struct doomed *d = malloc(sizeof(*d) + strlen(directory) + 1);
     if (d == NULL)
         return; /* cgroups_free() finds it */
     memcpy(d->directory, directory, strlen(directory) + 1);
-    d->next = c->doomed;
-    c->doomed = d;
+    d->pid = pid;
+    d->next = *list;
+    *list = d;
+}
+
+static void free_list(struct doomed *d)
+{
+    for (struct doomed *next; d != NULL; d = next) {
+        next = d->next;
+        free(d);
+    }
 }
 
 static int make_one(struct cgroups *c, const char *name, char path[PATH_MAX])
@@ -157,11 +169,8 @@ void cgroups_free(struct cgroups *c)
             unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR); /* not while somebody is in it */
     if (dir != NULL)
         closedir(dir);
-    while (c->doomed != NULL) {
-        struct doomed *d = c->doomed;
-        c->doomed = d->next;
-        free(d);
-    }
+    free_list(c->doomed);
+    free_list(c->notes);
     free(c);
 }
 
@@ -194,9 +203,9 @@ static void kill_all(const char *directory)
 }
 
 /* Never our own cgroup, nor one above it: the directory must be one that was made here. */
-int cgroups_kill(struct cgroups *c, pid_t pid)
+static int find_directory(const struct cgroups *c, pid_t pid, char directory[2 * PATH_MAX])
 {
-    char path[PATH_MAX], directory[2 * PATH_MAX];
+    char path[PATH_MAX];
     size_t own = strlen(c->own);
     int r = find_cgroup(pid, path);
     if (r < 0)
@@ -204,8 +213,48 @@ int cgroups_kill(struct cgroups *c, pid_t pid)
     if (strncmp(path, c->own, own) != 0 || strncmp(path + own, "/" PREFIX, strlen(PREFIX) + 1) != 0)
         return -ENOENT;
     path[own + 1 + strcspn(path + own + 1, "/")] = '\0';
-    snprintf(directory, sizeof(directory), "%s%s", c->mount, path);
-    kill_all(directory);
-    doom(c, directory);
+    snprintf(directory, 2 * PATH_MAX, "%s%s", c->mount, path);
     return 0;
+}
+
+void cgroups_note(struct cgroups *c, pid_t pid)
+{
+    char directory[2 * PATH_MAX];
+    if (find_directory(c, pid, directory) == 0)
+        enlist(&c->notes, pid, directory);
+}
+
+/* A note holds, and is used up: its number may be another's by now. */
+static bool take_note(struct cgroups *c, pid_t pid, char directory[2 * PATH_MAX])
+{
+    struct doomed **at = &c->notes;
+    while (*at != NULL && (*at)->pid != pid)
+        at = &(*at)->next;
+    struct doomed *d = *at;
+    if (d == NULL)
+        return false;
+    *at = d->next;
+    snprintf(directory, 2 * PATH_MAX, "%s", d->directory);
+    free(d);
+    return true;
+}
+
+static int end_all(struct cgroups *c, pid_t pid, const char *directory)
+{
+    kill_all(directory);
+    enlist(&c->doomed, pid, directory);
+    return 0;
+}
+
+int cgroups_kill_noted(struct cgroups *c, pid_t pid)
+{
+    char directory[2 * PATH_MAX];
+    return take_note(c, pid, directory) ? end_all(c, pid, directory) : -ENOENT;
+}
+
+int cgroups_kill(struct cgroups *c, pid_t pid)
+{
+    char directory[2 * PATH_MAX];
+    int r = find_directory(c, pid, directory);
+    return r < 0 ? r : end_all(c, pid, directory);
 }

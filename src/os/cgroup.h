@@ -19,6 +19,11 @@ void cgroups_free(struct cgroups *c); /* removes those that are empty */
 int cgroups_make(struct cgroups *c, const char *name, int *fd);
 void cgroups_sweep(struct cgroups *c); /* removes what was killed, where nobody is left */
 
+/* Remembers where a running process is that somebody else reaps; ends all that are
+ * there, once, whether it still runs or not. */
+void cgroups_note(struct cgroups *c, pid_t pid);
+int cgroups_kill_noted(struct cgroups *c, pid_t pid);
+
 /* Ends all that are where this process is, if that is a cgroup of ours (of this
  * daemon or the one before); the process must not have been reaped.  0 or -ENOENT. */
 int cgroups_kill(struct cgroups *c, pid_t pid);

@@ -15,6 +15,7 @@
 #include "os/identity.h"
 #include "os/pidfd.h"
 #include "supervisor/record.h"
+#include "supervisor/scope.h"
 
 static bool has_child(enum process_state state)
 {
@@ -42,6 +43,7 @@ int adopt_process(struct child *c, int pidfd, const struct journal_slot *was)
     c->cpu_user_ms = was->cpu_user_ms;
     c->cpu_system_ms = was->cpu_system_ms;
     c->maxrss_kib = was->maxrss_kib;
+    scope_note(c, as.pid);
     int r = child_hold(c, pidfd); /* first: what goes on may be a signal that is due */
     supervisor_restore(c, &as);
     if (as.state == PROCESS_STARTING && !as.execed) /* whoever would have heard of a failure is gone */

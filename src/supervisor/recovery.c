@@ -25,6 +25,7 @@
 #include "supervisor/child_take.h"
 #include "supervisor/kept.h"
 #include "supervisor/record.h"
+#include "supervisor/scope.h"
 
 /* -- what moves bytes into logs ---------------------------------------------- */
 
@@ -169,6 +170,7 @@ static void ended(struct child *c, const struct roll_child *rc)
         c->maxrss_kib = rc->maxrss_kib;
     }
     cause.timed_out = c->process.timed_out > 0;
+    scope_kill(c, c->process.pid);
     child_ended(c, cause);
     if (rc != NULL)
         holder_forget(h, rc->pid, rc->tag);
@@ -206,6 +208,8 @@ static void resume_run(struct child *c, pid_t pid, const struct roll_child *rc)
         supervisor_handle(c, PROCESS_SPAWNED, pid, none);
     take_pipes(c, &p);
     c->adopted = true;
+    if (pidfd >= 0)
+        scope_note(c, pid);
     int r = child_take(c, &p, pid, pidfd, rc == NULL && pidfd >= 0);
     if (r < 0)
         log_error("%s: cannot watch pid %d: %s", c->process.program->name, pid, strerror(-r));

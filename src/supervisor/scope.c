@@ -30,12 +30,23 @@ int scope_make(struct child *c)
     return 0;
 }
 
-void scope_kill(const struct child *c, pid_t pid)
+void scope_note(const struct child *c, pid_t pid)
 {
     if (wants(c) && c->supervisor->cgroups == NULL && !c->supervisor->no_cgroups)
-        c->supervisor->no_cgroups = cgroups_new(&c->supervisor->cgroups) < 0; /* it was found running */
-    if (wants(c) && c->supervisor->cgroups != NULL && pid > 0)
-        cgroups_kill(c->supervisor->cgroups, pid);
+        c->supervisor->no_cgroups = cgroups_new(&c->supervisor->cgroups) < 0;
+    if (wants(c) && c->supervisor->cgroups != NULL)
+        cgroups_note(c->supervisor->cgroups, pid);
+}
+
+void scope_kill(const struct child *c, pid_t pid)
+{
+    struct cgroups *all = c->supervisor->cgroups;
+    if (!wants(c) || all == NULL || pid <= 0)
+        return;
+    if (c->adopted) /* its number may be another's by now */
+        cgroups_kill_noted(all, pid);
+    else
+        cgroups_kill(all, pid);
 }
 
 void scope_remove(const struct child *c)

@@ -5,7 +5,8 @@
 
 /* A directory to be born in, or 0 where there can be none, which is said once. */
 int scope_make(struct child *c);
-/* KILL to all that came of it and are left; it must not have been reaped.  Nothing
- * happens to a process that is in no cgroup of its own. */
+void scope_note(const struct child *c, pid_t pid); /* it was found running, and somebody else reaps it */
+/* KILL to all that came of it and are left; it must not have been reaped, or was found
+ * and noted.  Nothing happens to a process that is in no cgroup of its own. */
 void scope_kill(const struct child *c, pid_t pid);
 void scope_remove(const struct child *c); /* when nobody is left in it */

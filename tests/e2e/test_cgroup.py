@@ -88,6 +88,13 @@ class Cgroup(Modes):
         d.wait_event("exit", "a", status=0)
         procs.wait_gone(grandchild)
 
+    def test_and_its_end_under_another_supervisor(self):
+        d, _, grandchild = self.escaped("cgroup", "obey")
+        d.crash()
+        d.stop("a")
+        self.assertEqual(d.wait_event("exit", "a")["signal"], "SIGTERM")
+        procs.wait_gone(grandchild)
+
     def test_each_has_its_own(self):
         d = self.daemon("[program:a]\ncommand=sleep 1000\nkill_mode=cgroup\nstartsecs=0\nnumprocs=3\n"
                         "process_name=%(process_num)d\n[program:b]\ncommand=sleep 1000\nstartsecs=0\n", native=True)
