@@ -72,7 +72,7 @@ _droverctl() {
     "") words="$verbs $flags" ;;
     help) words=$verbs ;;
     add | remove | update) words="$anywhere $(__droverctl_names 1)" ;;
-    logs) words="-f -n $anywhere $(__droverctl_names '')" ;;
+    logs) words="-f -n --fd $anywhere $(__droverctl_names '')" ;;
     events) words="-f --since $anywhere $(__droverctl_names '')" ;;
     maintail) words="-f $anywhere" ;;
     upgrade)
@@ -97,7 +97,9 @@ _droverctl() {
     messages) words="-f --pace $anywhere $(__droverctl_names '')" ;;
     send) words="--wait-reply $anywhere $(__droverctl_names '')" ;;
     tail) words="-f stdout stderr $anywhere $(__droverctl_names '')" ;;
-    clear | disconnect | fg | ipc | pid | restart | show | start | status | stop | why | write)
+    write) words="--fd --eof $anywhere $(__droverctl_names '')" ;;
+    ipc) words="--trace --errors all $anywhere $(__droverctl_names '')" ;;
+    clear | disconnect | fg | pid | restart | show | start | status | stop | why)
         words="all $anywhere $(__droverctl_names '')"
         ;;
     signal)

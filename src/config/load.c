@@ -241,7 +241,7 @@ static void tell_unknown(struct loader *l, const struct where *w, const char *wh
 {
     bool native = l->c->kind == CONFIG_NATIVE;
     enum diagnostic_level level = native ? DIAGNOSTIC_ERROR : DIAGNOSTIC_WARNING;
-    const char *fate = native ? "" : " and is ignored";
+    const char *fate = native ? "" : ", so it is ignored";
     if (nearest != NULL)
         report(l, level, w, NULL, "there is no %s \"%s\"%s; did you mean %s", what, name, fate, nearest);
     else

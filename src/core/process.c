@@ -455,8 +455,11 @@ static void spawn_words(const struct process *p, char *buf, size_t size)
         else
             snprintf(buf, size, "can't find command '%.*s'", word, command);
         break;
-    default:
-        snprintf(buf, size, "couldn't %s '%.*s': %s", spawn_stage_name(p->cause.stage), word, command,
+    case SPAWN_STAGE_EXEC:
+        snprintf(buf, size, "couldn't exec '%.*s': %s", word, command, strerrorname_np(error) ?: "?");
+        break;
+    default: /* the path or user at fault is not known here; `why` names it */
+        snprintf(buf, size, "couldn't run '%.*s': %s: %s", word, command, spawn_stage_name(p->cause.stage),
                  strerrorname_np(error) ?: "?");
     }
 }

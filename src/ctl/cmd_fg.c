@@ -81,9 +81,11 @@ static int fg_input(void *arg)
         return e;
     if (a.status == 200)
         return 0;
-    if (strcmp(answer_fault(&a), "NOT_RUNNING") == 0)
+    const char *fault = answer_fault(&a);
+    if (strcmp(fault, "NOT_RUNNING") == 0)
         return FG_KILLED;
-    ctl_fail(f->ctl, "ERROR: %s", answer_message(&a));
+    ctl_fail(f->ctl, "ERROR: %s",
+             strcmp(fault, "NO_FILE") == 0 ? "it does not read its standard input" : answer_message(&a));
     return FG_LEAVE;
 }
 

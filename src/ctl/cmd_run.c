@@ -315,7 +315,7 @@ static void tell_end(const struct order *o, const struct run_job *j)
     if (c->json)
         print_end(c, j);
     else if (message != NULL)
-        ctl_note(c, "run: %s", message);
+        ctl_note(c, "%s%s", strncmp(message, "run: ", 5) == 0 ? "" : "run: ", message); /* the daemon's may say it */
     else if (o->detached)
         printf("%lld\n", ask_integer(j->end, "pid", 0));
 }

@@ -97,7 +97,10 @@ static int take_lock(struct beginning *b)
     }
     r = lockfile_take(b->lock_path, &b->lock_fd, &other);
     if (r == -EWOULDBLOCK)
-        return refuse("another droverd (pid %d) runs with this configuration; it holds %s", other, b->lock_path);
+        return refuse(
+            "another droverd (pid %d) runs with this configuration, or has the same state directory; it holds "
+            "%s; a configuration of its own needs a state_dir of its own",
+            other, b->lock_path);
     if (r < 0)
         return refuse("cannot take the lock %s: %s", b->lock_path, strerror(-r));
     lockfile_update(b->lock_fd, b->holder->guardian);

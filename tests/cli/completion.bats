@@ -46,5 +46,8 @@ complete_words() {
     [ "$(complete_words droverctl -c "$CONF" update w)" = web ]
     [ "$(complete_words droverctl -c "$CONF" signal HU)" = HUP ]
     [ "$(complete_words droverctl -c "$CONF" status --js)" = --json ]
+    [ "$(complete_words droverctl -c "$CONF" write --e)" = --eof ]
+    [ "$(complete_words droverctl -c "$CONF" ipc --t)" = --trace ]
+    [ "$(complete_words droverctl -c "$CONF" logs --fd)" = --fd ]
     [ -z "$(complete_words droverctl -c "$CONF" stop zz)" ]
 }

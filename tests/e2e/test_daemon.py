@@ -64,6 +64,7 @@ class OneInstance(drover.TestCase):
                 second = self.second(d)
                 self.assertEqual(second.returncode, 2)
                 self.assertIn("another droverd (pid %d) runs with this configuration" % d.pid, second.stderr)
+                self.assertIn("state_dir of its own", second.stderr)
                 self.assertEqual(d.info("a")["pid"], before)
                 self.assertEqual(int(procs.read(self.path("pid"))), d.pid)
                 d.kill()

@@ -2,10 +2,12 @@
 
 `inherits` (tests/tools) prints all that a program is born with; a row says what must be among it.
 """
+import json
 import os
 import random
 import re
 import signal
+import subprocess
 import unittest
 
 import drover
@@ -195,6 +197,27 @@ class Options(drover.TestCase):
         d.wait_state("a", "RUNNING")
         d.stop("a")
         self.assertEqual(d.wait_event("exit", "a")["signal"], "SIGUSR1")
+
+    def test_detached(self):
+        out = self.path("out")
+        d = self.state("detached=true\nstdio=ignore, ignore, ignore\n", "%s %s" % (INHERITS, out))
+        d.wait_event("exit", "a")
+        report = read_report(out)
+        self.assertEqual((report["sid"], report["pgid"]), (report["pid"], report["pid"]), "leads a session of its own")
+        self.assertEqual({f[2] for f in report["fd"].values()}, {identity("/dev/null")})
+
+    def run_json(self, *words):
+        d = self.state("")
+        r = subprocess.run([drover.DROVERCTL, "-c", d.file, "run", "--json", *words], stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, timeout=50)
+        return json.loads(r.stdout)
+
+    def test_max_buffer(self):
+        end = self.run_json("--max-buffer", "4", "--", "yes")
+        self.assertEqual((end["stdout"], end["error"]["code"], end["signal"]), ("y\ny\n", "ENOBUFS", "SIGTERM"))
+
+    def test_input(self):
+        self.assertEqual(self.run_json("--input", self.write("input", "given\n"), "--", "cat")["stdout"], "given\n")
 
     def test_silent(self):
         d = self.state("", "echo heard")

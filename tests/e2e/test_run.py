@@ -214,6 +214,7 @@ class Failures(RunTestCase):
         self.check(["--uid", "no-such-user", "id"], 125, "EINVAL", None, None, 'no user "no-such-user"')
         self.check(["--stdio", "</no/file, pipe, pipe", "true"], 125, "ENOENT", "stdio", "/no/file", "/no/file")
         self.check(["--stdio", "pipe,pipe,pipe,ipc", "true"], 125, "EINVAL", None, None, "a channel is for programs")
+        self.assertEqual(self.ctl("--set", "bogus=1", "true").stderr.count(b"run: "), 1)
         self.check(["--stdio", "pipe,pipe,pipe,99", "true"], 125, "EINVAL", None, None, "99")
 
     def test_no_daemon(self):

@@ -224,6 +224,8 @@ class Pipes(Job):
         for fd in ("1", "3", "9", "700"):
             self.assertEqual(ctl(d, "write", "a", "x", "--fd", fd).returncode, 1, fd)
         self.assertEqual(ctl(d, "write", "a", "x").stdout, "a: ERROR (it reads no more there)\n")
+        fg = ctl(d, "fg", "a", input="typed\n")
+        self.assertIn("ERROR: it does not read its standard input\n", fg.stdout + fg.stderr)
         self.assertEqual(d.get(d.process_path("a", "/log"), fd=9).status, 404)
         self.assertEqual(d.get(d.process_path("a", "/log"), fd=64).status, 400)
 

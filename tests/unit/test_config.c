@@ -59,6 +59,8 @@ static void native_is_strict(void **state)
     l = load("[supervisord]\nlogfil=x\n[progam:a]\n");
     assert_int_equal(l.result, 0);
     assert_int_equal(l.d.n_warnings, 2);
+    assert_true(told(&l, "/etc/x/main.conf:2: [supervisord] logfil: there is no key \"logfil\", so it is ignored; did "
+                         "you mean logfile"));
     done(&l);
     l = load("[supervisord]\n[droverd]\n");
     assert_int_equal(l.d.n_errors, 1);

@@ -238,9 +238,9 @@ static void test_spawnerr(void **state)
         { "/etc/passwd\n-x", SPAWN_STAGE_LOOKUP, ENOEXEC, "command at '/etc/passwd' is not executable" },
         { "/root/x\ty", SPAWN_STAGE_LOOKUP, EACCES, "no permission to run command '/root/x'" },
         { "/bin/x y", SPAWN_STAGE_EXEC, ENOEXEC, "couldn't exec '/bin/x': ENOEXEC" },
-        { "/bin/x", SPAWN_STAGE_DIRECTORY, ENOENT, "couldn't chdir '/bin/x': ENOENT" },
-        { "/bin/x", SPAWN_STAGE_UID, 9999, "couldn't setuid '/bin/x': ?" },
-        { NULL, SPAWN_STAGE_FORK, EAGAIN, "couldn't fork '': EAGAIN" },
+        { "/bin/x", SPAWN_STAGE_DIRECTORY, ENOENT, "couldn't run '/bin/x': chdir: ENOENT" },
+        { "/bin/x", SPAWN_STAGE_UID, 9999, "couldn't run '/bin/x': setuid: ?" },
+        { NULL, SPAWN_STAGE_FORK, EAGAIN, "couldn't run '': fork: EAGAIN" },
     };
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
         struct program program = plain;
