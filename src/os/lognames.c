@@ -1,6 +1,7 @@
 /* lognames.c - see lognames.h.  Owns nothing; what it cannot rename stays where it is. */
 #include "os/lognames.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -32,7 +33,9 @@ bool lognames_shift(const char *path, unsigned backups)
 {
     for (unsigned i = first_gap(path, backups); i > 0; i--) {
         _cleanup_free_ char *from = backup_name(path, i - 1), *to = backup_name(path, i);
-        if (from == NULL || to == NULL || (rename(from, to) < 0 && i == 1))
+        if (from == NULL || to == NULL)
+            return false;
+        if (rename(from, to) < 0 && (i == 1 || errno != ENOENT)) /* else the next would take the place of this one */
             return false;
     }
     return true;
