@@ -72,7 +72,7 @@ _droverctl() {
     "") words="$verbs $flags" ;;
     help) words=$verbs ;;
     add | remove | update) words="$anywhere $(__droverctl_names 1)" ;;
-    logs) words="-f -n --fd $anywhere $(__droverctl_names '')" ;;
+    logs) words="-f -n --since --fd $anywhere $(__droverctl_names '')" ;;
     events) words="-f --since $anywhere $(__droverctl_names '')" ;;
     maintail) words="-f $anywhere" ;;
     upgrade)

@@ -10,20 +10,24 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "ctl/follow.h"
 #include "ctl/lines.h"
 #include "ctl/render.h"
+#include "ctl/since.h"
 
 static void logs_run(struct ctl *c, const struct ctl_words *words);
 
 const struct ctl_command ctl_cmd_logs = {
     .name = "logs",
-    .args = "[-f] [-n LINES] [--fd N] NAME...",
+    .args = "[-f] [-n LINES] [--since TIME] [--fd N] NAME...",
     .summary = "shows the last lines of what processes print, stdout and stderr",
     .help = "    -n LINES of each stream, 10 when it is not given\n"
+            "    --since 10m, or a time like 08:30 or 2031-05-17T08:30:00Z, shows all lines from then on, by the time\n"
+            "    that log_format=timestamp or json has written in them; a raw log has none, and is refused\n"
             "    --fd N shows what comes from descriptor N, a pipe of the key stdio; without it 1 and 2\n"
             "    -f goes on with what comes, until Ctrl-C\n"
             "    a line of stderr has ! in place of |\n",
@@ -34,6 +38,7 @@ const struct ctl_command ctl_cmd_logs = {
 #define LOGS_LINES 10
 #define LOGS_CHUNK (16 * 1024)
 #define LOGS_CHUNK_MAX (8 * 1024 * 1024)
+#define LOGS_PROBE (256 * 1024) /* longer than any line that log_format makes */
 #define LOGS_LOOK_MS 1000
 
 struct logs_stream {
@@ -42,7 +47,8 @@ struct logs_stream {
     bool is_stderr;
     int64_t fd; /* 0: stdout or stderr, else a pipe of the process's own */
     bool exists;
-    int64_t next; /* where to go on */
+    int64_t next;              /* where to go on */
+    const struct since *waits; /* for the first line that is not older; NULL: all are shown */
     struct lines lines;
 };
 
@@ -58,7 +64,9 @@ struct logs {
     bool follow;
     int64_t fd;       /* --fd, or 0 */
     size_t n_streams; /* of each process */
-    int64_t n_lines;
+    int64_t n_lines;  /* -1: none were given */
+    struct since since;
+    bool has_since;
     struct logs_process *processes;
     size_t n;
 };
@@ -84,6 +92,10 @@ static void logs_line(void *arg, const char *line, size_t len)
     static const unsigned colours[] = { 36, 33, 32, 35, 34, 31 };
     struct logs_stream *s = arg;
     const struct logs_process *p = s->process;
+    int order;
+    if (s->waits != NULL && (!since_compare(s->waits, line, len, &order) || order < 0))
+        return;
+    s->waits = NULL;
     if (s->ctl->json) {
         logs_json(s, line, len);
         return;
@@ -166,6 +178,81 @@ static int logs_last(struct logs *l, struct logs_stream *s)
     for (int64_t bytes = LOGS_CHUNK; e == 0; bytes *= 8)
         e = logs_try(l, s, bytes < LOGS_CHUNK_MAX ? bytes : LOGS_CHUNK_MAX);
     return e;
+}
+
+/* 200 and the bytes that are there; what else is answered has been told. */
+static int logs_part(struct logs *l, struct logs_stream *s, int64_t from, int64_t most, struct buf *data,
+                     struct answer *a)
+{
+    _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
+    int e = logs_path(&path, s, from, most, false);
+    if (e == 0)
+        e = ask_stream(l->ctl, path.data, false, logs_keep, data, a);
+    if (e == 0 && a->status != 200 && strcmp(answer_fault(a), "NO_FILE") != 0)
+        answer_complain(l->ctl, a, s->process->name);
+    return e;
+}
+
+/* How the first line from there on compares; *found false: there is no time in what is there. */
+static int logs_probe(struct logs *l, struct logs_stream *s, int64_t from, int64_t *size, bool *found, int *order)
+{
+    _cleanup_buf_ struct buf data = BUF_INIT(2 * LOGS_PROBE);
+    _cleanup_answer_ struct answer a = { 0 };
+    int e = logs_part(l, s, from, LOGS_PROBE, &data, &a);
+    *size = e == 0 && a.status == 200 ? a.size : 0;
+    s->exists = e == 0 && a.status == 200;
+    bool whole = from == 0 || (from < 0 && *size <= -from);
+    *found = data.len > 0 && since_compare_first(&l->since, data.data, data.len, whole, order);
+    return e;
+}
+
+/* Shows all from there on to the end, of which the first lines may be too old. */
+static int logs_rest(struct logs *l, struct logs_stream *s)
+{
+    for (;;) {
+        _cleanup_buf_ struct buf data = BUF_INIT(2 * LOGS_CHUNK_MAX);
+        _cleanup_answer_ struct answer a = { 0 };
+        int e = logs_part(l, s, s->next, LOGS_CHUNK_MAX, &data, &a);
+        if (e < 0 || a.status != 200 || data.len == 0)
+            return e;
+        s->next += (int64_t)data.len;
+        e = lines_add(&s->lines, data.data, data.len);
+        if (e < 0 || s->next >= a.size)
+            return e;
+    }
+}
+
+/* Times grow within a file, so where the first line is is found by halves. */
+static int logs_since(struct logs *l, struct logs_stream *s)
+{
+    int64_t size, now;
+    bool found;
+    int order = 0, e = logs_probe(l, s, -LOGS_PROBE, &size, &found, &order);
+    if (e < 0 || size == 0)
+        return e;
+    if (!found) {
+        ctl_fail(l->ctl, "%s: ERROR (no line of its %s has a time: set log_format to timestamp or json, or take -n)",
+                 s->process->name, s->is_stderr ? "stderr log" : "log");
+        ctl_status(l->ctl, CTL_GENERIC);
+        s->exists = false;
+        return 0;
+    }
+    for (int64_t end = size; end - s->next > LOGS_PROBE;) {
+        int64_t middle = s->next + (end - s->next) / 2;
+        e = logs_probe(l, s, middle, &now, &found, &order);
+        if (e < 0)
+            return e;
+        if (now < size) { /* it was rotated meanwhile: what is there is new */
+            s->next = 0;
+            break;
+        }
+        if (found && order >= 0)
+            end = middle;
+        else
+            s->next = middle;
+    }
+    s->waits = &l->since;
+    return logs_rest(l, s);
 }
 
 /* What has come since the last look.  A file that is shorter than it was has been
@@ -279,7 +366,7 @@ static void logs_show(struct logs *l, const json_t *list)
     }
     for (size_t i = 0; i < l->n && e >= 0; i++)
         for (size_t k = 0; k < l->n_streams && e >= 0; k++) {
-            e = logs_last(l, &l->processes[i].streams[k]);
+            e = (l->has_since ? logs_since : logs_last)(l, &l->processes[i].streams[k]);
             if (!l->follow)
                 lines_end(&l->processes[i].streams[k].lines);
         }
@@ -288,6 +375,14 @@ static void logs_show(struct logs *l, const json_t *list)
     else if (e >= 0 && l->follow)
         logs_follow(l);
     logs_free(l);
+}
+
+static bool logs_take_since(struct logs *l, const char *text)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    l->has_since = true;
+    return since_parse(text, (usec_t)now.tv_sec * USEC_PER_SEC + (usec_t)now.tv_nsec / 1000, &l->since) == 0;
 }
 
 /* -f, -n LINES, -nLINES; false and a message for another option. */
@@ -302,6 +397,13 @@ static bool logs_option(struct logs *l, const struct ctl_words *words, size_t *i
         l->n_streams = 1;
         return true;
     }
+    if (strcmp(word, "--since") == 0 && *i + 1 < words->n) {
+        word = words->list[++*i];
+        if (logs_take_since(l, word))
+            return true;
+        ctl_usage(l->ctl, CTL_INVALID_ARGS, "Error: bad time %s; say 10m, 08:30 or 2031-05-17T08:30:00Z", word);
+        return false;
+    }
     if (word[1] == 'n')
         lines = word[2] != '\0' ? word + 2 : *i + 1 < words->n ? words->list[++*i] : "";
     if (lines != NULL && parse_int(lines, &l->n_lines) == 0 && l->n_lines >= 0)
@@ -312,7 +414,7 @@ static bool logs_option(struct logs *l, const struct ctl_words *words, size_t *i
 
 static void logs_run(struct ctl *c, const struct ctl_words *words)
 {
-    struct logs l = { .ctl = c, .n_streams = 2, .n_lines = LOGS_LINES };
+    struct logs l = { .ctl = c, .n_streams = 2, .n_lines = -1 };
     json_t *list = json_array();
     size_t names = 0;
     int e = 0;
@@ -327,7 +429,11 @@ static void logs_run(struct ctl *c, const struct ctl_words *words)
     }
     if (e >= 0 && names == 0)
         ctl_usage(c, CTL_INVALID_ARGS, "Error: logs requires a process name");
-    else if (e >= 0)
+    else if (e >= 0 && l.has_since && (l.n_lines >= 0 || l.fd > 0))
+        ctl_usage(c, CTL_INVALID_ARGS, "Error: %s and --since do not go together", l.fd > 0 ? "--fd" : "-n");
+    else if (e >= 0) {
+        l.n_lines = l.n_lines < 0 ? LOGS_LINES : l.n_lines;
         logs_show(&l, list);
+    }
     json_decref(list);
 }

@@ -127,6 +127,11 @@ start_and_see() {
     [ "$output" = $'up         | to stdout\nup         ! to stderr' ]
     expect 4 'nope: ERROR (no such process)' logs nope
     expect_usage 2 'Error: logs requires a process name' logs
+    expect_usage 2 'Error: bad time soon; say 10m, 08:30 or 2031-05-17T08:30:00Z' logs --since soon up
+    expect_usage 2 'Error: -n and --since do not go together' logs --since 10m -n 1 up
+    run ctl logs --since 10m up
+    [ "$status" -eq 1 ]
+    grep -qx 'up: ERROR (no line of its log has a time: set log_format to timestamp or json, or take -n)' <<<"$output"
 }
 
 @test "logs -f follows several processes line by line" {
