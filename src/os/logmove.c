@@ -113,6 +113,27 @@ static int make_scratch(struct mover *m, struct move *v)
     return r;
 }
 
+static int waiting_in(int fd)
+{
+    int n = 0;
+    return ioctl(fd, FIONREAD, &n) < 0 ? 0 : n;
+}
+
+/* Up to `size` bytes that are there.  Their number; fewer when it cannot be read. */
+static size_t read_there(int fd, void *data, size_t size)
+{
+    size_t done = 0;
+    while (done < size && waiting_in(fd) > 0) {
+        ssize_t n = read(fd, (char *)data + done, size - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        done += (size_t)n;
+    }
+    return done;
+}
+
 /* Reads what is in the scratch pipe and leaves it there. */
 static ssize_t look(struct mover *m, struct move *v, void *data, size_t size)
 {
@@ -137,6 +158,9 @@ static void empty_scratch(struct mover *m, struct move *v)
     do
         n = splice(v->scratch[0], NULL, m->null_fd, NULL, SCRATCH_SIZE, SPLICE_F_NONBLOCK);
     while (n > 0 || (n < 0 && errno == EINTR));
+    char rest[4096]; /* what the kernel would not splice away must not be taken for somebody else's */
+    while (read_there(v->scratch[0], rest, sizeof(rest)) > 0)
+        continue;
 }
 
 /* -- moves ------------------------------------------------------------------ */
@@ -177,11 +201,18 @@ ssize_t mover_take(struct mover *m, int fd, void *data, size_t size, uint64_t wa
         commit_state(v, IDLE);
         return r;
     }
-    v->busy = true; /* also when they cannot be looked at: they stay with this slot, for a successor */
-    ssize_t seen = look(m, v, data, (size_t)n);
-    if (seen >= 0)
+    v->busy = true;
+    if (look(m, v, data, (size_t)n) == n) {
         *ret = v;
-    return seen;
+        return n;
+    }
+    char rest[4096]; /* they cannot be looked at: they are taken as by a read, and a crash now would lose them */
+    while (read_there(m->look[0], rest, sizeof(rest)) > 0)
+        continue;
+    n = (ssize_t)read_there(v->scratch[0], data, (size_t)n);
+    commit_state(v, IDLE);
+    v->busy = *ret != NULL;
+    return n > 0 ? n : -EIO;
 }
 
 void mover_take_begun(struct move *v, uint64_t wall)
