@@ -39,6 +39,7 @@
 #define LAST_WORDS (2 * USEC_PER_SEC) /* for answers still being written at the end */
 
 #define ENDING_NAME "ending" /* held by the guardian: the daemon is to end */
+#define ANEW_NAME "anew"     /* ... or to stop all and begin anew */
 
 struct droverd {
     const struct options *options;
@@ -56,7 +57,7 @@ struct droverd {
     struct restarting *restarting;
     struct loop_timer end_timer, leave_timer;
     struct event_subscriber exit_with;
-    bool ending, was_ending;
+    bool ending, was_ending, was_anew;
     unsigned end_looks; /* at whether the last answers have gone out */
     int exit_status;
 };
@@ -70,6 +71,19 @@ int daemon_load(const struct options *o, const char *path, struct config **ret, 
     r = config_load_with(&world.config_world, path, o->overrides, ret, d);
     world_close(&world);
     return r;
+}
+
+/* So that whoever follows us, if we are killed now, goes on with that. */
+static void note(struct droverd *dd, const char *what)
+{
+    if (dd->begun.lock_fd >= 0)
+        holder_put(dd->holder, what, dd->begun.lock_fd);
+}
+
+static bool was_noted(struct droverd *dd, const char *what)
+{
+    _cleanup_close_ int fd = holder_take(dd->holder, what);
+    return fd >= 0;
 }
 
 /* -- reload ------------------------------------------------------------------- */
@@ -129,6 +143,7 @@ static void reload(struct droverd *dd, bool in_place)
     if (in_place && config->kind == CONFIG_NATIVE) {
         reload_in_place(dd, config);
     } else { /* all down, then all anew; on_all_stopped() goes on */
+        note(dd, ANEW_NAME);
         notifier_reloading(dd->notifier);
         supervisor_shutdown(dd->supervisor, SUPERVISOR_RESTARTING);
     }
@@ -195,6 +210,7 @@ static void restart_all(struct droverd *dd)
     int r = supervisor_load(dd->supervisor, config, NULL, 0);
     if (r < 0)
         log_critical("cannot load the configuration: %s", strerror(-r));
+    holder_drop(dd->holder, ANEW_NAME);
     guarded_beat(dd->guarded);
 }
 
@@ -229,24 +245,10 @@ static void on_all_stopped(enum supervisor_state state, void *arg)
     look_for_end(dd);
 }
 
-/* So that whoever follows us, if we are killed now, goes on with that. */
-static void note_ending(struct droverd *dd)
-{
-    if (dd->begun.lock_fd >= 0)
-        holder_put(dd->holder, ENDING_NAME, dd->begun.lock_fd);
-}
-
-static void was_ending(struct droverd *dd)
-{
-    int fd = holder_take(dd->holder, ENDING_NAME);
-    dd->was_ending = fd >= 0;
-    cleanup_close(&fd);
-}
-
 static void shut_down(void *arg)
 {
     struct droverd *dd = arg;
-    note_ending(dd);
+    note(dd, ENDING_NAME);
     notifier_stopping(dd->notifier);
     supervisor_shutdown(dd->supervisor, SUPERVISOR_SHUTDOWN);
 }
@@ -427,8 +429,12 @@ static int serve(struct droverd *dd)
         return r;
     }
     holder_end_of_taking(dd->holder);
+    if (dd->was_anew)
+        holder_drop(dd->holder, ANEW_NAME); /* that of the one before; the files may be wrong by now */
     if (dd->was_ending)
         shut_down(dd);
+    else if (dd->was_anew)
+        reload(dd, false);
     loop_on_turn_end(dd->loop, on_turn_end, dd);
     log_hold(true);
     r = loop_run(dd->loop);
@@ -473,7 +479,8 @@ int daemon_run(struct holder *h, const struct options *o, struct loads *loads, s
     int r = begin(&dd.begun);
     bool refused = r < 0;
     if (r == 0) {
-        was_ending(&dd);
+        dd.was_ending = was_noted(&dd, ENDING_NAME);
+        dd.was_anew = was_noted(&dd, ANEW_NAME);
         r = build(&dd);
     }
     if (r == 0)

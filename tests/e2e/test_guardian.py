@@ -26,6 +26,20 @@ class Replaced(drover.TestCase):
         os.kill(old, sig)
         return procs.wait_until(lambda: d.supervisor != old and d.supervisor, "another supervisor")
 
+    def test_a_reload_goes_on(self):
+        d = self.daemon("[program:a]\ncommand=sleep 1000\nstartsecs=0\n[program:stubborn]\nstartsecs=0\nstopwaitsecs=2\n"
+                        "command=sh -c \"trap '' TERM; echo ready; while :; do sleep 0.1; done\"\n")
+        d.wait_output("stubborn", "ready\n")
+        before = d.pids()
+        self.assertEqual(d.post("/v1/daemon/reload").status, 200)
+        d.wait_event("exit", "a")
+        d.crash()
+        d.wait_event("exit", "stubborn", signal="SIGKILL")
+        procs.wait_until(lambda: all(pid not in (0, before[name]) for name, pid in d.pids().items()), "all anew")
+        after = d.pids()
+        d.crash()
+        self.assertEqual(d.pids(), after, "and that is done once")
+
     def ask(self, d):
         """On a connection of its own, which must never be refused."""
         c = client.Client(d.socket)
