@@ -428,6 +428,8 @@ static int serve(struct droverd *dd)
         log_critical("cannot load the configuration: %s", strerror(-r));
         return r;
     }
+    if (!dd->was_ending && !dd->was_anew)
+        reload_resume(dd->supervisor);
     holder_end_of_taking(dd->holder);
     if (dd->was_anew)
         holder_drop(dd->holder, ANEW_NAME); /* that of the one before; the files may be wrong by now */

@@ -90,6 +90,7 @@ void record_write(struct child *c)
         s.instance = ++c->instance; /* what the guardian still has of that run is not of the next one */
     put_process(&s, &c->process);
     s.written = 1;
+    s.was_up = c->was_up;
     put_auto_logs(&s, c);
     s.cpu_user_ms = c->cpu_user_ms;
     s.cpu_system_ms = c->cpu_system_ms;
@@ -171,6 +172,7 @@ static void take(struct child *c, const struct journal_slot *s)
         kept.deadline = 0;
     process_restore(&c->process, &kept);
     c->instance = s->instance;
+    c->was_up = s->was_up != 0;
     c->cpu_user_ms = s->cpu_user_ms;
     c->cpu_system_ms = s->cpu_system_ms;
     c->maxrss_kib = s->maxrss_kib;

@@ -9,13 +9,17 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "guardian/holder.h"
 #include "supervisor/child_ipc.h"
 #include "supervisor/groups.h"
 #include "supervisor/identities.h"
+#include "supervisor/record.h"
 #include "supervisor/shutdown.h"
 #include "wire/jsonw.h"
 
@@ -221,6 +225,7 @@ static void start_if_meant(struct child *c)
 {
     bool was_up = c->was_up;
     c->was_up = false;
+    record_write(c);
     if (process_is_down(&c->process) && !c->process.operator_stopped && (was_up || c->process.program->autostart))
         supervisor_start(c);
 }
@@ -314,6 +319,29 @@ static void update_free(struct update *u)
     free(u);
 }
 
+/* -- over a death --------------------------------------------------------------- */
+
+#define UPDATE_NAME "update" /* held by the guardian: the groups of the update under way, a line each */
+#define UPDATE_MAX (1U << 20)
+
+static void note_update(const struct update *u)
+{
+    struct holder *h = u->supervisor->options.holder;
+    _cleanup_buf_ struct buf b = BUF_INIT(UPDATE_MAX);
+    int fd = h != NULL ? memfd_create(UPDATE_NAME, MFD_CLOEXEC) : -1;
+    for (size_t i = 0; i < u->n_rows; i++)
+        buf_printf(&b, "%s\n", u->rows[i].group);
+    if (fd >= 0 && b.error == 0 && write(fd, b.data, b.len) == (ssize_t)b.len && holder_put(h, UPDATE_NAME, fd) == 0)
+        holder_flush(h); /* it borrows the descriptor until it has been sent */
+    cleanup_close(&fd);
+}
+
+static void forget_update(const struct supervisor *s)
+{
+    if (s->options.holder != NULL)
+        holder_drop(s->options.holder, UPDATE_NAME);
+}
+
 static void apply(void *arg)
 {
     struct update *u = arg;
@@ -327,6 +355,7 @@ static void apply(void *arg)
             log_info("%s: %s process group", row->group, words[row->action]);
     }
     u->supervisor->update = NULL;
+    forget_update(u->supervisor);
     if (u->done != NULL)
         u->done(u->rows, u->n_rows, u->arg);
     update_free(u);
@@ -389,6 +418,7 @@ int reload_update(struct supervisor *s, const char *const *names, size_t n_names
         return r;
     }
     s->update = u;
+    note_update(u);
     for (size_t i = 0; i < u->n_rows; i++) {
         struct member_group *g = supervisor_group(s, u->rows[i].group);
         if (g != NULL)
@@ -399,6 +429,35 @@ int reload_update(struct supervisor *s, const char *const *names, size_t n_names
     if (ret != NULL)
         *ret = u;
     return 0;
+}
+
+/* The names of an update that the supervisor before us was at, in one block, or NULL. */
+static const char **noted_names(struct supervisor *s, char *text, size_t size, size_t *n)
+{
+    _cleanup_close_ int fd = s->options.holder != NULL ? holder_take(s->options.holder, UPDATE_NAME) : -1;
+    ssize_t len = fd >= 0 ? pread(fd, text, size - 1, 0) : -1;
+    const char **names = len > 0 ? calloc((size_t)len, sizeof(*names)) : NULL;
+    char *next;
+    if (names == NULL)
+        return NULL;
+    text[len] = '\0';
+    *n = 0;
+    for (char *name = strtok_r(text, "\n", &next); name != NULL; name = strtok_r(NULL, "\n", &next))
+        names[(*n)++] = name;
+    return names;
+}
+
+void reload_resume(struct supervisor *s)
+{
+    size_t n;
+    _cleanup_free_ char *text = malloc(UPDATE_MAX);
+    _cleanup_free_ const char **names = text != NULL ? noted_names(s, text, UPDATE_MAX, &n) : NULL;
+    if (names == NULL)
+        return;
+    log_info("the update that was under way goes on");
+    int r = reload_update(s, names, n, NULL, NULL, NULL);
+    if (r < 0)
+        log_error("the update that was under way cannot go on: %s; update again", strerror(-r));
 }
 
 void update_forget(struct update *u)

@@ -304,6 +304,43 @@ class Recovery(drover.TestCase):
         self.assertEqual(d.pids(), after)
         self.assertEqual(procs.command_line(after["changes:changes"]), "sleep 1001")
 
+    def test_an_update_under_way_goes_on(self):
+        first = """
+            [program:a]
+            command=sh -c 'trap "" TERM; echo ready; while :; do sleep 0.01; done'
+            startsecs=0
+            stopwaitsecs=%d
+            killasgroup=true
+            stdout_logfile=%%(here)s/a.log
+            [program:b]
+            command=sleep 1000
+            startsecs=0
+            autostart=false
+        """
+        d = self.daemon(first % 2)
+        d.start("b")
+        d.wait_output("a", "ready")
+        d.configure(first.replace("sleep 1000", "sleep 1001") % 1 + """
+            [program:c]
+            command=sleep 1000
+            startsecs=0
+        """)
+        before = d.pids()
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(d.socket)
+        client.sendall(b"POST /v1/config/update HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        procs.wait_until(lambda: d.info("b")["statename"] == "STOPPED", "b to be stopped for the update")
+        d.crash()
+        client.close()
+        for name in "a", "b", "c":
+            procs.wait_until(lambda n=name: n in [p.split(":")[0] for p in d.pids()]
+                             and d.info(n)["statename"] == "RUNNING", name + " to run")
+        after = d.pids()
+        self.assertNotEqual(after["a:a"], before["a:a"])
+        self.assertEqual(procs.command_line(after["b:b"]), "sleep 1001")
+        d.crash()
+        self.assertEqual(d.pids(), after)
+
     def test_events_are_numbered_on(self):
         d = self.daemon("""
             [program:a]
