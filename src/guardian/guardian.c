@@ -33,6 +33,7 @@
 #include "os/daemonize.h"
 
 #define EARLY_DEATHS_MAX 16 /* of a supervisor that never came so far as to say hello, with nothing to lose */
+#define GATHER 2 /* milliseconds */
 #define DELAY_FIRST (100 * USEC_PER_MSEC)
 #define DELAY_MAX (5 * USEC_PER_SEC)
 
@@ -337,6 +338,9 @@ static int serve(void)
         struct pollfd p[2] = { { .fd = g.signals, .events = POLLIN },
                                { .fd = g.socket, .events = (short)(POLLIN | (g.untold ? POLLOUT : 0)) } };
         bool alive = g.supervisor > 0;
+        if (g.gather) /* births come in swarms: one wake-up for many leaves the processors to them */
+            poll(p, 1, GATHER);
+        g.gather = false;
         poll(p, ELEMENTS(p), time_to_sleep());
         while (p[1].revents != 0 && mail_receive(&g))
             continue;

@@ -83,6 +83,7 @@ static void drop(struct guardian *g, uint64_t name)
 /* What cannot be put on record must not run. */
 static void born(struct guardian *g, pid_t pid, uint64_t tag)
 {
+    g->gather = true;
     if (roll_add(&g->roll, pid, tag) < 0)
         kill(pid, SIGKILL);
 }

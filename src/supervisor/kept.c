@@ -78,7 +78,7 @@ static bool key_of(const char *name, struct kept_key *k)
 static int note(int fd, uint64_t name)
 {
     if (fd >= kept.n) {
-        int n = fd + 1 > 2 * kept.n ? fd + 64 : 2 * kept.n;
+        int n = fd + 256; /* not doubled: what is not needed would be as much again */
         uint64_t *names = realloc(kept.names, (size_t)n * sizeof(*names));
         if (names == NULL)
             return -ENOMEM;
