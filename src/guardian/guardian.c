@@ -33,7 +33,7 @@
 #include "os/daemonize.h"
 
 #define EARLY_DEATHS_MAX 16 /* of a supervisor that never came so far as to say hello, with nothing to lose */
-#define GATHER 2 /* milliseconds */
+#define GATHER 2            /* milliseconds */
 #define DELAY_FIRST (100 * USEC_PER_MSEC)
 #define DELAY_MAX (5 * USEC_PER_SEC)
 
