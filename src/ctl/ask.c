@@ -84,6 +84,14 @@ const char *answer_message(const struct answer *a)
     return ask_string(a->error, "message", "");
 }
 
+void answer_complain_process(struct ctl *c, const struct answer *a, const char *name, const char *why)
+{
+    const char *fault = answer_fault(a);
+    bool unknown = strcmp(fault, "BAD_NAME") == 0, down = strcmp(fault, "NOT_RUNNING") == 0;
+    ctl_fail(c, "%s: ERROR (%s)", name, unknown ? "no such process" : down ? "not running" : why);
+    ctl_status(c, down ? CTL_NOT_RUNNING : unknown ? CTL_STATUS_UNKNOWN : CTL_GENERIC);
+}
+
 void answer_complain(struct ctl *c, const struct answer *a, const char *what)
 {
     const char *detail = ask_string(a->error, "detail", NULL);

@@ -44,6 +44,9 @@ void answer_done(struct answer *a);
 /* "" when the answer is no refusal or has no such string. */
 const char *answer_fault(const struct answer *a);
 const char *answer_message(const struct answer *a);
+/* Says why a verb about one process failed, with its exit status; why: the words where
+ * the process exists and runs. */
+void answer_complain_process(struct ctl *c, const struct answer *a, const char *name, const char *why);
 
 /* The list `key` of an answer 200; without one the user is told, and it is NULL. */
 json_t *answer_list(struct ctl *c, const struct answer *a, const char *key);

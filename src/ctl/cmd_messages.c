@@ -95,13 +95,8 @@ static const char *messages_words(struct ctl *c, const struct ctl_words *words, 
 
 static void messages_outcome(struct ctl *c, const char *name, const struct answer *a, bool follow)
 {
-    if (strcmp(answer_fault(a), "BAD_NAME") == 0) {
-        ctl_fail(c, "%s: ERROR (no such process)", name);
-        ctl_status(c, CTL_STATUS_UNKNOWN);
-    } else if (a->status != 200) {
-        const char *detail = ask_string(a->error, "detail", NULL);
-        ctl_fail(c, "%s: ERROR (%s)", name, detail != NULL ? detail : answer_message(a));
-        ctl_status(c, CTL_GENERIC);
+    if (a->status != 200) {
+        answer_complain_process(c, a, name, ask_string(a->error, "detail", answer_message(a)));
     } else if (follow) {
         ctl_note(c, "%s: the daemon has ended the stream", c->endpoint.url);
         ctl_status(c, CTL_GENERIC);

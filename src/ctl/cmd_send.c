@@ -65,16 +65,10 @@ struct send_order {
 
 static void send_complain(struct ctl *c, const struct send_order *o, const struct answer *a)
 {
-    const char *fault = answer_fault(a), *detail = ask_string(a->error, "detail", NULL);
-    bool unknown = strcmp(fault, "BAD_NAME") == 0, down = strcmp(fault, "NOT_RUNNING") == 0;
-    if (down)
-        ctl_fail(c, "%s: ERROR (not running)", o->name);
-    else if (unknown)
-        ctl_fail(c, "%s: ERROR (no such process)", o->name);
-    else
-        ctl_fail(c, "%s: ERROR (%s%s%s)", o->name, answer_message(a), detail != NULL ? "; " : "",
-                 detail != NULL ? detail : "");
-    ctl_status(c, down ? CTL_NOT_RUNNING : unknown ? CTL_STATUS_UNKNOWN : CTL_GENERIC);
+    const char *detail = ask_string(a->error, "detail", NULL);
+    _cleanup_buf_ struct buf why = BUF_INIT(CTL_LINE_LIMIT);
+    buf_printf(&why, "%s%s%s", answer_message(a), detail != NULL ? "; " : "", detail != NULL ? detail : "");
+    answer_complain_process(c, a, o->name, why.error == 0 ? why.data : answer_message(a));
 }
 
 /* Byte for byte: a reader of JSON would change its numbers, and refuse what Node writes. */

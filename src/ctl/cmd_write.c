@@ -48,18 +48,8 @@ static bool write_piece(struct ctl *c, const struct write_order *o, const char *
         return false;
     if (a.status == 200)
         return true;
-    const char *fault = answer_fault(&a);
-    if (strcmp(fault, "NOT_RUNNING") == 0) {
-        ctl_fail(c, "%s: ERROR (not running)", o->name);
-        ctl_status(c, CTL_NOT_RUNNING);
-    } else if (strcmp(fault, "BAD_NAME") == 0) {
-        ctl_fail(c, "%s: ERROR (no such process)", o->name);
-        ctl_status(c, CTL_STATUS_UNKNOWN);
-    } else {
-        ctl_fail(c, "%s: ERROR (%s)", o->name,
-                 strcmp(fault, "NO_FILE") == 0 ? "it reads no more there" : answer_message(&a));
-        ctl_status(c, CTL_GENERIC);
-    }
+    answer_complain_process(c, &a, o->name,
+                            strcmp(answer_fault(&a), "NO_FILE") == 0 ? "it reads no more there" : answer_message(&a));
     return false;
 }
 

@@ -12,7 +12,6 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "os/identity.h"
 #include "os/pidfd.h"
 #include "supervisor/record.h"
 #include "supervisor/scope.h"
@@ -22,19 +21,12 @@ static bool has_child(enum process_state state)
     return state == PROCESS_RUNNING || state == PROCESS_STOPPING || state == PROCESS_UNKNOWN;
 }
 
-/* The definition may be another than it was. */
-static struct process fitted(struct process was, const struct program *program)
+/* Makes the process that `pidfd` holds (and takes over) the child of this record, as
+ * the slot knows it: with its start, tallies and what was under way.  Its pipes are not
+ * touched.  0 or a negative errno, then the pidfd is closed. */
+static int adopt_process(struct child *c, int pidfd, const struct journal_slot *was)
 {
-    if (was.step >= program->n_ladder)
-        was.step = (uint8_t)(program->n_ladder - 1);
-    if (was.state == PROCESS_RUNNING && (program->timeout == 0 || program->timeout == USEC_INFINITY))
-        was.deadline = 0;
-    return was;
-}
-
-int adopt_process(struct child *c, int pidfd, const struct journal_slot *was)
-{
-    const struct process as = fitted(record_read(was), c->process.program);
+    const struct process as = record_read(was, c->process.program);
     if (c->process.state != PROCESS_STOPPED || as.pid <= 0 || !(has_child(as.state) || as.state == PROCESS_STARTING)) {
         close(pidfd);
         return -EINVAL;
@@ -55,12 +47,6 @@ int adopt_process(struct child *c, int pidfd, const struct journal_slot *was)
     return r;
 }
 
-static int open_process(const struct journal_slot *s)
-{
-    const struct identity id = { .pid = s->pid, .start = s->start, .inode = s->inode };
-    return s->pid > 0 ? identity_open(&id) : -ESRCH;
-}
-
 /* Refused slots are looked at once: by what can still be read of one, its process is
  * found or it is not, and then the slot is given away. */
 static void adopt_damaged(struct supervisor *s)
@@ -70,7 +56,7 @@ static void adopt_damaged(struct supervisor *s)
     for (uint32_t i = 0; journal_next_damaged(j, &i); i++) {
         const struct journal_slot *slot = journal_get(j, i);
         journal_name(j, i, name);
-        int pidfd = slot != NULL ? open_process(slot) : -ESRCH;
+        int pidfd = slot != NULL ? record_find(slot) : -ESRCH;
         char *colon = strchr(name, ':');
         struct child *c = NULL;
         if (colon != NULL) {
@@ -101,7 +87,7 @@ static void report_strays(struct supervisor *s, const bool *taken)
         if (taken[i])
             continue;
         const struct journal_slot *slot = journal_get(j, i);
-        int pidfd = open_process(slot);
+        int pidfd = record_find(slot);
         if (pidfd < 0) {
             journal_remove(j, i);
             continue;

@@ -5,6 +5,7 @@
  * all processes of a boot share and which also counts sleep. */
 #include "supervisor/record.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -127,7 +128,7 @@ void record_born(struct child *c, const struct spawned *spawned)
     journal_commit(j, c->slot, &s);
 }
 
-struct process record_read(const struct journal_slot *s)
+static struct process read_slot(const struct journal_slot *s)
 {
     usec_t gap = asleep();
     return (struct process){ .state = (enum process_state)s->state,
@@ -161,15 +162,25 @@ static bool is_sound(const struct journal_slot *s)
            s->pid >= 0 && (!up || s->pid > 0);
 }
 
+struct process record_read(const struct journal_slot *s, const struct program *program)
+{
+    struct process p = read_slot(s);
+    if (p.step >= program->n_ladder)
+        p.step = (uint8_t)(program->n_ladder - 1);
+    if (p.state == PROCESS_RUNNING && p.timed_out == 0 && (program->timeout == 0 || program->timeout == USEC_INFINITY))
+        p.deadline = 0;
+    return p;
+}
+
+int record_find(const struct journal_slot *s)
+{
+    const struct identity id = { .pid = s->pid, .start = s->start, .inode = s->inode };
+    return s->pid > 0 ? identity_open(&id) : -ESRCH;
+}
+
 static void take(struct child *c, const struct journal_slot *s)
 {
-    const struct program *program = c->process.program;
-    struct process kept = record_read(s);
-    if (kept.step >= program->n_ladder)
-        kept.step = (uint8_t)(program->n_ladder - 1);
-    if (kept.state == PROCESS_RUNNING && kept.timed_out == 0 &&
-        (program->timeout == 0 || program->timeout == USEC_INFINITY))
-        kept.deadline = 0;
+    const struct process kept = record_read(s, c->process.program);
     process_restore(&c->process, &kept);
     c->instance = s->instance;
     c->was_up = s->was_up != 0;

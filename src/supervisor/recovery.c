@@ -155,8 +155,7 @@ static int open_run(const struct child *c, const struct roll_child *rc)
 {
     if (rc != NULL)
         return rc->state == ROLL_LIVE ? (int)syscall(SYS_pidfd_open, rc->pid, 0) : -1;
-    const struct journal_slot *s = journal_get(c->supervisor->options.journal, c->slot);
-    return identity_open(&(struct identity){ .pid = s->pid, .start = s->start, .inode = s->inode });
+    return record_find(journal_get(c->supervisor->options.journal, c->slot));
 }
 
 static void ended(struct child *c, const struct roll_child *rc)
