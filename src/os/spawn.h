@@ -50,6 +50,11 @@ int spawn(const struct spawn_plan *plan, struct spawned *ret);
  * child then resets those that are ignored, and not all 64. */
 void spawn_learn_signals(void);
 
+/* Says that about n descriptors will be open here, so that their table need not grow
+ * while a child shares it: the kernel then waits for an RCU grace period each time,
+ * ten milliseconds and more (expand_fdtable() in its fs/file.c). */
+void spawn_expect_fds(unsigned n);
+
 /* Moves a descriptor out of the low numbers and returns its new one, or the old
  * one when that is not possible. */
 int spawn_raise_fd(int fd);

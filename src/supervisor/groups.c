@@ -10,6 +10,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "os/spawn.h"
+
+/* stdin, stdout, stderr, its pidfd, two logs */
+#define FDS_OF_A_CHILD 6
 
 /* -- finding ---------------------------------------------------------------- */
 
@@ -123,6 +127,7 @@ int supervisor_add_child(struct supervisor *s, struct member_group *g, const str
         return r;
     struct child *c = children[g->n_children++];
     s->n_children++;
+    spawn_expect_fds((unsigned)s->n_children * FDS_OF_A_CHILD);
     ++*supervisor_count_of(s, c->process.state);
     return 0;
 }

@@ -415,6 +415,30 @@ static void test_nobody_stays_root_by_accident(void **state)
     assert_fails(&plan, SPAWN_STAGE_VERIFY, EPERM);
 }
 
+/* The kernel's own word on how many descriptors fit into the table as it is. */
+static long table_size(void)
+{
+    char line[128];
+    long size = -1;
+    FILE *f = fopen("/proc/self/status", "re");
+    assert_non_null(f);
+    while (size < 0 && fgets(line, sizeof(line), f) != NULL)
+        if (sscanf(line, "FDSize: %ld", &size) != 1)
+            size = -1;
+    fclose(f);
+    return size;
+}
+
+static void test_table_is_made_for_what_is_expected(void **state)
+{
+    (void)state;
+    spawn_expect_fds(700); /* any limit of open files that is usual has room for a thousand */
+    assert_true(table_size() >= 700);
+    long size = table_size();
+    spawn_expect_fds(10);
+    assert_int_equal(table_size(), size);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -434,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_random_permutations),
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_nobody_stays_root_by_accident),
+        cmocka_unit_test(test_table_is_made_for_what_is_expected),
     };
     return cmocka_run_group_tests(tests, spawn_setup, spawn_teardown);
 }
