@@ -57,6 +57,8 @@ static int set_exitcodes(struct setting *s, const char *text)
     struct program *p = s->base;
     const char **words;
     size_t n = split_list(s->l, text, &words);
+    if (n > UINT16_MAX)
+        return setting_refuse(s, "more than %d exit codes", UINT16_MAX);
     struct exit_code *codes = arena_new_array(s->l->keep, n + 1, struct exit_code);
     if (codes == NULL)
         return -ENOMEM;
@@ -72,7 +74,7 @@ static int set_exitcodes(struct setting *s, const char *text)
             codes[i].value = (int)value;
     }
     p->exitcodes = codes;
-    p->n_exitcodes = (unsigned)n;
+    p->n_exitcodes = (uint16_t)n;
     return 0;
 }
 

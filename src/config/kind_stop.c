@@ -49,7 +49,8 @@ static int read_step(struct setting *s, const char *word, const char *whole, str
 
 static int set_ladder(struct setting *s, const char *text)
 {
-    struct program *p = s->base;
+    struct draft *d = s->base;
+    struct program *p = &d->p;
     const char **words;
     size_t n = split_list(s->l, text, &words);
     struct stop_step ladder[STOP_LADDER_MAX] = { 0 };
@@ -63,8 +64,8 @@ static int set_ladder(struct setting *s, const char *text)
     if (n == STOP_LADDER_MAX && ladder[n - 1].signal != SIGKILL)
         return setting_refuse(s, "a ladder of %d signals must end in KILL", STOP_LADDER_MAX);
     p->ladder = memcpy(arena_new_array(&s->l->scratch, n, struct stop_step), ladder, n * sizeof(*ladder));
-    p->n_ladder = (unsigned)n;
-    p->stopsignal = ladder[0].signal;
+    p->n_ladder = (uint16_t)n;
+    d->common.stopsignal = ladder[0].signal;
     return 0;
 }
 
@@ -72,11 +73,11 @@ static int set_stopsignal(struct setting *s, const char *text)
 {
     struct draft *d = s->base;
     struct program *p = &d->p;
-    int r = is_ladder(text) ? set_ladder(s, text) : set_plain(s, text, text, &p->stopsignal);
+    int r = is_ladder(text) ? set_ladder(s, text) : set_plain(s, text, text, &d->common.stopsignal);
     if (r < 0)
         return r;
     if (!is_ladder(text)) {
-        const struct stop_step only = { p->stopsignal, USEC_INFINITY };
+        const struct stop_step only = { d->common.stopsignal, USEC_INFINITY };
         p->ladder = memcpy(arena_new_array(&s->l->scratch, 1, struct stop_step), &only, sizeof(only));
         p->n_ladder = 1;
     }
@@ -89,7 +90,7 @@ static bool print_stopsignal(const struct option *o, const void *base, struct bu
     const struct program *p = base;
     const char *text = p->common->stopsignal_text;
     (void)o;
-    buf_puts(out, is_ladder(text) ? text : parse_signal_name(p->stopsignal));
+    buf_puts(out, is_ladder(text) ? text : parse_signal_name(p->common->stopsignal));
     return true;
 }
 
@@ -141,24 +142,22 @@ static int set_kill_mode(struct setting *s, const char *text)
     int mode;
     if (strtab_value(kill_modes, ELEMENTS(kill_modes), text, &mode) < 0)
         return setting_refuse(s, "\"%s\" is none of process, group, cgroup", text);
-    ((struct program *)s->base)->kill_mode = (enum kill_mode)mode;
+    *(enum kill_mode *)option_field(s->option, s->base) = (enum kill_mode)mode;
     return 0;
 }
 
 static bool print_kill_mode(const struct option *o, const void *base, struct buf *out)
 {
-    const struct program *p = base;
-    (void)o;
-    if (p->kill_mode == KILL_MODE_UNSET)
+    enum kill_mode mode = *(const enum kill_mode *)option_field(o, base);
+    if (mode == KILL_MODE_UNSET)
         return false;
-    buf_puts(out, strtab_name(kill_modes, ELEMENTS(kill_modes), (int)p->kill_mode));
+    buf_puts(out, strtab_name(kill_modes, ELEMENTS(kill_modes), (int)mode));
     return true;
 }
 
 static bool equal_kill_mode(const struct option *o, const void *a, const void *b)
 {
-    (void)o;
-    return ((const struct program *)a)->kill_mode == ((const struct program *)b)->kill_mode;
+    return *(const enum kill_mode *)option_field(o, a) == *(const enum kill_mode *)option_field(o, b);
 }
 
 const struct option_kind kind_kill_mode = { "process, group or cgroup", SHAPE_STRING, set_kill_mode, print_kill_mode,

@@ -27,7 +27,7 @@ size_t load_programs(struct loader *l, const struct ini_section *section, enum p
 void load_transient(struct loader *l, const struct config_transient *t);
 
 /* pieces of load_program.c */
-void finish_ladder(struct loader *l, struct program *p);
+void finish_ladder(struct loader *l, struct draft *d);
 void finish_common(struct loader *l, struct draft *d);
 void load_detached(struct loader *l, const struct ini_section *section, struct program *p, bool first);
 const char *const *file_variables(struct loader *l, const struct draft *d);

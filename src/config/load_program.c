@@ -10,16 +10,17 @@
 
 /* Times that were left out are stopwaitsecs, and the end is KILL.  Most programs
  * have the same ladder, so the last one made is looked at before another is kept. */
-void finish_ladder(struct loader *l, struct program *p)
+void finish_ladder(struct loader *l, struct draft *d)
 {
+    struct program *p = &d->p;
     struct stop_step steps[STOP_LADDER_MAX];
     unsigned n = p->n_ladder;
     memcpy(steps, p->ladder, n * sizeof(*steps));
     for (unsigned i = 0; i < n; i++)
         if (steps[i].wait == USEC_INFINITY)
-            steps[i].wait = p->stopwaitsecs;
+            steps[i].wait = d->common.stopwaitsecs;
     if (steps[n - 1].signal != SIGKILL && n < STOP_LADDER_MAX)
-        steps[n++] = (struct stop_step){ SIGKILL, p->stopwaitsecs };
+        steps[n++] = (struct stop_step){ SIGKILL, d->common.stopwaitsecs };
     bool same = n == l->n_last_ladder;
     for (unsigned i = 0; same && i < n; i++)
         same = steps[i].signal == l->last_ladder[i].signal && steps[i].wait == l->last_ladder[i].wait;
@@ -28,7 +29,7 @@ void finish_ladder(struct loader *l, struct program *p)
         l->n_last_ladder = n;
     }
     p->ladder = l->last_ladder;
-    p->n_ladder = n;
+    p->n_ladder = (uint16_t)n;
 }
 
 static bool check_shared(struct loader *l, const struct ini_section *section, struct draft *d)
@@ -41,11 +42,11 @@ static bool check_shared(struct loader *l, const struct ini_section *section, st
         ok = false;
     }
     w.option = "kill_mode";
-    if (d->p.kill_mode != KILL_MODE_UNSET && (d->p.stopasgroup || d->killasgroup_set)) {
+    if (d->common.kill_mode != KILL_MODE_UNSET && (d->p.stopasgroup || d->killasgroup_set)) {
         report(l, DIAGNOSTIC_ERROR, &w, NULL, "says what stopasgroup and killasgroup say; keep the one or the others");
         ok = false;
     }
-    if (d->p.kill_mode == KILL_MODE_GROUP || d->p.kill_mode == KILL_MODE_CGROUP)
+    if (d->common.kill_mode == KILL_MODE_GROUP || d->common.kill_mode == KILL_MODE_CGROUP)
         d->p.stopasgroup = true;
     if (!d->killasgroup_set)
         d->p.killasgroup = d->p.stopasgroup;
@@ -301,7 +302,7 @@ static size_t load_section(struct loader *l, const struct ini_section *section, 
         load_process(l, section, d);
         return 0;
     }
-    finish_ladder(l, &d->p);
+    finish_ladder(l, d);
     finish_common(l, d);
     warn_unserved(l, section, &d->p);
     l->n_processes += d->numprocs > 0 ? (size_t)d->numprocs : 0;
@@ -322,7 +323,8 @@ size_t load_programs(struct loader *l, const struct ini_section *section, enum p
                      struct program **ret)
 {
     struct draft d = {
-        .p = { .type = type, .umask = -1, .file = section->file, .line = section->line },
+        .p = { .type = type, .file = section->file, .line = section->line },
+        .common = { .umask = -1 },
         .scope = { .here = l->here, .host = l->world->host, .group = group, .own_map = ++l->n_scopes },
     };
     d.p.common = &d.common;

@@ -86,7 +86,7 @@ static const char *const *keep_list(struct loader *l, const char *const *list)
 
 void load_transient(struct loader *l, const struct config_transient *t)
 {
-    struct draft d = { .p = { .umask = -1 }, .scope = { .here = l->here, .host = l->world->host } };
+    struct draft d = { .common = { .umask = -1 }, .scope = { .here = l->here, .host = l->world->host } };
     d.p.common = &d.common;
     if (!check_transient(l, t) || !set_transient(l, t, &d))
         return;
@@ -95,7 +95,7 @@ void load_transient(struct loader *l, const struct config_transient *t)
                "user %s is in no database, so its group is unknown; give gid too", d.common.uid_text);
         return;
     }
-    finish_ladder(l, &d.p);
+    finish_ladder(l, &d);
     finish_common(l, &d);
     d.p.name = d.p.section = keep_string(l, t->name);
     d.p.command = keep_string(l, t->command);

@@ -92,7 +92,7 @@ static void spawned(struct process *p, const struct process_input *in, struct ef
 
 static bool has_timeout(const struct process *p)
 {
-    return p->program->timeout > 0 && p->program->timeout != USEC_INFINITY;
+    return p->program->common->timeout > 0 && p->program->common->timeout != USEC_INFINITY;
 }
 
 static void enter_running(struct process *p, const struct process_input *in, struct effects *out)
@@ -101,7 +101,7 @@ static void enter_running(struct process *p, const struct process_input *in, str
     if (p->program->common->restart_reset <= p->program->startsecs)
         p->tries = 0;
     set_state(p, PROCESS_RUNNING, out);
-    usec_t end = usec_add(p->started, p->program->timeout);
+    usec_t end = usec_add(p->started, p->program->common->timeout);
     if (has_timeout(p))
         arm(p, end > in->now ? end : in->now, out);
 }
@@ -243,7 +243,7 @@ static void send_signal(struct process *p, struct effects *out)
 {
     const struct program *program = p->program;
     bool by_timeout = p->state == PROCESS_RUNNING && p->timed_out == 1;
-    int signal = by_timeout ? program->timeout_signal : program->ladder[p->step].signal;
+    int signal = by_timeout ? program->common->timeout_signal : program->ladder[p->step].signal;
     bool kill = !by_timeout && signal == SIGKILL && is_last_step(p);
     p->signal_due = true;
     push(out, (struct effect){ .kind = EFFECT_SIGNAL,
@@ -268,7 +268,7 @@ static void running_timer(struct process *p, const struct process_input *in, str
     if (p->timed_out == 0) {
         p->timed_out = 1;
         send_signal(p, out);
-        arm(p, usec_add(in->now, program->stopwaitsecs), out);
+        arm(p, usec_add(in->now, program->common->stopwaitsecs), out);
         return;
     }
     if (p->timed_out == 2 && p->step + 1u < program->n_ladder)

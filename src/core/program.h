@@ -15,10 +15,13 @@
 #include "core/ipc.h"
 #include "core/stdio_list.h"
 
-enum program_type { PROGRAM_PLAIN, PROGRAM_EVENTLISTENER, PROGRAM_FCGI };
+/* Thousands of programs are in memory: what stands in each of them takes a byte. */
+#define SMALL_ENUM __attribute__((packed))
+
+enum SMALL_ENUM program_type { PROGRAM_PLAIN, PROGRAM_EVENTLISTENER, PROGRAM_FCGI };
 
 /* what makes an exited process start again; values of `autorestart` */
-enum restart_policy {
+enum SMALL_ENUM restart_policy {
     RESTART_NEVER,      /* false */
     RESTART_ALWAYS,     /* true */
     RESTART_UNEXPECTED, /* unexpected: any end that `exitcodes` does not list */
@@ -28,7 +31,7 @@ enum restart_policy {
 };
 
 /* where a captured stream goes */
-enum log_target {
+enum SMALL_ENUM log_target {
     LOG_TARGET_AUTO,   /* a file of our own making in childlogdir */
     LOG_TARGET_NONE,   /* read and thrown away */
     LOG_TARGET_FILE,   /* the path; /dev/stdout, /dev/stderr and /dev/fd/N mean the daemon's own */
@@ -38,8 +41,8 @@ enum log_target {
 struct log_settings {
     const char *path;   /* LOG_TARGET_FILE only, else NULL */
     uint64_t max_bytes; /* 0: never rotated */
-    enum log_target target;
     unsigned backups;
+    enum log_target target;
     bool events_enabled;
     bool syslog;
 };
@@ -112,6 +115,8 @@ struct program_common {
     uid_t uid;
     gid_t gid;
 
+    usec_t stopwaitsecs;
+    usec_t timeout; /* longest run; 0 or USEC_INFINITY: none */
     usec_t restart_delay;
     usec_t restart_delay_max;
     usec_t restart_reset;
@@ -120,6 +125,13 @@ struct program_common {
     double restart_jitter; /* 0.1: up to a tenth more */
 
     uint64_t out_capture_max_bytes, err_capture_max_bytes;
+
+    int umask; /* -1: the daemon's */
+    int stopsignal;
+    int timeout_signal; /* what it gets at its timeout, before the ladder */
+    enum log_format log_format;
+    enum log_overflow log_overflow;
+    enum kill_mode kill_mode;
 };
 
 /* Thousands may be in memory: pointers and times come first, then what is small. */
@@ -142,27 +154,18 @@ struct program {
     const struct exit_code *exitcodes;
     const struct stop_step *ladder; /* always ends in KILL; equal ones are shared */
     usec_t startsecs;
-    usec_t stopwaitsecs;
-    usec_t timeout; /* longest run; 0 or USEC_INFINITY: none */
     struct log_settings out;
     struct log_settings err;
 
-    enum program_type type;
     unsigned number; /* process_num */
     uint32_t line;   /* where the section starts, in .file */
-    int umask;       /* -1: the daemon's */
     int priority;
-    enum restart_policy autorestart;
     uint32_t startretries; /* STARTRETRIES_INFINITY */
-    unsigned n_exitcodes;
-    unsigned n_ladder;
-    int stopsignal;
-    int timeout_signal; /* what it gets at its timeout, before the ladder */
-    enum log_format log_format;
-    enum log_overflow log_overflow;
-    enum kill_mode kill_mode;
+    uint16_t n_exitcodes, n_ladder;
     uint16_t file; /* index into struct config .files */
     uint16_t n_sources, n_given;
+    enum program_type type;
+    enum restart_policy autorestart;
     bool has_identity; /* .common's uid and gid hold: one of user, uid, gid is set */
     bool autostart;
     bool stopasgroup;

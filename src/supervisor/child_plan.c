@@ -367,7 +367,7 @@ int child_plan_make(const struct plan_source *from, struct child_plan *p, struct
     p->plan.envp = p->envp;
     p->plan.directory = program->directory;
     p->plan.new_session = program->detached;
-    p->plan.umask = program->umask;
+    p->plan.umask = program->common->umask;
     p->plan.confinement = program->confinement;
     p->plan.restore_nofile = from->supervisor->options.restore_nofile;
     p->plan.nofile_soft = from->supervisor->options.nofile.rlim_cur;

@@ -17,8 +17,8 @@
 static struct stream_options options_of(const struct child *c)
 {
     return (struct stream_options){ .strip_ansi = c->supervisor->config->daemon.strip_ansi,
-                                    .format = c->process.program->log_format,
-                                    .overflow = c->process.program->log_overflow,
+                                    .format = c->process.program->common->log_format,
+                                    .overflow = c->process.program->common->log_overflow,
                                     .process = event_name_text(c->name),
                                     .capture = c->supervisor->capture };
 }

@@ -191,8 +191,8 @@ void run_tell_to_end(struct run *r, int why)
         run_look(r);
         return;
     }
-    run_signal(r, p->timeout_signal);
-    r->step = p->ladder[0].signal == p->timeout_signal && p->n_ladder > 1 ? 1 : 0;
+    run_signal(r, p->common->timeout_signal);
+    r->step = p->ladder[0].signal == p->common->timeout_signal && p->n_ladder > 1 ? 1 : 0;
     loop_timer_set(r->supervisor->loop, &r->timer, usec_add(loop_now(r->supervisor->loop), p->ladder[0].wait),
                    on_ladder, r);
 }
@@ -353,7 +353,7 @@ static int adopt(struct run *r, struct child_plan *p, struct spawned *spawned)
         if (p->ours[i] >= 0)
             q = adopt_pipe(r, p, i);
     int w = starting_new(loop, p, spawned, on_starting, r, &r->starting);
-    usec_t timeout = r->program->timeout;
+    usec_t timeout = r->program->common->timeout;
     if (timeout > 0 && timeout != USEC_INFINITY)
         loop_timer_set(loop, &r->timer, usec_add(loop_now(loop), timeout), on_timeout, r);
     return q < 0 ? q : w;

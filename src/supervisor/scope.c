@@ -10,7 +10,7 @@
 
 static bool wants(const struct child *c)
 {
-    return c->process.program->kill_mode == KILL_MODE_CGROUP;
+    return c->process.program->common->kill_mode == KILL_MODE_CGROUP;
 }
 
 int scope_make(struct child *c)

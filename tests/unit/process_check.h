@@ -84,7 +84,7 @@ static inline const char *timers_checked(const struct watched *w)
     LAW(armed || w->p.state != PROCESS_BACKOFF, "BACKOFF without a retry timer");
     LAW(!armed || (w->p.state != PROCESS_STOPPED && w->p.state != PROCESS_FATAL && w->p.state != PROCESS_UNKNOWN),
         "a timer in a state that waits for nothing");
-    bool limited = w->p.program->timeout > 0 && w->p.program->timeout != USEC_INFINITY;
+    bool limited = w->p.program->common->timeout > 0 && w->p.program->common->timeout != USEC_INFINITY;
     LAW(w->p.state != PROCESS_RUNNING || armed == limited, "RUNNING with a timer and no timeout, or the other way");
     return NULL;
 }

@@ -26,7 +26,7 @@ static inline void random_program(struct program *p, struct dice *d)
     static const double factors[] = { 0, 1, 2, 1000 };
     static const struct exit_code codes[] = { { 0, false }, { 2, false }, { SIGTERM, true } };
     *p = (struct program){ .name = "random", .command = "/bin/random", .exitcodes = codes };
-    p->n_exitcodes = roll(d, ELEMENTS(codes) + 1);
+    p->n_exitcodes = (uint16_t)roll(d, ELEMENTS(codes) + 1);
     p->startsecs = times[roll(d, ELEMENTS(times))];
     p->startretries = retries[roll(d, ELEMENTS(retries))];
     p->autorestart = (enum restart_policy)roll(d, RESTART_ON_FAILURE + 1);
@@ -40,14 +40,14 @@ static inline void random_program(struct program *p, struct dice *d)
     c.restart_interval = times[roll(d, ELEMENTS(times))];
     p->stopasgroup = roll(d, 2) != 0;
     p->killasgroup = roll(d, 2) != 0;
-    p->n_ladder = 1 + roll(d, STOP_LADDER_MAX);
+    p->n_ladder = (uint16_t)(1 + roll(d, STOP_LADDER_MAX));
     static struct stop_step ladder[STOP_LADDER_MAX];
     p->ladder = ladder;
     for (unsigned i = 0; i < p->n_ladder; i++)
         ladder[i] = (struct stop_step){ i + 1 < p->n_ladder ? SIGTERM : SIGKILL, times[roll(d, ELEMENTS(times))] };
-    p->timeout = times[roll(d, ELEMENTS(times))];
-    p->timeout_signal = SIGINT;
-    p->stopwaitsecs = times[roll(d, ELEMENTS(times))];
+    c.timeout = times[roll(d, ELEMENTS(times))];
+    c.timeout_signal = SIGINT;
+    c.stopwaitsecs = times[roll(d, ELEMENTS(times))];
 }
 
 static inline struct exit_cause random_cause(struct dice *d, bool execed)

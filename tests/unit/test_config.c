@@ -115,7 +115,7 @@ static void own_keys(void **state)
     assert_true(p->common->restart_factor == 1.5 && p->common->restart_jitter == 0);
     assert_true(p->common->restart_interval == 100000 && p->common->restart_delay_max == 60 * USEC_PER_SEC);
     assert_string_equal(p->common->description, "the one");
-    assert_true(p->log_format == LOG_FORMAT_JSON && p->log_overflow == LOG_OVERFLOW_DROP);
+    assert_true(p->common->log_format == LOG_FORMAT_JSON && p->common->log_overflow == LOG_OVERFLOW_DROP);
     done(&l);
 }
 
@@ -129,7 +129,7 @@ static void defaults_by_kind(void **state)
     assert_true(p->common->restart_delay == USEC_PER_SEC);
     assert_int_equal(p->n_ladder, 2);
     assert_true(p->ladder[0].signal == 15 && p->ladder[0].wait == 10 * USEC_PER_SEC && p->ladder[1].signal == 9);
-    assert_int_equal(p->umask, -1);
+    assert_int_equal(p->common->umask, -1);
     assert_null(p->common->user);
     assert_int_equal(p->out.target, LOG_TARGET_AUTO);
     done(&l);

@@ -125,9 +125,9 @@ static void test_timeout(void **state)
 {
     (void)state;
     struct program program = plain;
-    program.timeout = 60 * S;
-    program.timeout_signal = SIGHUP;
-    program.stopwaitsecs = 4 * S;
+    program.common = &(struct program_common){
+        .restart_delay = S, .timeout = 60 * S, .timeout_signal = SIGHUP, .stopwaitsecs = 4 * S
+    };
     program.autorestart = RESTART_UNEXPECTED;
     struct watched w;
     born(&w, &program);
@@ -160,8 +160,10 @@ static void test_stop_after_a_timeout(void **state)
 {
     (void)state;
     struct program program = plain;
-    program.timeout = USEC_PER_MSEC; /* past before it counts as RUNNING */
-    program.timeout_signal = SIGHUP;
+    struct program_common common = plain_common;
+    common.timeout = USEC_PER_MSEC; /* past before it counts as RUNNING */
+    common.timeout_signal = SIGHUP;
+    program.common = &common;
     struct watched w;
     born(&w, &program);
     starts(&w);
@@ -174,7 +176,7 @@ static void test_stop_after_a_timeout(void **state)
     dies(&w, 0);
     assert_state(&w, PROCESS_STOPPED);
     assert_true(w.p.cause.timed_out);
-    program.timeout = USEC_INFINITY;
+    common.timeout = USEC_INFINITY;
     born(&w, &program);
     starts(&w);
     assert_int_equal(w.timer, 0);
