@@ -76,11 +76,12 @@ BENCH_BIN = $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_SRC))
 
 all: $(B)/droverd $(B)/droverctl $(B)/corpus-reading
 
-# Rooms that work only while something is loaded or asked for are made small.
-COLD = config wire os guardian daemon ctl control
+# Rooms that work only while something is loaded, asked for or begun are made small.
+COLD = core config wire os guardian daemon ctl control supervisor
 $(foreach room,$(COLD),$(B)/obj/src/$(room)/%.o): SMALL = $(if $(SAN),,-Os)
 # What every relayed message passes is made fast.
-HOT = wire/jsonscan wire/frame wire/node wire/envelope
+HOT = wire/jsonscan wire/frame wire/node wire/envelope core/route core/requests \
+	$(patsubst src/%.c,%,$(wildcard src/supervisor/relay*.c src/supervisor/channel*.c))
 $(foreach file,$(HOT),$(B)/obj/src/$(file).o): SMALL =
 
 $(B)/obj/%.o: %.c

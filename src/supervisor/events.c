@@ -18,16 +18,20 @@
 
 /* An event as it is kept; its number follows from its place. */
 struct record {
-    usec_t wall;
+    union {
+        usec_t wall;
+        struct event *whole; /* .type RECORD_WHOLE: all of it is there, but the name */
+    };
     struct event_name *name;
-    struct event *whole; /* NULL: what is here is all there is to it */
     int32_t pid;
     uint8_t type;
     uint8_t from, to; /* states, all of which are tens */
     uint8_t tries;
 };
 
-_Static_assert(sizeof(struct record) == 32, "thousands of these are kept");
+#define RECORD_WHOLE UINT8_MAX
+
+_Static_assert(sizeof(struct record) == 24, "thousands of these are kept");
 
 struct event_name {
     unsigned refs;
@@ -117,25 +121,29 @@ static struct record record_of(struct event *e)
     }
     if (fits_record(e))
         return r;
-    r.whole = malloc(sizeof(*e));
-    if (r.whole != NULL)
-        *r.whole = *e;
-    else
+    struct event *whole = malloc(sizeof(*e));
+    if (whole == NULL) {
         free(TAKE_PTR(e->text));
+        return r;
+    }
+    *whole = *e;
+    r.whole = whole;
+    r.type = RECORD_WHOLE;
     return r;
 }
 
 static void record_done(struct record *r)
 {
     event_name_unref(r->name);
-    if (r->whole != NULL)
-        free(r->whole->text);
+    if (r->type != RECORD_WHOLE)
+        return;
+    free(r->whole->text);
     free(r->whole);
 }
 
 static struct event event_of(const struct record *r, uint64_t seq)
 {
-    if (r->whole != NULL)
+    if (r->type == RECORD_WHOLE)
         return *r->whole;
     return (struct event){ .seq = seq,
                            .wall = r->wall,

@@ -111,21 +111,37 @@ void member_group_free(struct supervisor *s, struct member_group *g)
 {
     for (size_t i = 0; i < g->n_children; i++)
         drop_child(s, g->children[i]);
-    free(g->children);
+    if (g->children != &g->only)
+        free(g->children);
     config_unref(g->config);
     free(g);
 }
 
-int supervisor_add_child(struct supervisor *s, struct member_group *g, const struct program *p, uint32_t order)
+/* For one child more; what is there stays. */
+static int make_room(struct member_group *g)
 {
-    struct child **children = realloc(g->children, (g->n_children + 1) * sizeof(*children));
+    if (g->n_children == 0 && (g->children == NULL || g->children == &g->only)) {
+        g->children = &g->only;
+        return 0;
+    }
+    struct child **own = g->children != &g->only ? g->children : NULL;
+    struct child **children = realloc(own, (g->n_children + 1) * sizeof(*children));
     if (children == NULL)
         return -ENOMEM;
+    if (own == NULL && g->n_children > 0)
+        children[0] = g->only;
     g->children = children;
-    int r = child_new(s, g, p, order, &children[g->n_children]);
+    return 0;
+}
+
+int supervisor_add_child(struct supervisor *s, struct member_group *g, const struct program *p, uint32_t order)
+{
+    int r = make_room(g);
+    if (r == 0)
+        r = child_new(s, g, p, order, &g->children[g->n_children]);
     if (r < 0)
         return r;
-    struct child *c = children[g->n_children++];
+    struct child *c = g->children[g->n_children++];
     s->n_children++;
     spawn_expect_fds((unsigned)s->n_children * FDS_OF_A_CHILD);
     ++*supervisor_count_of(s, c->process.state);

@@ -18,8 +18,9 @@ enum supervisor_state { SUPERVISOR_SHUTDOWN = -1, SUPERVISOR_RESTARTING = 0, SUP
 struct member_group {
     const struct program_group *group;
     struct config *config;   /* a reference; `group` lives in it */
-    struct child **children; /* sorted by name, bytewise */
-    size_t n_children;
+    struct child **children; /* sorted by name, bytewise; &only while that is enough */
+    struct child *only;      /* most groups have one process */
+    uint32_t n_children;
     uint32_t order; /* among the groups of its configuration */
 };
 
