@@ -323,6 +323,7 @@ static void put_channel(const struct view *v, const char *f)
     jsonw_int(v->j, "sent", (int64_t)s.counters.sent);
     jsonw_int(v->j, "queued", s.queued);
     jsonw_int(v->j, "bounced", (int64_t)s.counters.bounced);
+    jsonw_int(v->j, "lost", (int64_t)s.counters.lost);
     jsonw_int(v->j, "malformed", (int64_t)s.counters.malformed);
     jsonw_int(v->j, "oversized", (int64_t)s.counters.oversized);
     jsonw_int(v->j, "cut", (int64_t)s.counters.cut);

@@ -16,7 +16,8 @@ const struct ctl_command ctl_cmd_ipc = {
     .args = "[NAME...] | --trace [--errors] [NAME]",
     .summary = "shows the channels of processes: messages, queues, what was refused",
     .help = "    received, sent: messages from and to the process; queued: what it has not read yet\n"
-            "    bounced: what it was not given; skipped: lines that were no message\n"
+            "    bounced: what it was not given; lost: with a supervisor that was killed;\n"
+            "    skipped: lines that were no message\n"
             "    routed, refused: of its own to others; open: requests that it has not answered\n"
             "    --trace shows messages between processes as they pass, until Ctrl-C; NAME is a\n"
             "    pattern for either end, --errors leaves out what was delivered\n",
@@ -36,6 +37,7 @@ static const struct {
     { "sent", { "sent" }, false },
     { "queued", { "queued" }, false },
     { "bounced", { "bounced" }, false },
+    { "lost", { "lost" }, false },
     { "skipped", { "malformed", "oversized", "cut" }, false },
     { "handles", { "handles_received", "handles_sent" }, false },
     { "routed", { "routed" }, true },

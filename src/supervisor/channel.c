@@ -12,10 +12,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "supervisor/channel_internal.h"
 #include "supervisor/kept.h"
 
 #define SLOW (20 * USEC_PER_MSEC)
+#define ROOM_KEPT (200 * USEC_PER_MSEC)
 #define READ_FIRST (16 * 1024)
 #define LAST_WORDS_MAX (8U << 20) /* more than a socket holds: whoever still writes does not keep us here */
 
@@ -23,13 +25,18 @@ static void on_turn_end(void *arg);
 static void on_slow(void *arg);
 static void on_event(int fd, unsigned what, void *arg);
 
-int channels_new(struct loop *loop, struct channels **ret)
+int channels_new(struct loop *loop, int memory, struct channels **ret)
 {
-    struct channels *s = malloc(sizeof(*s));
-    if (s == NULL)
+    struct channels *s = calloc(1, sizeof(*s));
+    struct channel_desk *desk = channel_desk_new(memory);
+    if (s == NULL || desk == NULL) {
+        free(s);
+        channel_desk_free(desk, memory >= 0);
         return -ENOMEM;
-    memset(s, 0, offsetof(struct channels, scratch));
+    }
     s->loop = loop;
+    s->desk = desk;
+    s->memory = memory;
     *ret = s;
     return 0;
 }
@@ -58,6 +65,8 @@ void channels_free(struct channels *s)
     loop_timer_clear(&s->timer);
     for (unsigned i = 0; i < s->n_spares; i++)
         free(s->spares[i].data);
+    channel_desk_free(s->desk, s->memory >= 0);
+    cleanup_close(&s->memory);
     free(s);
 }
 
@@ -76,12 +85,33 @@ void channel_touch(struct channel *ch)
 
 static void tell_room(struct channel *ch)
 {
-    bool room = channel_queued_bytes(ch) <= ch->queue_bytes / 2 && ch->n_out <= ch->queue_messages / 2;
+    bool room = channel_queued_bytes(ch) <= ch->queue_bytes / 2 && ch->now.queued <= ch->queue_messages / 2;
     if (!ch->wants_room || ch->fd < 0 || !room)
         return;
     ch->wants_room = false;
     if (ch->owner->room != NULL)
         ch->owner->room(ch, ch->arg);
+}
+
+/* To make a room costs more than to have it: it is given back when nobody has read or
+ * written for a while. */
+void channel_trim_later(struct channel *ch)
+{
+    if (!channel_keep_is_large(ch->keep))
+        return;
+    ch->trim_at = loop_now(ch->hub->loop) + ROOM_KEPT;
+    channel_slow(ch);
+}
+
+static void look_at_rooms(struct channel *ch)
+{
+    if (loop_now(ch->hub->loop) < ch->trim_at) {
+        channel_slow(ch);
+        return;
+    }
+    ch->trim_at = 0;
+    channel_keep_trim(&ch->keep, ch->memory, &ch->now);
+    channel_moved(ch);
 }
 
 static void attend(struct channel *ch)
@@ -98,6 +128,8 @@ static void attend(struct channel *ch)
         return;
     if (ch->last_words || (ch->closing && (ch->broken || channel_out_is_empty(ch))))
         channel_last_words(ch);
+    if (ch->fd >= 0 && ch->trim_at != 0)
+        look_at_rooms(ch);
     if (ch->fd >= 0)
         channel_watch(ch);
 }
@@ -188,24 +220,55 @@ void channel_resume(struct channel *ch, enum channel_reason reason)
 static int grow(struct frame *f, uint32_t size)
 {
     struct channel *ch = (struct channel *)((char *)f - offsetof(struct channel, frame));
-    int r = channel_keep_grow(&ch->keep, ch->memory, size);
+    int r = channel_keep_grow(&ch->keep, ch->memory, &ch->now, size);
     channel_moved(ch);
     return r;
 }
 
 void channel_moved(struct channel *ch)
 {
-    ch->frame.state = &ch->keep->in;
+    ch->frame.state = &ch->now.in;
     ch->frame.store = ch->keep->bytes;
     ch->frame.size = ch->keep->in_size;
+}
+
+void channel_looked(struct channel *ch)
+{
+    const struct channel_desk *d = ch->hub->desk;
+    if (ch->now.batch)
+        ch->now.looked = ch->frame.fresh_len > 0 ? (uint32_t)(ch->frame.fresh - d->batch) : d->in.msg_len;
+}
+
+void channel_publish(struct channel *ch)
+{
+    channel_looked(ch);
+    channel_keep_publish(ch->keep, &ch->now);
+}
+
+/* What a supervisor before us had read and not looked at. */
+static void take_batch(struct channel *ch)
+{
+    const struct channel_desk *d = ch->hub->desk;
+    uint32_t n = d->in.msg_len, looked = ch->now.looked;
+    if (looked < n)
+        frame_feed(&ch->frame, d->batch + looked, n - looked);
+    if (frame_hold(&ch->frame) < 0) {
+        log_warn("channel: no memory for %u bytes that were read already", n - looked);
+        ch->headless = true;
+        ch->now.in = (struct frame_state){ .skipping = true };
+        ch->frame.fresh_len = 0;
+    }
+    ch->now.batch = false;
 }
 
 /* Goes on where a supervisor before us was: what it owed goes first. */
 static void resume(struct channel *ch)
 {
-    ch->headless = ch->keep->batch == CHANNEL_BATCH_CUT || ch->keep->batch == CHANNEL_BATCH_READING;
-    ch->broken = !channel_keep_restore(ch->keep);
-    if (ch->keep->unacked) {
+    ch->broken = !channel_keep_restore(ch->keep, ch->hub->desk, &ch->now);
+    if (ch->now.batch)
+        take_batch(ch);
+    channel_publish(ch);
+    if (ch->now.unacked) {
         ch->unacked_until = loop_now(ch->hub->loop) + CHANNEL_ACK_WAIT;
         channel_slow(ch);
     }
@@ -252,9 +315,9 @@ int channel_new(struct channels *s, int fd, int memory, const struct ipc_setting
 static void drop_input(struct channel *ch)
 {
     int fd;
-    if (ch->keep->in.len > 0 || ch->keep->in.skipping)
+    if (ch->now.in.len > 0 || ch->now.in.skipping)
         ch->keep->counters.cut++;
-    ch->keep->in = (struct frame_state){ 0 };
+    ch->now.in = (struct frame_state){ 0 };
     ch->frame.fresh_len = 0;
     while ((fd = frame_stray_fd(&ch->frame)) >= 0)
         close(fd);
@@ -333,4 +396,15 @@ const struct channel_counters *channel_counters(const struct channel *ch)
 void channel_count_bounce(struct channel *ch)
 {
     ch->keep->counters.bounced++;
+}
+
+void channel_pass(struct channel *ch)
+{
+    channel_passed(ch->hub);
+}
+
+void channel_park(struct channel *ch, bool waits)
+{
+    ch->now.parked = waits;
+    channel_publish(ch);
 }

@@ -19,7 +19,9 @@
 
 struct channels; /* what all of them share */
 
-int channels_new(struct loop *loop, struct channels **ret);
+/* `memory` is a memfd that is taken over when the result is 0, or -1: what a supervisor
+ * before us was just reading and writing is gone on with. */
+int channels_new(struct loop *loop, int memory, struct channels **ret);
 void channels_free(struct channels *s); /* all channels have been freed */
 
 /* Takes over `fd`, which does not block; the settings are copied.  `memory` is a memfd
@@ -76,3 +78,7 @@ void channel_last_words(struct channel *ch);
 bool channel_is_open(const struct channel *ch); /* can be sent to */
 const struct channel_counters *channel_counters(const struct channel *ch);
 void channel_count_bounce(struct channel *ch);
+/* Within .message: whoever goes on after us does not look at that message again. */
+void channel_pass(struct channel *ch);
+/* A message of its own waits with whoever owns it, and is lost if we are killed. */
+void channel_park(struct channel *ch, bool waits);

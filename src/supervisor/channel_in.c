@@ -99,10 +99,10 @@ static void take_handle(struct channel *ch, const char *text, size_t len, struct
 
 static void take_answer(struct channel *ch, bool arrived)
 {
-    if (!ch->keep->unacked)
+    if (!ch->now.unacked)
         return;
     uint64_t tag = ch->unacked_tag;
-    ch->keep->unacked = false;
+    ch->now.unacked = false;
     ch->unacked_tag = 0;
     ch->no_acks = false;
     if (tag != 0 && ch->owner->sent != NULL)
@@ -159,6 +159,39 @@ static void skipped(struct channel *ch, uint64_t len)
     tell_fault(ch, &(struct channel_fault){ .kind = CHANNEL_OVERSIZED, .len = len });
 }
 
+/* Nothing has happened to it but that a line was looked at which lies whole on the desk. */
+static bool only_looked(const struct channel_state *a, const struct channel_state *b)
+{
+    return a->batch && b->batch && a->in.len == 0 && b->in.len == 0 && !a->in.skipping && !b->in.skipping &&
+           a->acks == b->acks && a->nacks == b->nacks && a->unacked == b->unacked && a->parked == b->parked;
+}
+
+void channel_passed(struct channels *s)
+{
+    struct channel *ch = TAKE_PTR(s->reader);
+    if (ch == NULL)
+        return;
+    if (!only_looked(&ch->now, channel_keep_state(ch->keep))) {
+        channel_publish(ch);
+        return;
+    }
+    channel_looked(ch);
+    ch->keep->states[ch->keep->current].looked = ch->now.looked;
+}
+
+static void take_one(struct channel *ch, enum frame_result r, const struct frame_line *line)
+{
+    struct channels *s = ch->hub;
+    s->reader = ch;
+    if (r == FRAME_LINE) {
+        take_line(ch, line->text, line->len);
+    } else {
+        close_strays(ch);
+        skipped(ch, line->len);
+    }
+    channel_passed(s);
+}
+
 /* How many lines were taken. */
 static unsigned take_lines(struct channel *ch)
 {
@@ -168,12 +201,7 @@ static unsigned take_lines(struct channel *ch)
     bool full = false; /* there was no memory to keep what is left */
     while (ch->fd >= 0 && (ch->paused == 0 || full) && (r = frame_next(&ch->frame, &line)) != FRAME_MORE) {
         n++;
-        if (r == FRAME_LINE) {
-            take_line(ch, line.text, line.len);
-        } else {
-            close_strays(ch);
-            skipped(ch, line.len);
-        }
+        take_one(ch, r, &line);
         if (ch->paused != 0 && ch->fd >= 0 && !full)
             full = frame_hold(&ch->frame) < 0;
     }
@@ -185,6 +213,8 @@ static unsigned take_lines(struct channel *ch)
 void channel_look(struct channel *ch)
 {
     take_lines(ch);
+    if (ch->fd >= 0)
+        channel_publish(ch);
 }
 
 /* As much as about that many messages of this length are. */
@@ -205,14 +235,25 @@ static void add_fds(struct channel *ch, const struct fdio_received *got)
     }
 }
 
+/* The batch that is about to be read is ours, and empty until the kernel says otherwise. */
+static ssize_t receive(struct channel *ch, struct fdio_received *got)
+{
+    struct channel_desk *d = ch->hub->desk;
+    d->in.msg_len = 0;
+    ch->now.batch = true;
+    channel_publish(ch);
+    ssize_t n = fdio_receive(ch->fd, d->batch, ch->read_size, got, &d->in);
+    if (n <= 0) {
+        ch->now.batch = false;
+        channel_publish(ch);
+    }
+    return n;
+}
+
 void channel_read(struct channel *ch)
 {
     struct fdio_received got;
-    char *scratch = ch->hub->scratch;
-    ch->keep->batch = CHANNEL_BATCH_READING;
-    ssize_t n = fdio_receive(ch->fd, scratch, ch->read_size, &got);
-    if (n < 0)
-        ch->keep->batch = CHANNEL_BATCH_NONE;
+    ssize_t n = receive(ch, &got);
     if (n == -EAGAIN && !ch->last_words)
         return;
     if (n > 0 && ch->last_words) {
@@ -225,13 +266,12 @@ void channel_read(struct channel *ch)
     }
     if (got.n_fds > 0) /* of those that were cut off, their messages will tell */
         add_fds(ch, &got);
-    ch->keep->batch = scratch[n - 1] == '\n' ? CHANNEL_BATCH_WHOLE : CHANNEL_BATCH_CUT;
-    frame_feed(&ch->frame, scratch, (size_t)n);
+    frame_feed(&ch->frame, ch->hub->desk->batch, (size_t)n);
     unsigned lines = take_lines(ch);
     if (ch->fd < 0)
         return;
-    ch->keep->batch = CHANNEL_BATCH_NONE; /* what is left of it is kept */
+    ch->now.batch = false; /* what is left of it is kept */
+    channel_publish(ch);
     choose_size(ch, (size_t)n, lines);
-    channel_keep_trim(&ch->keep, ch->memory);
-    channel_moved(ch);
+    channel_trim_later(ch);
 }

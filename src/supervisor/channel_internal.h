@@ -3,31 +3,12 @@
 
 #include "supervisor/channel.h"
 #include "supervisor/channel_keep.h"
+#include "supervisor/channel_queue.h"
 
-#define CHANNEL_READ_MAX (64 * 1024)
-#define CHANNEL_SPARES 8
 #define CHANNEL_RESERVE_BYTES (64 * 1024)
 #define CHANNEL_RESERVE_MESSAGES 64
 #define CHANNEL_ACK_WAIT (2 * USEC_PER_SEC)
 #define CHANNEL_HANDLES_MAX 16 /* that wait for one receiver: each is an open file of ours */
-
-/* A queue of bytes: its memory is borrowed from the hub, and only while it has some. */
-struct channel_bytes {
-    char *data;
-    size_t head, len, size;
-};
-
-/* A message of the queue that somebody wants to know about, or one with a descriptor. */
-struct channel_mark {
-    uint64_t start, end; /* where it lies in all that was ever queued */
-    uint64_t tag;
-    int fd; /* -1: none */
-};
-
-struct channel_marks {
-    struct channel_mark *list;
-    uint32_t head, n, size;
-};
 
 struct channels {
     struct loop *loop;
@@ -39,7 +20,9 @@ struct channels {
     bool timer_set;
     struct channel_bytes spares[CHANNEL_SPARES];
     unsigned n_spares;
-    char scratch[CHANNEL_READ_MAX]; /* what was read last; used within one turn of one channel */
+    struct channel_desk *desk;
+    int memory;             /* the memfd that .desk is in, -1: plain memory */
+    struct channel *reader; /* whose line is being looked at, and nobody has taken it over yet */
 };
 
 struct channel {
@@ -49,13 +32,14 @@ struct channel {
     void *arg;
     struct channel *dirty_next, *slow_next;
     struct channel_keep *keep;
+    struct channel_state now; /* as it is to be in .keep, see channel_publish() */
     struct channel_bytes out; /* whole lines */
     uint64_t out_end;         /* all that was ever queued, in bytes */
-    uint32_t n_out;           /* messages in .out */
     struct channel_marks tags, handles;
     uint64_t unacked_tag;
     usec_t unacked_until;
-    char *answers; /* to questions of Node's, whole lines; malloc'd */
+    usec_t trim_at; /* rooms that are empty are given back; 0: there is none to look at */
+    char *answers;  /* to questions of Node's, whole lines; malloc'd */
     uint32_t answers_len;
     struct frame frame;
     uint64_t queue_bytes;
@@ -77,13 +61,19 @@ struct channel {
     bool no_acks;     /* it does not answer handles, so nobody waits for it */
 };
 
-void channel_touch(struct channel *ch); /* the end of the turn is to look at it */
-void channel_slow(struct channel *ch);  /* it is looked at again a little later */
-void channel_watch(struct channel *ch); /* as its pauses and its queue would have it */
-void channel_moved(struct channel *ch); /* .keep may be elsewhere now */
-void channel_end(struct channel *ch);   /* closes and tells; `ch` may be freed by it at the end of the turn */
+void channel_touch(struct channel *ch);   /* the end of the turn is to look at it */
+void channel_slow(struct channel *ch);    /* it is looked at again a little later */
+void channel_watch(struct channel *ch);   /* as its pauses and its queue would have it */
+void channel_moved(struct channel *ch);   /* .keep may be elsewhere now */
+void channel_publish(struct channel *ch); /* .now is so */
+void channel_looked(struct channel *ch);  /* how far is noted in .now */
+void channel_trim_later(struct channel *ch);
+void channel_end(struct channel *ch); /* closes and tells; `ch` may be freed by it at the end of the turn */
 
 /* channel_in.c */
+/* The line that is being looked at has come further: who goes on after us does not look
+ * at it again. */
+void channel_passed(struct channels *s);
 void channel_read(struct channel *ch);
 void channel_look(struct channel *ch); /* at what was read before a pause */
 
@@ -94,11 +84,3 @@ bool channel_out_is_empty(const struct channel *ch);
 void channel_answer_ack(struct channel *ch, bool arrived);
 void channel_answer(struct channel *ch, const char *line, size_t len);
 void channel_out_forget(struct channel *ch, int error); /* what waits is lost */
-
-/* channel_queue.c */
-int channel_bytes_reserve(struct channels *s, struct channel_bytes *b, size_t more); /* 0, -ENOMEM */
-void channel_bytes_consume(struct channels *s, struct channel_bytes *b, size_t n);
-void channel_bytes_done(struct channels *s, struct channel_bytes *b);
-int channel_marks_add(struct channel_marks *m, struct channel_mark mark); /* 0, -ENOMEM */
-struct channel_mark *channel_marks_first(const struct channel_marks *m);  /* NULL: there is none */
-struct channel_mark channel_marks_pop(struct channel_marks *m);           /* there is one */

@@ -21,11 +21,16 @@ static size_t mapped(const struct channel_keep *k)
     return (sizeof(*k) + k->in_size + k->rest_size + PAGE - 1) / PAGE * PAGE;
 }
 
+static bool is_sound_state(const struct channel_keep *k, const struct channel_state *s)
+{
+    return s->in.start <= k->in_size && s->in.len <= k->in_size - s->in.start && s->in.looked <= s->in.len &&
+           s->rest_start <= k->rest_size && s->rest_len <= k->rest_size - s->rest_start;
+}
+
 static bool is_sound(const struct channel_keep *k, size_t size)
 {
-    return k->magic == MAGIC && k->in_size <= size && k->rest_size <= size && mapped(k) <= size &&
-           k->in.start <= k->in_size && k->in.len <= k->in_size - k->in.start && k->in.looked <= k->in.len &&
-           k->rest_start <= k->rest_size && k->rest_len <= k->rest_size - k->rest_start;
+    return k->magic == MAGIC && k->in_size <= size && k->rest_size <= size && mapped(k) <= size && k->current <= 1 &&
+           is_sound_state(k, &k->states[k->current]);
 }
 
 /* What another process has left is looked at before it is believed. */
@@ -72,14 +77,63 @@ void channel_keep_free(struct channel_keep *k, int memory)
         free(k);
 }
 
-bool channel_keep_restore(struct channel_keep *k)
+/* -- what is so ------------------------------------------------------------------ */
+
+const struct channel_state *channel_keep_state(const struct channel_keep *k)
 {
-    bool cut = k->batch == CHANNEL_BATCH_CUT;
-    if (cut || k->batch == CHANNEL_BATCH_WHOLE)
-        k->in = (struct frame_state){ .skipping = cut, .skipped = cut };
-    k->batch = CHANNEL_BATCH_NONE;
-    return !k->writing;
+    return &k->states[k->current];
 }
+
+/* The other copy is written, and then it is the one that counts: for whoever looks after
+ * our death all of it happens with one store. */
+void channel_keep_publish(struct channel_keep *k, const struct channel_state *now)
+{
+    uint32_t next = k->current ^ 1;
+    k->states[next] = *now;
+    __atomic_store_n(&k->current, next, __ATOMIC_RELEASE);
+}
+
+static size_t at_most(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Of a write that was under way the socket has taken n bytes.  False: within a line whose
+ * end nobody has. */
+static bool finish_write(struct channel_keep *k, struct channel_state *s, size_t n)
+{
+    const struct channel_write w = s->write;
+    if (n == 0)
+        return true;
+    size_t part = at_most(n, s->rest_len);
+    bool had_rest = s->rest_len > 0;
+    s->rest_start += (uint32_t)part;
+    s->rest_len -= (uint32_t)part;
+    k->counters.sent += had_rest && s->rest_len == 0 && s->rest_is_message;
+    if (part == n)
+        return true;
+    s->acks -= w.acks < s->acks ? w.acks : s->acks;
+    s->nacks -= w.nacks < s->nacks ? w.nacks : s->nacks;
+    s->queued -= w.messages < s->queued ? w.messages : s->queued;
+    k->counters.sent += w.messages;
+    k->counters.handles_sent += w.handle;
+    s->unacked = s->unacked || w.handle;
+    return n == w.len; /* what may be cut is written alone */
+}
+
+bool channel_keep_restore(struct channel_keep *k, const struct channel_desk *d, struct channel_state *now)
+{
+    struct channel_state s = *channel_keep_state(k);
+    bool whole = s.write.len == 0 || finish_write(k, &s, d->out.msg_len);
+    k->counters.lost += s.queued + s.parked;
+    s.write = (struct channel_write){ 0 };
+    s.queued = 0;
+    s.parked = false;
+    *now = s;
+    return whole;
+}
+
+/* -- rooms ------------------------------------------------------------------------ */
 
 static uint32_t rounded(uint32_t size)
 {
@@ -102,61 +156,97 @@ static struct channel_keep *remap(struct channel_keep *k, int memory, size_t siz
     return moved == MAP_FAILED ? NULL : moved;
 }
 
-/* Only what is in use of the second room is moved. */
-static int resize(struct channel_keep **k, int memory, uint32_t in_size, uint32_t rest_size)
+/* The second room lies behind the first.  What is in use of it is copied, never onto
+ * itself, and is in its new place with the store of one number. */
+static int resize(struct channel_keep **k, int memory, const struct channel_state *now, uint32_t in_size,
+                  uint32_t rest_size)
 {
     struct channel_keep *old = *k;
     bool smaller = in_size <= old->in_size && rest_size <= old->rest_size;
-    size_t used = old->rest_len > 0 ? old->rest_start + old->rest_len : 0;
-    if (in_size < old->in_size)
-        memmove(old->bytes + in_size, old->bytes + old->in_size, used);
+    size_t used = now->rest_len > 0 ? now->rest_start + now->rest_len : 0;
     struct channel_keep *new = remap(old, memory, sizeof(*new) + in_size + rest_size);
     if (new == NULL && !smaller)
         return -ENOMEM;
     if (new == NULL) /* smaller, and it did not work: all that is lost is memory */
         new = old;
-    if (in_size > new->in_size)
-        memmove(new->bytes + in_size, new->bytes + new->in_size, used);
-    new->in_size = in_size;
+    if (used > 0)
+        memcpy(new->bytes + in_size, new->bytes + new->in_size, used);
     new->rest_size = rest_size;
+    __atomic_store_n(&new->in_size, in_size, __ATOMIC_RELEASE);
     *k = new;
     if (smaller && memory >= 0 && ftruncate(memory, (off_t)mapped(new)) < 0)
         return 0; /* as above */
     return 0;
 }
 
-int channel_keep_grow(struct channel_keep **k, int memory, uint32_t in_size)
+int channel_keep_grow(struct channel_keep **k, int memory, const struct channel_state *now, uint32_t in_size)
 {
-    return in_size <= (*k)->in_size ? 0 : resize(k, memory, rounded(in_size), (*k)->rest_size);
+    uint32_t size = (*k)->in_size;
+    if (in_size <= size)
+        return 0;
+    uint32_t used = now->rest_len > 0 ? now->rest_start + now->rest_len : 0;
+    uint32_t least = used > 0 && size + used > in_size ? size + used : in_size;
+    return resize(k, memory, now, rounded(least), (*k)->rest_size);
 }
 
-int channel_keep_rest(struct channel_keep **k, int memory, const char *data, size_t len)
+int channel_keep_rest(struct channel_keep **k, int memory, struct channel_state *now, const char *data, size_t len)
 {
-    (*k)->rest_start = (*k)->rest_len = 0;
+    now->rest_start = now->rest_len = 0;
     if (len > (*k)->rest_size) {
-        int r = resize(k, memory, (*k)->in_size, rounded((uint32_t)len));
+        int r = resize(k, memory, now, (*k)->in_size, rounded((uint32_t)len));
         if (r < 0)
             return r;
     }
     memcpy((*k)->bytes + (*k)->in_size, data, len);
-    (*k)->rest_len = (uint32_t)len;
+    now->rest_len = (uint32_t)len;
     return 0;
 }
 
-const char *channel_keep_rest_data(const struct channel_keep *k)
+const char *channel_keep_rest_data(const struct channel_keep *k, const struct channel_state *now)
 {
-    return k->bytes + k->in_size + k->rest_start;
+    return k->bytes + k->in_size + now->rest_start;
 }
 
-void channel_keep_trim(struct channel_keep **k, int memory)
+bool channel_keep_is_large(const struct channel_keep *k)
 {
-    uint32_t in = (*k)->in.len == 0 ? 0 : (*k)->in_size;
-    uint32_t rest = (*k)->rest_len == 0 ? 0 : (*k)->rest_size;
-    if ((*k)->in_size + (*k)->rest_size <= 2 * SMALL || (in == (*k)->in_size && rest == (*k)->rest_size))
+    return k->in_size + k->rest_size > 2 * SMALL;
+}
+
+void channel_keep_trim(struct channel_keep **k, int memory, struct channel_state *now)
+{
+    if (!channel_keep_is_large(*k) || now->in.len > 0 || now->rest_len > 0)
         return;
-    if (in == 0) /* an empty room has no place in it */
-        (*k)->in.start = (*k)->in.looked = 0;
-    if (rest == 0)
-        (*k)->rest_start = 0;
-    resize(k, memory, in, rest);
+    now->in.start = now->in.looked = now->rest_start = 0; /* an empty room has no place in it */
+    channel_keep_publish(*k, now);
+    resize(k, memory, now, 0, 0);
+}
+
+/* -- the desk ---------------------------------------------------------------------- */
+
+#define DESK_SIZE ((sizeof(struct channel_desk) + PAGE - 1) / PAGE * PAGE)
+#define DESK_MAGIC (0x6b730000U + (uint32_t)sizeof(void *))
+
+struct channel_desk *channel_desk_new(int memory)
+{
+    struct stat st = { .st_size = 0 };
+    struct channel_desk *d = NULL;
+    if (memory < 0) {
+        d = malloc(sizeof(*d));
+    } else if (fstat(memory, &st) == 0 && posix_fallocate(memory, 0, DESK_SIZE) == 0) {
+        d = mmap(NULL, DESK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+        d = d == MAP_FAILED ? NULL : d;
+    }
+    if (d == NULL || (st.st_size == DESK_SIZE && d->magic == DESK_MAGIC && d->in.msg_len <= sizeof(d->batch)))
+        return d;
+    memset(d, 0, offsetof(struct channel_desk, batch));
+    d->magic = DESK_MAGIC;
+    return d;
+}
+
+void channel_desk_free(struct channel_desk *d, bool is_mapped)
+{
+    if (d != NULL && is_mapped)
+        munmap(d, DESK_SIZE);
+    else
+        free(d);
 }

@@ -4,51 +4,86 @@
  * owed: without these nobody could go on with the socket, since half a line followed
  * by another kills a Node program, and a handle without its answer blocks it.  There
  * is no pointer in it, so that it can lie in memory that outlives us: a memfd that the
- * guardian holds. */
+ * guardian holds.
+ *
+ * All of it is as it was at one instant between two lines or two writes; what the system
+ * was doing in that instant it has noted itself.  So whoever goes on knows of each byte
+ * whether it has been read, looked at or written. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "supervisor/channel_owner.h"
 #include "wire/frame.h"
 
-struct channel_keep {
-    uint32_t magic;
-    uint32_t in_size;              /* bytes[0 .. in_size): lines that were read and not looked at */
-    uint32_t rest_size;            /* behind them: the rest of a line of which the socket has the beginning, */
-    uint32_t rest_start, rest_len; /* and where in there it is */
+#define CHANNEL_READ_MAX (64 * 1024)
+
+/* A write that is under way. */
+struct channel_write {
+    uint32_t len;                    /* of all of it; 0: there is none */
+    uint32_t messages, messages_len; /* of those that wait, how many are in it */
+    uint32_t acks, nacks;
+    bool handle; /* it carries a descriptor */
+};
+
+/* What is so at one instant. */
+struct channel_state {
+    struct frame_state in;         /* bytes[0 .. in_size): lines that were read and not looked at */
+    uint32_t looked;               /* of a batch on the desk: what comes before that is done with */
+    uint32_t rest_start, rest_len; /* in the second room: the rest of a line of which the socket has the beginning */
     uint32_t acks, nacks;          /* owed, whole ones */
-    struct frame_state in;
-    struct channel_counters counters;
-    uint8_t batch;        /* enum channel_batch */
+    uint32_t queued;               /* messages that wait in memory which dies with us */
+    struct channel_write write;
+    bool batch;           /* what was read, or is being read, lies on the desk */
     bool rest_is_message; /* rather than a word of the protocol */
     bool unacked;         /* a handle was sent and not answered yet */
-    bool writing;         /* a write that the kernel may cut is under way */
+    bool parked;          /* a message of its own could not go on yet, and waits in memory which dies with us */
+};
+
+struct channel_keep {
+    uint32_t magic;
+    uint32_t in_size, rest_size;
+    uint32_t current; /* which of both counts: who is killed leaves one that is whole */
+    struct channel_state states[2];
+    struct channel_counters counters;
     char bytes[];
 };
 
-/* What was read and is being looked at lies in memory that dies with us. */
-enum channel_batch {
-    CHANNEL_BATCH_NONE,
-    CHANNEL_BATCH_READING, /* nobody knows whether the kernel has given it out */
-    CHANNEL_BATCH_WHOLE,   /* it ends with a line */
-    CHANNEL_BATCH_CUT,     /* it ends within one */
+/* What all channels share for as long as one of them is read or written: one call of
+ * the system at a time, and it is the kernel that notes here how much it has taken or
+ * given. */
+struct channel_desk {
+    uint32_t magic;
+    struct mmsghdr in, out;
+    char batch[CHANNEL_READ_MAX];
 };
+
+/* In a memfd, which remains the caller's, or -1: plain memory.  NULL without memory. */
+struct channel_desk *channel_desk_new(int memory);
+void channel_desk_free(struct channel_desk *d, bool mapped);
 
 /* In a memfd, which remains the caller's: as it was left there, or empty when it is new;
  * -1: plain memory.  NULL without memory. */
 struct channel_keep *channel_keep_new(int memory);
 void channel_keep_free(struct channel_keep *k, int memory);
-/* After a supervisor that has died: drops what nobody can go on with.  False: half a line
- * may have been written that nobody knows the rest of. */
-bool channel_keep_restore(struct channel_keep *k);
+
+const struct channel_state *channel_keep_state(const struct channel_keep *k);
+/* From here on this is so. */
+void channel_keep_publish(struct channel_keep *k, const struct channel_state *now);
+/* After a supervisor that has died: *now is what was so, and what became of a write that
+ * was under way; what was only in its hands is counted as lost.  False: half a line was
+ * written that nobody knows the rest of.  What is left of a batch on the desk is for the
+ * caller. */
+bool channel_keep_restore(struct channel_keep *k, const struct channel_desk *d, struct channel_state *now);
 
 /* Room for what is read; the block may move.  0 or a negative errno. */
-int channel_keep_grow(struct channel_keep **k, int memory, uint32_t in_size);
-/* Notes the rest of a line; there is none yet. */
-int channel_keep_rest(struct channel_keep **k, int memory, const char *data, size_t len);
-const char *channel_keep_rest_data(const struct channel_keep *k);
-/* Gives large rooms back when they are empty. */
-void channel_keep_trim(struct channel_keep **k, int memory);
+int channel_keep_grow(struct channel_keep **k, int memory, const struct channel_state *now, uint32_t in_size);
+/* Notes the rest of a line in *now; there is none yet. */
+int channel_keep_rest(struct channel_keep **k, int memory, struct channel_state *now, const char *data, size_t len);
+const char *channel_keep_rest_data(const struct channel_keep *k, const struct channel_state *now);
+/* Gives large rooms back when both are empty. */
+bool channel_keep_is_large(const struct channel_keep *k);
+void channel_keep_trim(struct channel_keep **k, int memory, struct channel_state *now);

@@ -39,7 +39,7 @@ size_t channel_queued_bytes(const struct channel *ch)
 
 uint32_t channel_queued(const struct channel *ch)
 {
-    return ch->n_out + (ch->keep->rest_len > 0 && ch->keep->rest_is_message);
+    return ch->now.queued + (ch->now.rest_len > 0 && ch->now.rest_is_message);
 }
 
 bool channel_is_full(const struct channel *ch)
@@ -55,8 +55,8 @@ void channel_want_room(struct channel *ch)
 
 bool channel_out_is_empty(const struct channel *ch)
 {
-    return ch->out.len == 0 && ch->keep->rest_len == 0 && ch->keep->acks == 0 && ch->keep->nacks == 0 &&
-           ch->answers_len == 0 && !ch->keep->unacked;
+    return ch->out.len == 0 && ch->now.rest_len == 0 && ch->now.acks == 0 && ch->now.nacks == 0 &&
+           ch->answers_len == 0 && !ch->now.unacked;
 }
 
 static bool has_room(const struct channel *ch, size_t len, unsigned flags)
@@ -65,7 +65,7 @@ static bool has_room(const struct channel *ch, size_t len, unsigned flags)
     if (ch->out.len == 0 || (flags & CHANNEL_MUST) != 0)
         return true; /* one message is always taken */
     return ch->out.len + len <= ch->queue_bytes + (reserve ? CHANNEL_RESERVE_BYTES : 0) &&
-           ch->n_out < ch->queue_messages + (reserve ? CHANNEL_RESERVE_MESSAGES : 0);
+           ch->now.queued < ch->queue_messages + (reserve ? CHANNEL_RESERVE_MESSAGES : 0);
 }
 
 /* A queue may be full only because the turn is not over yet. */
@@ -93,7 +93,9 @@ static void append(struct channel *ch, const struct iovec *parts, unsigned n)
     *at++ = '\n';
     ch->out.len += (size_t)(at - to);
     ch->out_end += (size_t)(at - to);
-    ch->n_out++;
+    ch->now.queued++;
+    ch->keep->states[ch->keep->current].queued = ch->now.queued;
+    channel_passed(ch->hub);
     channel_touch(ch);
 }
 
@@ -135,9 +137,9 @@ int channel_send_handle(struct channel *ch, const struct iovec *parts, unsigned 
 void channel_answer_ack(struct channel *ch, bool arrived)
 {
     if (arrived)
-        ch->keep->acks++;
+        ch->now.acks++;
     else
-        ch->keep->nacks++;
+        ch->now.nacks++;
     channel_touch(ch);
 }
 
@@ -170,24 +172,25 @@ static size_t count_lines(const char *data, size_t len)
     return n;
 }
 
-/* What the socket has not taken of a line is kept apart.  Without memory for it nothing
+/* What the socket has not taken of a line is kept apart, where it outlives us.  Without memory for it nothing
  * may be written any more: half a line followed by another is worse than an end. */
 static void keep_rest(struct channel *ch, const char *data, size_t len, bool is_message)
 {
-    ch->keep->rest_is_message = is_message;
-    if (channel_keep_rest(&ch->keep, ch->memory, data, len) < 0)
+    ch->now.rest_is_message = is_message;
+    if (channel_keep_rest(&ch->keep, ch->memory, &ch->now, data, len) < 0)
         ch->broken = true;
     channel_moved(ch);
+    channel_trim_later(ch);
 }
 
 /* Each of these is told that `n` bytes of its part were taken, and returns how many of
  * them were its own to count: all parts before the last one were taken whole. */
 static void took_rest(struct channel *ch, size_t n)
 {
-    struct channel_keep *k = ch->keep;
-    k->rest_start += (uint32_t)n;
-    k->rest_len -= (uint32_t)n;
-    if (k->rest_len == 0 && k->rest_is_message)
+    struct channel_state *s = &ch->now;
+    s->rest_start += (uint32_t)n;
+    s->rest_len -= (uint32_t)n;
+    if (s->rest_len == 0 && s->rest_is_message)
         ch->keep->counters.sent++;
 }
 
@@ -203,12 +206,12 @@ static uint32_t took_words(struct channel *ch, uint32_t owed, size_t n, const ch
 
 static void took_acks(struct channel *ch, size_t n)
 {
-    ch->keep->acks = took_words(ch, ch->keep->acks, n, NODE_ACK_LINE, ACK_LEN);
+    ch->now.acks = took_words(ch, ch->now.acks, n, NODE_ACK_LINE, ACK_LEN);
 }
 
 static void took_nacks(struct channel *ch, size_t n)
 {
-    ch->keep->nacks = took_words(ch, ch->keep->nacks, n, NODE_NACK_LINE, NACK_LEN);
+    ch->now.nacks = took_words(ch, ch->now.nacks, n, NODE_NACK_LINE, NACK_LEN);
 }
 
 static void took_answers(struct channel *ch, size_t n)
@@ -230,13 +233,15 @@ static void took_messages(struct channel *ch, size_t n)
 {
     const char *data = ch->out.data + ch->out.head;
     bool all = n == ch->out.len;
-    size_t lines = all ? ch->n_out : count_lines(data, n);
+    size_t lines = all                               ? ch->now.queued
+                   : n == ch->now.write.messages_len ? ch->now.write.messages
+                                                     : count_lines(data, n);
     ch->keep->counters.sent += lines;
-    ch->n_out -= (uint32_t)lines;
+    ch->now.queued -= (uint32_t)lines;
     if (!all && data[n - 1] != '\n') {
         const char *end = (const char *)memchr(data + n, '\n', ch->out.len - n) + 1;
         keep_rest(ch, data + n, (size_t)(end - data) - n, true);
-        ch->n_out--;
+        ch->now.queued--;
         n = (size_t)(end - data);
     }
     channel_bytes_consume(ch->hub, &ch->out, n);
@@ -252,7 +257,7 @@ static void took_handle(struct channel *ch, size_t n)
         if (m.tag != 0)
             channel_marks_add(&ch->tags, (struct channel_mark){ .end = m.end, .tag = m.tag, .fd = -1 });
     } else {
-        ch->keep->unacked = true;
+        ch->now.unacked = true;
         ch->unacked_tag = m.tag;
         ch->unacked_until = loop_now(ch->hub->loop) + CHANNEL_ACK_WAIT;
         channel_slow(ch);
@@ -268,6 +273,7 @@ struct batch {
     void (*took[PARTS])(struct channel *ch, size_t n);
     unsigned n;
     size_t len;
+    uint32_t messages; /* that wait, in the last part */
     int pass;
 };
 
@@ -281,48 +287,90 @@ static void add_part(struct batch *b, const char *data, size_t len, void (*took)
 }
 
 /* A write of this size the kernel takes whole or not at all (unix(7) does not say so; it
- * is one buffer of its own), so that who is killed after it has left no half line behind,
- * unless a single line is longer. */
+ * is one buffer of its own), so that who is killed after it has left no half line behind.
+ * 0: the first line is longer than there is room for. */
 static size_t piece_of(const char *data, size_t len, const struct batch *b)
 {
     size_t room = b->len < PIECE ? PIECE - b->len : 0;
     if (len <= room)
         return len;
     const char *last = room > 0 ? memrchr(data, '\n', room) : NULL;
-    if (last == NULL && b->n > 0)
-        return 0; /* it goes alone, and next */
-    if (last == NULL)
-        last = memchr(data + room, '\n', len - room);
-    return (size_t)(last - data) + 1;
+    return last != NULL ? (size_t)(last - data) + 1 : 0;
 }
 
-static void add_messages(const struct channel *ch, struct batch *b)
+/* A long line is put where its rest would be, before any of it goes. */
+static void add_long(struct channel *ch, struct batch *b, size_t len)
+{
+    const char *data = ch->out.data + ch->out.head;
+    len = (size_t)((const char *)memchr(data, '\n', len) - data) + 1;
+    if (channel_keep_rest(&ch->keep, ch->memory, &ch->now, data, len) < 0) { /* then it goes as it is */
+        b->messages = 1;
+        add_part(b, data, len, took_messages);
+        return;
+    }
+    channel_moved(ch);
+    channel_trim_later(ch);
+    ch->now.rest_is_message = true;
+    ch->now.queued--;
+    channel_bytes_consume(ch->hub, &ch->out, len);
+    add_part(b, channel_keep_rest_data(ch->keep, &ch->now), len, took_rest);
+}
+
+static void add_messages(struct channel *ch, struct batch *b)
 {
     const struct channel_mark *handle = channel_marks_first(&ch->handles);
     const char *data = ch->out.data + ch->out.head;
     if (handle == NULL || handle->start > out_start(ch)) {
         size_t len = handle != NULL ? (size_t)(handle->start - out_start(ch)) : ch->out.len;
-        add_part(b, data, piece_of(data, len, b), took_messages);
+        size_t piece = piece_of(data, len, b);
+        if (piece == 0 && b->n == 0)
+            add_long(ch, b, len);
+        if (piece == 0) /* it goes alone, and next */
+            return;
+        b->messages = piece == ch->out.len ? ch->now.queued : (uint32_t)count_lines(data, piece);
+        add_part(b, data, piece, took_messages);
         return;
     }
-    if (ch->keep->unacked || b->n > 0) /* it waits for an answer, or for a write of its own */
+    if (ch->now.unacked || b->n > 0) /* it waits for an answer, or for a write of its own */
         return;
     b->pass = handle->fd;
+    b->messages = 1;
     add_part(b, data, (size_t)(handle->end - handle->start), took_handle);
 }
 
-static void fill(const struct channel *ch, struct batch *b)
+static size_t words(uint32_t owed)
 {
-    const struct channel_keep *k = ch->keep;
-    b->n = 0;
-    b->len = 0;
-    b->pass = -1;
-    add_part(b, channel_keep_rest_data(k), k->rest_len, took_rest);
-    add_part(b, acks, (k->acks < WORDS ? k->acks : WORDS) * ACK_LEN, took_acks);
-    add_part(b, nacks, (k->nacks < WORDS ? k->nacks : WORDS) * NACK_LEN, took_nacks);
-    add_part(b, ch->answers, ch->answers_len, took_answers);
-    if (ch->out.len > 0)
+    return owed < WORDS ? owed : WORDS;
+}
+
+static void fill(struct channel *ch, struct batch *b)
+{
+    const struct channel_state *s = &ch->now;
+    *b = (struct batch){ .pass = -1 };
+    add_part(b, channel_keep_rest_data(ch->keep, s), s->rest_len, took_rest);
+    if (b->len <= PIECE) { /* a longer one may be cut, and goes alone */
+        add_part(b, acks, words(s->acks) * ACK_LEN, took_acks);
+        add_part(b, nacks, words(s->nacks) * NACK_LEN, took_nacks);
+        add_part(b, ch->answers, ch->answers_len, took_answers);
+    }
+    if (ch->out.len > 0 && b->len < PIECE)
         add_messages(ch, b);
+}
+
+/* From here on until the write is over, whoever comes after us looks what became of it. */
+static void announce(struct channel *ch, const struct batch *b)
+{
+    ch->hub->desk->out.msg_len = 0;
+    ch->now.write = (struct channel_write){ .len = (uint32_t)b->len, .messages = b->messages, .handle = b->pass >= 0 };
+    for (unsigned i = 0; i < b->n; i++) {
+        if (b->took[i] == took_acks)
+            ch->now.write.acks = (uint32_t)words(ch->now.acks);
+        else if (b->took[i] == took_nacks)
+            ch->now.write.nacks = (uint32_t)words(ch->now.nacks);
+        else if (b->took[i] == took_messages)
+            ch->now.write.messages_len = (uint32_t)b->parts[i].iov_len;
+    }
+    channel_publish(ch);
 }
 
 static void take_off(struct channel *ch, const struct batch *b, size_t n)
@@ -347,11 +395,12 @@ void channel_flush(struct channel *ch)
 {
     struct batch b;
     while (!ch->broken && (fill(ch, &b), b.n > 0)) {
-        ch->keep->writing = b.len > PIECE || b.took[0] != took_messages;
-        ssize_t n = fdio_send(ch->fd, b.parts, b.n, b.pass);
+        announce(ch, &b);
+        ssize_t n = fdio_send(ch->fd, b.parts, b.n, b.pass, &ch->hub->desk->out);
         if (n > 0)
             take_off(ch, &b, (size_t)n);
-        ch->keep->writing = false;
+        ch->now.write.len = 0;
+        channel_publish(ch);
         if (n < 0) {
             failed(ch, (int)n);
             return;
@@ -367,14 +416,14 @@ void channel_flush(struct channel *ch)
  * program, and handles go to it without waiting until it does answer one. */
 static void look_at_unacked(struct channel *ch)
 {
-    if (!ch->keep->unacked || ch->fd < 0)
+    if (!ch->now.unacked || ch->fd < 0)
         return;
     if (loop_now(ch->hub->loop) < ch->unacked_until) {
         channel_slow(ch);
         return;
     }
     uint64_t tag = ch->unacked_tag;
-    ch->keep->unacked = false;
+    ch->now.unacked = false;
     ch->no_acks = true;
     channel_touch(ch);
     tell(ch, tag, 0);
@@ -383,7 +432,7 @@ static void look_at_unacked(struct channel *ch)
 void channel_settle(struct channel *ch)
 {
     const struct channel_mark *m;
-    uint64_t taken = out_start(ch) - (ch->keep->rest_len > 0 && ch->keep->rest_is_message);
+    uint64_t taken = out_start(ch) - (ch->now.rest_len > 0 && ch->now.rest_is_message);
     while (!ch->freed && (m = channel_marks_first(&ch->tags)) != NULL && m->end <= taken)
         tell(ch, channel_marks_pop(&ch->tags).tag, 0);
     if (!ch->freed)
@@ -393,15 +442,15 @@ void channel_settle(struct channel *ch)
 void channel_out_forget(struct channel *ch, int error)
 {
     ch->keep->counters.bounced += channel_queued(ch);
-    ch->n_out = 0;
-    ch->keep->rest_len = 0;
-    ch->keep->acks = ch->keep->nacks = 0;
+    ch->now.queued = 0;
+    ch->now.rest_len = 0;
+    ch->now.acks = ch->now.nacks = 0;
     ch->answers_len = 0;
     free(TAKE_PTR(ch->answers));
     channel_bytes_done(ch->hub, &ch->out);
-    if (ch->keep->unacked)
+    if (ch->now.unacked)
         tell(ch, ch->unacked_tag, error);
-    ch->keep->unacked = false;
+    ch->now.unacked = false;
     while (ch->handles.n > 0) {
         struct channel_mark m = channel_marks_pop(&ch->handles);
         close(m.fd);

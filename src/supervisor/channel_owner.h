@@ -49,6 +49,7 @@ struct channel_owner {
 struct channel_counters {
     uint64_t received, sent;            /* messages */
     uint64_t bounced;                   /* messages that it was not given; counted by who sends */
+    uint64_t lost;                      /* that a supervisor had not given it yet when it was killed, or of its own */
     uint64_t malformed, oversized, cut; /* lines skipped; cut: the last one had no end */
     uint64_t handles_received, handles_sent, handles_lost;
 };

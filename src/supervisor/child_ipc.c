@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "supervisor/child_output.h"
+#include "supervisor/kept.h"
 #include "supervisor/relay.h"
 #include "supervisor/supervisor.h"
 
@@ -172,12 +173,24 @@ static struct ipc_run *run_of(const struct child *c, pid_t pid)
     return run;
 }
 
+/* What all channels share: its memory is the guardian's, too, before anything is read. */
+static int share(struct supervisor *s)
+{
+    int memory = kept_memory("desk");
+    int r = channels_new(s->loop, memory, &s->channels);
+    if (r < 0)
+        cleanup_close(&memory);
+    else
+        kept_flush();
+    return r;
+}
+
 int child_ipc_begin(struct child *c, int fd, int memory, pid_t pid)
 {
     struct supervisor *s = c->supervisor;
     struct child_ipc *ipc = record(c);
     struct ipc_run *run = calloc(1, sizeof(*run));
-    int r = ipc == NULL || run == NULL ? -ENOMEM : s->channels == NULL ? channels_new(s->loop, &s->channels) : 0;
+    int r = ipc == NULL || run == NULL ? -ENOMEM : s->channels == NULL ? share(s) : 0;
     if (r == 0) {
         *run = (struct ipc_run){ .next = ipc->runs, .child = c, .pid = pid, .fd = ipc_descriptor(c->process.program) };
         r = ipc->lane != NULL ? relay_port_new(ipc->lane, &run->port) : 0;

@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "guardian/holder.h"
+#include "os/spawn.h"
 
 #define RUNS 1296 /* 36 squared */
 
@@ -120,6 +122,17 @@ bool kept_next(uint32_t *at, struct kept_key *k)
         if (key_of(roll_name_text(roll->names[(*at)++], name), k))
             return true;
     return false;
+}
+
+int kept_memory(const char *name)
+{
+    int fd = kept.holder != NULL ? holder_take(kept.holder, name) : -1;
+    if (fd >= 0 || kept.holder == NULL)
+        return fd;
+    fd = spawn_raise_fd(memfd_create(name, MFD_CLOEXEC));
+    if (fd >= 0 && holder_put(kept.holder, name, fd) < 0)
+        cleanup_close(&fd);
+    return fd;
 }
 
 int kept_flush(void)

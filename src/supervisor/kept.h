@@ -29,6 +29,10 @@ int kept_take(const struct kept_key *k);
  * at first.  kept_take() what is found. */
 bool kept_next(uint32_t *at, struct kept_key *k);
 
+/* A memfd of that name, which a supervisor before us had or which is new; held from the
+ * next kept_flush() on.  -1: there is no guardian, or no descriptor. */
+int kept_memory(const char *name);
+
 /* Everything that was put is held: 0; -EAGAIN not yet; -EPIPE there is no guardian. */
 int kept_flush(void);
 

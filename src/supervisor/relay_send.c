@@ -163,12 +163,20 @@ static int deliver(struct relay_port *p, struct parcel *parcel, struct relay_lan
 
 /* -- an answer ------------------------------------------------------------------------------ */
 
+/* Both ran under a supervisor before us, who alone knew of what was asked then: an answer
+ * goes to whom it says, and whoever does not wait for it does not know its number. */
+static bool is_of_before(const struct relay_port *p, const struct relay_lane *to)
+{
+    return p->lane->child->adopted && p->lane->port == p && to->child->adopted && to->port != NULL;
+}
+
 /* It goes to whom has asked, or to nobody. */
 static enum wait_kind answer(struct relay_port *p, struct parcel *parcel, struct relay_lane *to,
                              struct relay_lane **full)
 {
     struct requests *requests = p->lane->relay->requests;
-    if (!requests_waits(requests, &p->lane->member, &to->member, parcel->e.re)) {
+    bool asked = requests_waits(requests, &p->lane->member, &to->member, parcel->e.re);
+    if (!asked && !is_of_before(p, to)) {
         p->lane->counters.stale++;
         if (parcel->e.has_id)
             relay_bounce(p, parcel, -ETIMEDOUT, to);
@@ -183,7 +191,8 @@ static enum wait_kind answer(struct relay_port *p, struct parcel *parcel, struct
         relay_bounce(p, parcel, error, to);
         return WAIT_NOT;
     }
-    requests_answer(requests, &p->lane->member, &to->member, parcel->e.re);
+    if (asked)
+        requests_answer(requests, &p->lane->member, &to->member, parcel->e.re);
     relay_answered(to);
     return WAIT_NOT;
 }
@@ -334,6 +343,7 @@ static void ask_supervisor(struct relay_port *p, const struct parcel *parcel)
     const struct supervisor *s = p->lane->relay->supervisor;
     const struct envelope *e = &parcel->e;
     _cleanup_buf_ struct buf answer = BUF_INIT(ANSWER_MAX), line = BUF_INIT(ANSWER_MAX + 256);
+    channel_pass(p->channel); /* nothing is asked twice */
     int error = p->lane->port != p || s->ask == NULL
                     ? -EACCES
                     : s->ask(p->lane->child, parcel->text + e->msg.at, e->msg.len, &answer, s->ask_arg);

@@ -41,6 +41,8 @@ static void delist(struct relay_port *p)
         r->waiting_end = p->wait_at;
     p->wait = WAIT_NOT;
     p->full = NULL;
+    if (p->kept != NULL)
+        channel_park(p->channel, false);
     free(TAKE_PTR(p->kept));
     cleanup_close(&p->kept_fd);
     channel_resume(p->channel, CHANNEL_PAUSE_RELAY);
@@ -57,6 +59,7 @@ void relay_keep(struct relay_port *p, struct parcel *parcel, enum wait_kind kind
         return;
     }
     memcpy(p->kept, parcel->text, parcel->len);
+    channel_park(p->channel, true);
     p->kept_len = parcel->len;
     p->kept_fd = TAKE_FD(parcel->fd);
     p->kept_type = parcel->type;

@@ -100,6 +100,71 @@ class Addresses(Case):
         self.assertEqual(b.hear()["err"], "ENOENT")
 
 
+class Killed(Case):
+    """The supervisor is killed, and the next one knows what had become of each message."""
+
+    def test_what_waited_in_its_hands_is_counted_and_the_rest_goes_on(self):
+        self.play("a", ("b", "ipc_queue_messages=100"), "c")
+        a, b, c = self.actors("a", "b", "c")
+        n = 0
+        while self.channel("b")["queued"] < 50:
+            for _ in range(50):
+                a.to("b", [n, "x" * 5000])
+                n += 1
+            a.to("c", n)
+            c.hear()  # so that all of these were routed
+        queued = self.channel("b")["queued"]
+        self.d.crash()
+        channel = self.channel("b")
+        self.assertIn(queued - channel["lost"], (0, 1))  # one of them may be half written: it is finished
+        self.assertEqual((channel["queued"], channel["open"]), (queued - channel["lost"], True))
+        got = [b.hear()["msg"][0] for _ in range(n - channel["lost"])]
+        self.assertEqual(got, list(range(n - channel["lost"])))
+        a.to("b", "more")
+        self.assertEqual(b.hear(), {"from": "a", "msg": "more"})
+        self.assertEqual(self.channel("b")["lost"], channel["lost"])
+
+    def test_one_that_had_to_wait_with_its_sender_is_counted_there(self):
+        self.play("a", ("b", "ipc_queue_messages=10\nipc_wait=50s"))
+        a, b = self.actors("a", "b")
+        while not self.channel("a")["relay"]["waiting"]:
+            a.raw(json.dumps({"to": "b", "msg": "x" * 5000}).encode() + b"\n", 0)
+        self.d.crash()
+        self.assertEqual(self.channel("a")["lost"], 1)
+        self.assertGreater(self.channel("b")["lost"], 5)
+
+    def test_answers_to_what_was_asked_before(self):
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        a.to("b", "question", id=7)
+        self.assertEqual(b.hear()["id"], 7)
+        self.d.crash()
+        b.to("a", "answer", re=7)
+        self.assertEqual(a.hear(), {"from": "b", "re": 7, "msg": "answer"})
+        a.to("b", "another", id=8)
+        b.hear()
+        b.to("a", "answer", re=8)
+        self.assertEqual(a.hear()["re"], 8)
+
+    def test_a_descriptor_that_it_had_not_passed_on_is_sent_again(self):
+        """Half a line with a descriptor: that is gone, which its sender is told, as Node wants to be."""
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        line = json.dumps({"cmd": "NODE_HANDLE", "type": "net.Native", "msg": {"to": "b", "msg": 1}}).encode() + b"\n"
+        before = self.channel("a")["received"]
+        a.socket.setblocking(True)
+        a.socket.sendmsg([line[:20]], [(1, 1, b"\0\0\0\0")])
+        a.socket.setblocking(False)
+        self.d.round_trip()
+        self.d.crash()
+        a.raw(line[20:])
+        self.assertEqual(a.hear(), {"cmd": "NODE_HANDLE_NACK"})
+        a.handle({"to": "b", "msg": 1}, 0, "net.Native")
+        self.assertEqual(a.hear(), {"cmd": "NODE_HANDLE_ACK"})
+        self.assertEqual(b.hear()["msg"]["msg"], 1)
+        self.assertEqual(self.channel("a")["received"], before + 1)
+
+
 class Shown(Case):
     def test_droverctl_ipc(self):
         self.play("a", ("b", "accept_from=nobody"), more="[program:c]\ncommand=sleep 1000\n")
@@ -110,9 +175,9 @@ class Shown(Case):
         a.hear()
         shown = subprocess.run([drover.DROVERCTL, "-s", "unix://" + self.d.socket, "ipc"], capture_output=True, text=True)
         lines = [line.split() for line in shown.stdout.splitlines()]
-        self.assertEqual(lines[0], "process channel received sent queued bounced skipped handles routed refused open".split())
-        self.assertEqual(lines[1:], [["a", "open", "1", "2", "0", "0", "1", "0", "0", "1", "0"],
-                                     ["b", "open"] + ["0"] * 9])
+        self.assertEqual(lines[0], "process channel received sent queued bounced lost skipped handles routed refused open".split())
+        self.assertEqual(lines[1:], [["a", "open", "1", "2", "0", "0", "0", "1", "0", "0", "1", "0"],
+                                     ["b", "open"] + ["0"] * 10])
         self.assertEqual((shown.stderr, shown.returncode), ("", 0))
 
 

@@ -91,7 +91,7 @@ static int setup(void **state)
     int fds[2], small = 4096;
     w->fd = -1;
     assert_int_equal(loop_new(&w->loop), 0);
-    assert_int_equal(channels_new(w->loop, &w->hub), 0);
+    assert_int_equal(channels_new(w->loop, -1, &w->hub), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
     setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
     w->peer = fds[1];
@@ -130,7 +130,7 @@ static void turns(struct world *w)
 static void say(struct world *w, const char *text, int fd)
 {
     struct iovec part = { .iov_base = (char *)text, .iov_len = strlen(text) };
-    assert_int_equal(fdio_send(w->peer, &part, 1, fd), (ssize_t)strlen(text));
+    assert_int_equal(fdio_send(w->peer, &part, 1, fd, NULL), (ssize_t)strlen(text));
 }
 
 static void expect(struct world *w, const char *log)
@@ -151,7 +151,7 @@ static const char *hear(struct world *w, int *fd)
 {
     static char data[65536];
     struct fdio_received got = { .n_fds = 0 };
-    ssize_t n = fdio_receive(w->peer, data, sizeof(data) - 1, &got);
+    ssize_t n = fdio_receive(w->peer, data, sizeof(data) - 1, &got, NULL);
     data[n > 0 ? n : 0] = '\0';
     assert_true(got.n_fds <= 1);
     if (fd != NULL)
@@ -389,7 +389,7 @@ static void handles_have_writes_of_their_own(void **state)
         assert_int_equal(loop_run(w->loop), 0);
     }
     turns(w);
-    assert_int_equal(fdio_receive(w->peer, line, sizeof(line) - 1, &got), sizeof(line) - 1);
+    assert_int_equal(fdio_receive(w->peer, line, sizeof(line) - 1, &got, NULL), sizeof(line) - 1);
     assert_string_equal(line, NODE_NACK_LINE);
     assert_int_equal(got.n_fds, 0);
     assert_string_equal(hear(w, &fd), WRAPPED("2"));

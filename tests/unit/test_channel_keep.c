@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "supervisor/channel_keep.h"
 
 static int new_memory(void)
@@ -23,21 +24,24 @@ static off_t size_of(int memory)
     return st.st_size;
 }
 
+static struct channel_state now;
+
 static void fill_in(struct channel_keep *k, uint32_t len)
 {
-    k->in.start = 0;
-    k->in.len = len;
+    now.in.start = 0;
+    now.in.len = len;
     for (uint32_t i = 0; i < len; i++)
         k->bytes[i] = (char)('a' + i % 26);
+    channel_keep_publish(k, &now);
 }
 
 static void check(const struct channel_keep *k, uint32_t in_len, const char *rest)
 {
-    assert_int_equal(k->in.len, in_len);
+    assert_int_equal(now.in.len, in_len);
     for (uint32_t i = 0; i < in_len; i++)
-        assert_int_equal(k->bytes[i], 'a' + i % 26);
-    assert_int_equal(k->rest_len, strlen(rest));
-    assert_memory_equal(channel_keep_rest_data(k), rest, strlen(rest));
+        assert_int_equal(k->bytes[now.in.start + i], 'a' + i % 26);
+    assert_int_equal(now.rest_len, strlen(rest));
+    assert_memory_equal(channel_keep_rest_data(k, &now), rest, strlen(rest));
 }
 
 /* Rooms that grow and shrink beside each other, in both kinds of memory. */
@@ -48,28 +52,29 @@ static void rooms(int memory)
     memset(rest, 'r', 3000);
     rest[3000] = '\0';
     assert_non_null(k);
-    assert_int_equal(channel_keep_rest(&k, memory, "short", 5), 0);
-    assert_int_equal(channel_keep_grow(&k, memory, 10), 0);
+    now = (struct channel_state){ .batch = false };
+    assert_int_equal(channel_keep_rest(&k, memory, &now, "short", 5), 0);
+    assert_int_equal(channel_keep_grow(&k, memory, &now, 10), 0);
     fill_in(k, 10);
     check(k, 10, "short");
-    assert_int_equal(channel_keep_grow(&k, memory, 100000), 0);
+    assert_int_equal(channel_keep_grow(&k, memory, &now, 100000), 0);
     fill_in(k, 100000);
     check(k, 100000, "short");
-    k->rest_start += 2;
-    k->rest_len -= 2;
-    assert_int_equal(channel_keep_grow(&k, memory, 300000), 0);
+    now.rest_start += 2;
+    now.rest_len -= 2;
+    assert_int_equal(channel_keep_grow(&k, memory, &now, 300000), 0);
     check(k, 100000, "ort");
-    k->rest_len = 0;
-    assert_int_equal(channel_keep_rest(&k, memory, rest, 3000), 0);
+    now.rest_len = 0;
+    assert_int_equal(channel_keep_rest(&k, memory, &now, rest, 3000), 0);
     check(k, 100000, rest);
-    k->in.len = 0;
-    channel_keep_trim(&k, memory);
+    now.in.len = 0;
+    channel_keep_trim(&k, memory, &now);
     check(k, 0, rest);
+    now.in.start = 99; /* where it had come to before the last line was taken */
+    now.rest_start += now.rest_len;
+    now.rest_len = 0;
+    channel_keep_trim(&k, memory, &now);
     assert_int_equal(k->in_size, 0);
-    k->in.start = 99; /* where it had come to before the last line was taken */
-    k->rest_start += k->rest_len;
-    k->rest_len = 0;
-    channel_keep_trim(&k, memory);
     assert_int_equal(k->rest_size, 0);
     if (memory >= 0)
         assert_true(size_of(memory) <= 4096); /* it was given back */
@@ -90,61 +95,117 @@ static void rooms_grow_and_shrink(void **state)
     close(memory);
 }
 
-static void another_goes_on(void **state)
+/* Who is killed between the copy of a room and the note of where it is now has lost nothing. */
+static void killed_while_a_room_grows(void **state)
 {
     int memory = new_memory();
     struct channel_keep *k = channel_keep_new(memory);
+    char rest[2001];
     (void)state;
-    assert_int_equal(channel_keep_grow(&k, memory, 50000), 0);
-    fill_in(k, 50000);
-    assert_int_equal(channel_keep_rest(&k, memory, "rest", 4), 0);
-    k->acks = 3;
-    k->counters.received = 7;
-    channel_keep_free(k, memory);
-    k = channel_keep_new(memory);
-    check(k, 50000, "rest");
-    assert_true(channel_keep_restore(k));
-    check(k, 50000, "rest");
-    assert_int_equal(k->acks, 3);
-    assert_int_equal(k->counters.received, 7);
+    memset(rest, 'r', 2000);
+    rest[2000] = '\0';
+    now = (struct channel_state){ .batch = false };
+    assert_int_equal(channel_keep_rest(&k, memory, &now, rest, 2000), 0);
+    channel_keep_publish(k, &now);
+    assert_int_equal(channel_keep_grow(&k, memory, &now, 100), 0);
+    check(k, 0, rest);
+    k->in_size = 0; /* as if that had not been written any more */
+    check(k, 0, rest);
     channel_keep_free(k, memory);
     close(memory);
 }
 
-/* What was being looked at has gone with who looked. */
-static void died_within_a_batch(void **state)
+static void another_goes_on(void **state)
 {
     int memory = new_memory();
     struct channel_keep *k = channel_keep_new(memory);
+    struct channel_desk *d = channel_desk_new(-1);
     (void)state;
-    assert_int_equal(channel_keep_grow(&k, memory, 10), 0);
-    fill_in(k, 10);
-    k->batch = CHANNEL_BATCH_WHOLE;
-    assert_true(channel_keep_restore(k));
-    assert_int_equal(k->in.len, 0); /* its end was there */
-    assert_false(k->in.skipping);
-    fill_in(k, 10);
-    k->batch = CHANNEL_BATCH_READING;
-    assert_true(channel_keep_restore(k));
-    check(k, 10, ""); /* perhaps it goes on */
-    k->batch = CHANNEL_BATCH_CUT;
-    assert_true(channel_keep_restore(k));
-    assert_int_equal(k->in.len, 0);
-    assert_true(k->in.skipping); /* what comes next is the end of a line that nobody has */
-    assert_int_equal(k->batch, CHANNEL_BATCH_NONE);
-    k->writing = true;
-    assert_false(channel_keep_restore(k));
+    now = (struct channel_state){ .acks = 3, .queued = 5, .parked = true };
+    assert_int_equal(channel_keep_grow(&k, memory, &now, 50000), 0);
+    fill_in(k, 50000);
+    assert_int_equal(channel_keep_rest(&k, memory, &now, "rest", 4), 0);
+    channel_keep_publish(k, &now);
+    now.acks = 4; /* not published */
+    k->counters.received = 7;
     channel_keep_free(k, memory);
+    k = channel_keep_new(memory);
+    assert_true(channel_keep_restore(k, d, &now));
+    check(k, 50000, "rest");
+    assert_int_equal(now.acks, 3);
+    assert_int_equal(now.queued, 0);
+    assert_int_equal(k->counters.received, 7);
+    assert_int_equal(k->counters.lost, 6);
+    channel_keep_free(k, memory);
+    channel_desk_free(d, false);
+    close(memory);
+}
+
+/* The kernel had taken so much of a write when its writer was killed. */
+static void died_within_a_write(void **state)
+{
+    static const struct {
+        uint32_t taken, rest, acks, nacks, queued, sent, lost;
+        bool unacked, whole;
+    } cases[] = {
+        { 0, 4, 3, 1, 5, 0, 5, false, true },  /* it was not made */
+        { 3, 1, 3, 1, 5, 0, 5, false, true },  /* cut within the rest */
+        { 4, 0, 3, 1, 5, 1, 5, false, true },  /* ... behind it */
+        { 90, 0, 1, 0, 2, 4, 2, true, true },  /* all of it */
+        { 50, 0, 1, 0, 2, 4, 2, true, false }, /* nobody knows where */
+    };
+    struct channel_desk *d = channel_desk_new(-1);
+    (void)state;
+    for (unsigned i = 0; i < ELEMENTS(cases); i++) {
+        struct channel_keep *k = channel_keep_new(-1);
+        now = (struct channel_state){ .acks = 3,
+                                      .nacks = 1,
+                                      .queued = 5,
+                                      .rest_is_message = true,
+                                      .write = { .len = 90, .messages = 3, .acks = 2, .nacks = 1, .handle = true } };
+        assert_int_equal(channel_keep_rest(&k, -1, &now, "rest", 4), 0);
+        channel_keep_publish(k, &now);
+        d->out.msg_len = cases[i].taken;
+        assert_int_equal(channel_keep_restore(k, d, &now), cases[i].whole);
+        assert_int_equal(now.rest_len, cases[i].rest);
+        assert_int_equal(now.acks, cases[i].acks);
+        assert_int_equal(now.nacks, cases[i].nacks);
+        assert_int_equal(now.unacked, cases[i].unacked);
+        assert_int_equal(k->counters.sent, cases[i].sent);
+        assert_int_equal(k->counters.lost, cases[i].lost);
+        channel_keep_free(k, -1);
+    }
+    channel_desk_free(d, false);
+}
+
+static void the_desk_is_found_again(void **state)
+{
+    int memory = new_memory();
+    struct channel_desk *d = channel_desk_new(memory);
+    (void)state;
+    assert_int_equal(d->in.msg_len, 0);
+    d->in.msg_len = 5;
+    memcpy(d->batch, "batch", 5);
+    channel_desk_free(d, true);
+    d = channel_desk_new(memory);
+    assert_int_equal(d->in.msg_len, 5);
+    assert_memory_equal(d->batch, "batch", 5);
+    d->in.msg_len = sizeof(d->batch) + 1; /* nonsense */
+    channel_desk_free(d, true);
+    d = channel_desk_new(memory);
+    assert_int_equal(d->in.msg_len, 0);
+    channel_desk_free(d, true);
     close(memory);
 }
 
 static void nonsense_is_not_believed(void **state)
 {
     (void)state;
-    for (unsigned field = 0; field < 5; field++) {
+    for (unsigned field = 0; field < 6; field++) {
         int memory = new_memory();
         struct channel_keep *k = channel_keep_new(memory);
-        uint32_t *fields[] = { &k->magic, &k->in_size, &k->rest_size, &k->in.len, &k->rest_start };
+        struct channel_state *s = &k->states[k->current];
+        uint32_t *fields[] = { &k->magic, &k->in_size, &k->rest_size, &s->in.len, &s->rest_start, &k->current };
         *fields[field] = 1u << 31;
         munmap(k, 4096);
         assert_null(channel_keep_new(memory));
@@ -155,10 +216,9 @@ static void nonsense_is_not_believed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rooms_grow_and_shrink),
-        cmocka_unit_test(another_goes_on),
-        cmocka_unit_test(died_within_a_batch),
-        cmocka_unit_test(nonsense_is_not_believed),
+        cmocka_unit_test(rooms_grow_and_shrink),   cmocka_unit_test(killed_while_a_room_grows),
+        cmocka_unit_test(another_goes_on),         cmocka_unit_test(died_within_a_write),
+        cmocka_unit_test(the_desk_is_found_again), cmocka_unit_test(nonsense_is_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

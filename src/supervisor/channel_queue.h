@@ -1,0 +1,34 @@
+/* channel_queue.h - what waits for one channel: bytes whose memory is borrowed, and marks in them. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CHANNEL_SPARES 8
+
+struct channels;
+
+/* A queue of bytes: its memory is borrowed from the hub, and only while it has some. */
+struct channel_bytes {
+    char *data;
+    size_t head, len, size;
+};
+
+/* A message of the queue that somebody wants to know about, or one with a descriptor. */
+struct channel_mark {
+    uint64_t start, end; /* where it lies in all that was ever queued */
+    uint64_t tag;
+    int fd; /* -1: none */
+};
+
+struct channel_marks {
+    struct channel_mark *list;
+    uint32_t head, n, size;
+};
+
+int channel_bytes_reserve(struct channels *s, struct channel_bytes *b, size_t more); /* 0, -ENOMEM */
+void channel_bytes_consume(struct channels *s, struct channel_bytes *b, size_t n);
+void channel_bytes_done(struct channels *s, struct channel_bytes *b);
+int channel_marks_add(struct channel_marks *m, struct channel_mark mark); /* 0, -ENOMEM */
+struct channel_mark *channel_marks_first(const struct channel_marks *m);  /* NULL: there is none */
+struct channel_mark channel_marks_pop(struct channel_marks *m);           /* there is one */
