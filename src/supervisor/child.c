@@ -76,7 +76,7 @@ static void spawn_failed(struct child *c, struct exit_cause cause, const char *c
             log_warn("%s: start waits: %s: %s", c->process.program->name, spawn_stage_name(cause.stage),
                      strerror(cause.value));
         c->start_waits = true;
-        supervisor_lacks(c->supervisor);
+        start_queue_lack(c->supervisor);
         supervisor_handle(c, PROCESS_SPAWN_POSTPONED, 0, cause);
         return;
     }
@@ -309,6 +309,7 @@ void child_ended(struct child *c, struct exit_cause cause)
     tell_exit(c, &cause);
     scope_remove(c);
     supervisor_handle(c, PROCESS_EXITED_EVENT, 0, cause);
+    start_queue_ended(c->supervisor, run);
     child_tell_closed(c, run);
 }
 

@@ -101,7 +101,7 @@ static int compare_children(const void *a, const void *b)
 
 static void drop_child(struct supervisor *s, struct child *c)
 {
-    supervisor_forget_start(c);
+    start_queue_forget(c);
     --*supervisor_count_of(s, c->process.state);
     s->n_children--;
     child_free(c);

@@ -5,8 +5,6 @@
 
 /* How many children are in that state. */
 size_t *supervisor_count_of(struct supervisor *s, enum process_state state);
-/* Takes a child out of the queue of starts, if it is in it. */
-void supervisor_forget_start(struct child *c);
 void member_group_free(struct supervisor *s, struct member_group *g);
 /* Keeps the children of a group sorted by name after some were added. */
 void supervisor_sort_group(struct member_group *g);

@@ -1,9 +1,7 @@
 /* supervisor.c - turns events into effects and effects into deeds.
  *
- * Owns the groups and their children, and the queue of starts.  It is the only
- * caller of process_handle(), and the place where state changes are logged and
- * announced.  Starts are taken from the queue a few a turn, so that a thousand
- * of them do not keep the control socket waiting. */
+ * Owns the groups and their children.  It is the only caller of process_handle(),
+ * and the place where state changes are logged and announced. */
 #include "supervisor/supervisor.h"
 
 #include <errno.h>
@@ -31,11 +29,6 @@
 #include "supervisor/run.h"
 #include "supervisor/scope.h"
 #include "supervisor/shutdown.h"
-
-/* Made together, see os/spawn.h; a tenth of a millisecond each, and between two turns
- * everybody else is served. */
-#define SPAWNS_PER_TURN 8
-#define SHORTAGE_PAUSE (100 * USEC_PER_MSEC) /* between two starts that may find that something is lacking */
 
 static usec_t wall_now(void)
 {
@@ -79,104 +72,6 @@ size_t supervisor_count(const struct supervisor *s, enum process_state state)
 }
 
 /* -- effects ---------------------------------------------------------------- */
-
-static void spawn_enqueue(struct child *c)
-{
-    struct supervisor *s = c->supervisor;
-    if (c->spawn_queued)
-        return;
-    c->spawn_queued = true;
-    c->spawn_next = NULL;
-    if (s->spawn_tail != NULL)
-        s->spawn_tail->spawn_next = c;
-    else
-        s->spawn_head = c;
-    s->spawn_tail = c;
-}
-
-void supervisor_forget_start(struct child *c)
-{
-    struct supervisor *s = c->supervisor;
-    if (!c->spawn_queued)
-        return;
-    struct child **at = &s->spawn_head;
-    struct child *before = NULL;
-    while (*at != c) {
-        before = *at;
-        at = &(*at)->spawn_next;
-    }
-    *at = c->spawn_next;
-    if (s->spawn_tail == c)
-        s->spawn_tail = before;
-    c->spawn_queued = false;
-}
-
-static void tell_started(struct supervisor *s)
-{
-    if (s->started_told)
-        return;
-    s->started_told = true;
-    if (s->options.started != NULL)
-        s->options.started(s->options.arg);
-}
-
-static void on_spawn_work(void *arg);
-
-static void on_pause_end(void *arg)
-{
-    struct supervisor *s = arg;
-    s->spawn_pauses = false;
-    loop_defer(s->loop, &s->spawn_work, on_spawn_work, s);
-}
-
-/* What one start lacks the others would lack, too: they wait with it, and one of
- * them finds out for all. */
-static void pause_starts(struct supervisor *s)
-{
-    s->spawn_pauses =
-        loop_timer_set(s->loop, &s->spawn_timer, loop_now(s->loop) + SHORTAGE_PAUSE, on_pause_end, s) == 0;
-    tell_started(s);
-}
-
-void supervisor_lacks(struct supervisor *s)
-{
-    s->spawn_short = true;
-}
-
-/* One at a time also while somebody asks: that is as long as an answer waits. */
-static size_t spawns_now(const struct supervisor *s)
-{
-    return s->spawn_short || loop_is_asked(s->loop) ? 1 : SPAWNS_PER_TURN;
-}
-
-static void on_spawn_work(void *arg)
-{
-    struct supervisor *s = arg;
-    struct child *list[SPAWNS_PER_TURN];
-    size_t n = 0, most = spawns_now(s);
-    if (s->spawn_pauses)
-        return;
-    s->spawn_short = false;
-    while (s->spawn_head != NULL && n < most) {
-        struct child *c = s->spawn_head;
-        supervisor_forget_start(c);
-        if (c->process.state != PROCESS_STARTING || c->process.pid != 0)
-            continue;
-        if (s->state == SUPERVISOR_RUNNING)
-            list[n++] = c;
-        else /* what exits by itself while all is being stopped is not started again */
-            supervisor_stop(c, false);
-    }
-    if (n > 0 && child_spawn_all(list, n) < 0)
-        for (size_t i = 0; i < n; i++)
-            supervisor_handle(list[i], PROCESS_SPAWN_POSTPONED, 0, (struct exit_cause){ .kind = EXIT_NONE });
-    if (s->spawn_short)
-        pause_starts(s);
-    else if (s->spawn_head != NULL)
-        loop_defer(s->loop, &s->spawn_work, on_spawn_work, s);
-    else
-        tell_started(s);
-}
 
 static void on_timer(void *arg)
 {
@@ -309,8 +204,7 @@ static int carry_out(struct child *c, const struct effect *e)
 {
     switch (e->kind) {
     case EFFECT_SPAWN:
-        spawn_enqueue(c);
-        loop_defer(c->supervisor->loop, &c->supervisor->spawn_work, on_spawn_work, c->supervisor);
+        start_queue_add(c);
         return 0;
     case EFFECT_SIGNAL:
         return send_signal(c, e);
@@ -390,8 +284,7 @@ static void autostart_all(struct supervisor *s)
         else
             log_info("%s: not started: an operator has stopped it", p->program->name);
     }
-    if (s->spawn_head == NULL)
-        loop_defer(s->loop, &s->spawn_work, on_spawn_work, s); /* nothing to start: ready all the same */
+    start_queue_look(s); /* nothing to start: ready all the same */
 }
 
 static int add_all(struct supervisor *s, struct config *config)
@@ -419,7 +312,7 @@ int supervisor_load(struct supervisor *s, struct config *config, const struct su
     config_unref(s->config);
     s->config = config;
     s->state = SUPERVISOR_RUNNING;
-    s->started_told = false; /* a restart of all is told as well */
+    s->queue.told = false; /* a restart of all is told as well */
     for (size_t i = 0; r == 0 && i < n; i++)
         r = supervisor_add_group(s, parts[i].config, parts[i].group);
     if (r == 0 && parts == NULL)
@@ -495,10 +388,9 @@ void supervisor_free(struct supervisor *s)
     runs_free(s->runs);
     cgroups_free(s->cgroups);
     free(s->groups);
-    loop_undefer(s->loop, &s->spawn_work);
+    start_queue_done(s);
     loop_undefer(s->loop, &s->stop_work);
     loop_timer_clear(&s->stop_timer);
-    loop_timer_clear(&s->spawn_timer);
     config_unref(s->config);
     identities_free(s->identities);
     relay_free(s->relay);

@@ -10,6 +10,7 @@
 #include "supervisor/child.h"
 #include "supervisor/events.h"
 #include "supervisor/loop.h"
+#include "supervisor/start_queue.h"
 
 /* supervisord's SupervisorStates */
 enum supervisor_state { SUPERVISOR_SHUTDOWN = -1, SUPERVISOR_RESTARTING = 0, SUPERVISOR_RUNNING = 1 };
@@ -61,18 +62,15 @@ struct supervisor {
     /* what a process asks of the supervisor over its channel: 0 and JSON, or a negative errno */
     int (*ask)(struct child *asker, const char *msg, size_t len, struct buf *answer, void *arg);
     void *ask_arg;
-    struct update *update;   /* the one under way, or NULL */
-    struct cgroups *cgroups; /* NULL until a program wants one */
-    struct runs *runs;       /* transient processes; NULL until there is one */
-    struct child *spawn_head, *spawn_tail;
-    struct loop_work spawn_work, stop_work;
-    struct loop_timer stop_timer, spawn_timer;
-    bool spawn_short;  /* the last start found that something is lacking */
-    bool spawn_pauses; /* and until the timer fires, none is tried */
+    struct update *update;    /* the one under way, or NULL */
+    struct cgroups *cgroups;  /* NULL until a program wants one */
+    struct runs *runs;        /* transient processes; NULL until there is one */
+    struct start_queue queue; /* of starts */
+    struct loop_work stop_work;
+    struct loop_timer stop_timer;
     size_t n_children;
     size_t counts[8]; /* of children by state, see supervisor_count() */
     usec_t started_wall;
-    bool started_told;
     bool groups_changed; /* since whoever keeps note of them has looked */
     bool recovered;      /* some of the processes were those of a supervisor before us */
     bool no_cgroups;     /* none can be made: told once */
@@ -101,7 +99,6 @@ struct child *supervisor_child(const struct supervisor *s, const char *group, co
 /* Somebody (an operator, an update) wants it up or down.  The outcome comes to
  * those who watch the child. */
 void supervisor_start(struct child *c);
-void supervisor_lacks(struct supervisor *s); /* descriptors, memory, ... for a start */
 void supervisor_stop(struct child *c, bool by_operator);
 /* Feeds an event; the one caller of process_handle(). */
 void supervisor_handle(struct child *c, enum process_event event, pid_t pid, struct exit_cause cause);

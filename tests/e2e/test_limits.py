@@ -1,7 +1,8 @@
-"""What runs out, or comes too often: descriptors of the daemon, and signals."""
+"""What runs out, or comes too often: descriptors of the daemon, signals, and restarts."""
 import os
 import resource
 import signal
+import statistics
 import textwrap
 import time
 
@@ -174,3 +175,26 @@ class Signals(drover.TestCase):
         self.storm(d, signal.SIGHUP, 20000)
         d.kill(signal.SIGTERM)
         self.assertEqual(d.wait_exit(), 0)
+
+
+class Restarts(drover.TestCase):
+    def test_twenty_without_a_pause_keep_nobody_waiting(self):
+        d = self.daemon("""
+            [program:loop]
+            command=true
+            process_name=%(process_num)d
+            numprocs=20
+            autostart=false
+            autorestart=true
+            startsecs=0
+            restart_interval=0
+        """)
+        idle = max(d.round_trip() for _ in range(3))
+        d.post("/v1/processes/loop:*/start?wait=0")
+        procs.wait_until(lambda: d.info("loop:0")["restarts"] > 5, "some restarts")
+        before = d.get("/v1/daemon").json["starts"]
+        busy = statistics.median(d.round_trip() for _ in range(20))
+        self.assertLess(busy, 5 * idle)
+        self.assertGreater(d.get("/v1/daemon").json["starts"], before + 20)  # and they go on meanwhile
+        before = min(p["restarts"] for p in d.all().values())
+        procs.wait_until(lambda: min(p["restarts"] for p in d.all().values()) > before, "each one's turn")
