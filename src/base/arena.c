@@ -2,20 +2,21 @@
  *
  * Blocks are private anonymous mappings: pages that nobody wrote cost nothing,
  * and arena_done() gives everything back to the kernel at once, whatever the
- * heap looks like.  Owns the blocks; never frees a part. */
+ * heap looks like.  Owns the blocks; never frees a part that was handed out. */
 #include "base/arena.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define BLOCK_SIZE (256 * 1024)
 #define ALIGNMENT 8
 
 struct arena_block {
     struct arena_block *next;
-    size_t size;
+    size_t size, used; /* the latter once it is full */
 };
 
 void arena_done(struct arena *a)
@@ -33,19 +34,50 @@ void arena_keep_from_children(struct arena *a)
         madvise(b, b->size, MADV_DONTFORK);
 }
 
+static void leave_block(struct arena *a)
+{
+    if (a->current != NULL)
+        a->current->used = (size_t)(a->next - (char *)a->current);
+    a->current = NULL;
+    a->next = NULL;
+    a->left = 0;
+}
+
+void arena_trim(struct arena *a)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    leave_block(a);
+    for (struct arena_block *b = a->blocks; b != NULL; b = b->next) {
+        size_t keep = (b->used + page - 1) & ~(page - 1);
+        if (keep < b->size && munmap((char *)b + keep, b->size - keep) == 0)
+            b->size = keep;
+    }
+}
+
+size_t arena_spans(const struct arena *a, struct arena_span *spans, size_t max)
+{
+    size_t n = 0;
+    for (struct arena_block *b = a->blocks; b != NULL; b = b->next, n++)
+        if (n < max)
+            spans[n] = (struct arena_span){ b, b->size };
+    return n;
+}
+
 static bool grow(struct arena *a, size_t need)
 {
     size_t size = need + sizeof(struct arena_block) > BLOCK_SIZE ? need + sizeof(struct arena_block) : BLOCK_SIZE;
     struct arena_block *b = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (b == MAP_FAILED)
         return false;
-    b->size = size;
+    b->size = b->used = size;
     b->next = a->blocks;
     a->blocks = b;
     size_t room = size - sizeof(struct arena_block);
     /* A block made for one big thing does not end the block in use. */
     if (room - need < a->left)
         return true;
+    leave_block(a);
+    a->current = b;
     a->next = (char *)(b + 1);
     a->left = room;
     return true;

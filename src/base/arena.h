@@ -13,8 +13,8 @@
 struct arena_block;
 
 struct arena {
-    struct arena_block *blocks;
-    char *next;
+    struct arena_block *blocks, *current;
+    char *next; /* within the current one */
     size_t left;
     size_t used; /* bytes handed out */
     size_t max;  /* bytes to hand out at most */
@@ -26,6 +26,14 @@ struct arena {
 void arena_done(struct arena *a);
 /* Processes forked from now on do not get this memory, which makes forking cheaper. */
 void arena_keep_from_children(struct arena *a);
+/* Nothing more is wanted: what is left of its blocks goes back to the kernel. */
+void arena_trim(struct arena *a);
+/* Where its blocks are, in any order; returns how many there are, of which at most max are put down. */
+struct arena_span {
+    void *start;
+    size_t size;
+};
+size_t arena_spans(const struct arena *a, struct arena_span *spans, size_t max);
 void *arena_alloc(struct arena *a, size_t size); /* zeroed, aligned for everything */
 void *arena_array(struct arena *a, size_t n, size_t size);
 char *arena_copy(struct arena *a, const char *s, size_t len); /* NUL-terminated */

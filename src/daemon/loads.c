@@ -1,9 +1,12 @@
 /* loads.c - see loads.h.
  *
- * Owns, for each configuration that is in use, a reference to it and the memfd of its
- * snapshot; and, with the guardian, one more memfd that says which group runs by which.
- * That one is lines of text: "path P", "daemon N", "latest N", "group N NAME", where N
- * is the name of a snapshot as the guardian has it. */
+ * Owns, for each configuration that is in use, a reference to it, the memfd of its
+ * snapshot and that of its image; and, with the guardian, one more memfd that says which
+ * group runs by which.  That one is lines of text: "path P", "daemon N", "latest N",
+ * "group N NAME", where N is the name of a snapshot as the guardian has it.
+ *
+ * The image is what a successor of the same program goes on with in no time; the
+ * snapshot is for another program, and for whatever may be wrong with an image. */
 #include "daemon/loads.h"
 
 #include <errno.h>
@@ -18,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "os/config_image.h"
 #include "os/snapshot.h"
 
 #define TABLE_NAME "groups"
@@ -27,9 +31,16 @@ struct load {
     struct load *next;
     struct config *config;
     int fd;
+    int image;                    /* -1: none, or the guardian's alone */
     char name[ROLL_NAME_MAX + 1]; /* as the guardian has it */
-    bool used;
+    bool used, has_image;
 };
+
+/* An image has the number of its snapshot. */
+static void image_name(const char *name, char image[ROLL_NAME_MAX + 1])
+{
+    snprintf(image, ROLL_NAME_MAX + 1, "i%s", name + 1);
+}
 
 struct loads {
     struct holder *holder;
@@ -44,8 +55,13 @@ struct loads {
 
 static void load_free(struct loads *l, struct load *one)
 {
+    char image[ROLL_NAME_MAX + 1];
+    image_name(one->name, image);
+    if (one->has_image)
+        holder_drop(l->holder, image);
     if (one->name[0] != '\0')
         holder_drop(l->holder, one->name);
+    cleanup_close(&one->image);
     cleanup_close(&one->fd);
     config_unref(one->config);
     free(one);
@@ -103,7 +119,7 @@ const struct supervisor_part *loads_parts(const struct loads *l, size_t *n)
 /* -- loading -------------------------------------------------------------------- */
 
 /* Takes over the descriptor, which may be -1: then a successor reads the files. */
-static int add(struct loads *l, struct config *config, int fd, const char *name)
+static int add(struct loads *l, struct config *config, int fd, const char *name, bool has_image)
 {
     struct load *one = calloc(1, sizeof(*one));
     if (one == NULL) {
@@ -112,6 +128,8 @@ static int add(struct loads *l, struct config *config, int fd, const char *name)
     }
     one->config = config_ref(config);
     one->fd = fd;
+    one->image = -1;
+    one->has_image = has_image;
     snprintf(one->name, sizeof(one->name), "%s", name);
     one->next = l->list;
     l->list = one;
@@ -130,7 +148,7 @@ int loads_load(struct loads *l, const struct options *o, struct config **ret, st
         r = config_load_with(&world.config_world, l->path, o->overrides, ret, d);
     if (r == 0) {
         int fd = snapshot_take_fd(snapshot);
-        r = add(l, *ret, fd < 0 ? -1 : fd, "");
+        r = add(l, *ret, fd < 0 ? -1 : fd, "", false);
         if (r < 0)
             config_unref(*ret);
     }
@@ -139,27 +157,44 @@ int loads_load(struct loads *l, const struct options *o, struct config **ret, st
     return r;
 }
 
-static int load_snapshot(struct loads *l, const struct options *o, const char *name)
+static int replay(const struct loads *l, const struct options *o, int fd, struct config **ret)
 {
     struct world world;
     struct snapshot *snapshot = NULL;
-    struct config *config = NULL;
     _cleanup_(diagnostics_clear) struct diagnostics d = { 0 };
-    int fd = holder_take(l->holder, name);
-    if (fd < 0)
-        return -EBADMSG;
     int r = world_open(&world);
     if (r == 0)
         r = snapshot_replay(&world, fd, &snapshot);
     if (r == 0)
-        r = config_load_with(&world.config_world, l->path, o->overrides, &config, &d);
+        r = config_load_with(&world.config_world, l->path, o->overrides, ret, &d);
     snapshot_free(&world, snapshot);
     world_close(&world);
+    return r;
+}
+
+/* NULL: there is none that could be used. */
+static struct config *map_image(const struct loads *l, const char *name)
+{
+    char image[ROLL_NAME_MAX + 1];
+    struct config *config = NULL;
+    image_name(name, image);
+    _cleanup_close_ int fd = l->holder->early_deaths == 0 ? holder_take(l->holder, image) : -1;
+    return fd >= 0 && config_image_map(fd, &config) == 0 ? config : NULL;
+}
+
+static int load_kept(struct loads *l, const struct options *o, const char *name)
+{
+    int fd = holder_take(l->holder, name);
+    if (fd < 0)
+        return -EBADMSG;
+    struct config *config = map_image(l, name);
+    bool mapped = config != NULL;
+    int r = mapped ? 0 : replay(l, o, fd, &config);
     if (r < 0) {
         cleanup_close(&fd);
         return r;
     }
-    r = add(l, config, fd, name);
+    r = add(l, config, fd, name, mapped);
     config_unref(config);
     unsigned number = (unsigned)strtoul(name + 1, NULL, 16);
     l->last = number > l->last ? number : l->last;
@@ -174,7 +209,7 @@ static struct config *named(struct loads *l, const struct options *o, const char
         for (struct load *one = l->list; one != NULL; one = one->next)
             if (strcmp(one->name, name) == 0)
                 return one->config;
-        if (load_snapshot(l, o, name) < 0)
+        if (load_kept(l, o, name) < 0)
             break;
     }
     return NULL;
@@ -278,6 +313,20 @@ static struct load *load_of(const struct loads *l, const struct config *config)
     return one;
 }
 
+/* Once; without one a successor reads the snapshot. */
+static void add_image(struct loads *l, struct load *one)
+{
+    char name[ROLL_NAME_MAX + 1];
+    if (one->has_image)
+        return;
+    one->has_image = true;
+    one->image = config_image_write(one->config);
+    config_keep_from_children(one->config);
+    image_name(one->name, name);
+    if (one->image >= 0)
+        holder_put(l->holder, name, one->image);
+}
+
 /* The name of it, after it has one; NULL: it cannot be kept. */
 static const char *use(struct loads *l, const struct config *config)
 {
@@ -289,6 +338,7 @@ static const char *use(struct loads *l, const struct config *config)
         snprintf(one->name, sizeof(one->name), "c%07x", ++l->last & 0xfffffff);
         holder_put(l->holder, one->name, one->fd);
     }
+    add_image(l, one);
     return one->name;
 }
 

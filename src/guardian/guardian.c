@@ -126,8 +126,10 @@ static void find_gone(void)
     for (uint32_t i = 0; i < g.roll.n_born; i++) {
         struct roll_child *c = &g.roll.born[i];
         siginfo_t info;
-        if (c->state == ROLL_LIVE && waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
-            c->state = ROLL_GONE;
+        if (c->state == ROLL_LIVE && !c->ours) {
+            c->ours = waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+            c->state = c->ours ? ROLL_LIVE : ROLL_GONE;
+        }
         c->told = c->state != ROLL_LIVE && c->tag != ROLL_STRANGER; /* the next one finds it in the table */
     }
 }
@@ -217,7 +219,7 @@ static bool is_over(int *status)
             store_clear(&g);
         *status = exited ? WEXITSTATUS(g.status) : g.bye_status;
     } else if (!g.hello && careless &&
-               (exited || as_asked || g.holder.generation == 1 || g.early_deaths >= EARLY_DEATHS_MAX))
+               (exited || as_asked || g.holder.generation == 1 || g.holder.early_deaths >= EARLY_DEATHS_MAX))
         *status = end_like(g.status); /* it could not even begin */
     else
         return false;
@@ -275,8 +277,9 @@ static bool on_no_supervisor(int *status)
     }
     if (is_over(status))
         return true;
-    usec_t delay = g.early_deaths == 0 ? 0 : DELAY_FIRST << (g.early_deaths < 10 ? g.early_deaths - 1 : 9);
-    g.early_deaths += !g.hello;
+    usec_t delay =
+        g.holder.early_deaths == 0 ? 0 : DELAY_FIRST << (g.holder.early_deaths < 10 ? g.holder.early_deaths - 1 : 9);
+    g.holder.early_deaths += !g.hello;
     g.start_at = clock_now() + (delay < DELAY_MAX ? delay : DELAY_MAX);
     return false;
 }

@@ -29,6 +29,7 @@ struct holder {
     pid_t starter;               /* what was started; not the guardian when that went to the background */
     struct roll *roll;           /* our own copy, as it was when this supervisor was made */
     unsigned generation;         /* 1: the first */
+    unsigned early_deaths;       /* of those before, since one said hello */
     int last_status;             /* of wait(2): how the one before ended */
     bool last_hung;              /* ... killed by the guardian, since its heart had stopped */
     bool last_upgraded;          /* ... so that the guardian could become this program */

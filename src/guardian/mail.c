@@ -148,7 +148,7 @@ static void carry_out(struct guardian *g, const struct message_op *op, int **fds
         break;
     case MESSAGE_HELLO:
         g->hello = true;
-        g->early_deaths = 0;
+        g->holder.early_deaths = 0;
         break;
     case MESSAGE_BEAT:
         g->beat_within = (uint32_t)(op->number > 0 ? op->number : 0) * USEC_PER_MSEC;

@@ -24,11 +24,10 @@ struct guardian {
     int status;       /* of the supervisor that has ended */
     bool hello, bye, keeping, to_background, settled;
     int bye_status;
-    bool gather;      /* children are being born */
-    bool untold;      /* the supervisor has not yet taken all we have to say */
-    uint64_t pending; /* signals to pass on at hello; bit: number */
-    uint64_t asked;   /* signals of those that end us which came */
-    unsigned early_deaths;
+    bool gather;        /* children are being born */
+    bool untold;        /* the supervisor has not yet taken all we have to say */
+    uint64_t pending;   /* signals to pass on at hello; bit: number */
+    uint64_t asked;     /* signals of those that end us which came */
     usec_t start_at;    /* of the next supervisor */
     usec_t beat_within; /* what the supervisor has promised; 0: nothing */
     usec_t beat_by;     /* ... so by then */

@@ -30,6 +30,7 @@ struct roll_child {
     uint32_t user_ms, system_ms, maxrss_kib;
     uint8_t state;
     uint8_t told; /* the present supervisor knows of this state */
+    uint8_t ours; /* a child of the guardian by now: nobody else can reap it */
 };
 
 struct roll {

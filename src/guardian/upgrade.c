@@ -22,7 +22,7 @@
 #include "guardian/store.h"
 #include "os/journal.h"
 
-#define FORMAT 1
+#define FORMAT 2
 #define MAGIC "drover/g"
 #define VARIABLE "DROVER_STATE"
 #define ARGUMENTS_MAX 64

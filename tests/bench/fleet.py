@@ -200,6 +200,11 @@ class Drover(Supervised):
     def request_all(self):
         return http_get("/v1/processes")
 
+    def runs(self):
+        """{name: pid and number of restarts}"""
+        found = self.get("/v1/processes?fields=name,pid,restarts")["processes"]
+        return {p["name"]: (p["pid"], p["restarts"]) for p in found}
+
     def restarts(self):
         """{name: how often it was restarted}"""
         return {p["name"]: p["restarts"] for p in self.get("/v1/processes?fields=name,restarts")["processes"]}

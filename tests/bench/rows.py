@@ -24,6 +24,7 @@ IDLE_SECONDS = 20
 STORM_SECONDS = 1.0     # at a time
 CALLS = 15              # of a command line client, in one round
 CALLS_SLOW = 2
+SUPERVISORS = 60        # that are killed one after the other, in one round
 RUNS = 60               # of a transient process, in one round
 STATUS_FIELDS = "fields=name,group,statename,state,description,comment"
 
@@ -79,6 +80,10 @@ FIGURES = [
     Figure(14, "rate one", "requests a second on one connection, on one processor: one process", "/s", ("x>=", 0.5)),
     Figure(14, "rate all", "the same: all 1,000", "/s", (">=", 200)),
     Figure(15, "run", "droverctl run -- true, a whole process; limit: fork, exec, wait of true", "ms", ("x<=", 3.0)),
+    Figure(16, "blackout", "kill -9 of the supervisor of 1,000 jobs to the next good answer, p50; limit: of 10", "ms",
+           ("<=", 50), pooled=50),
+    Figure(16, "blackout", "the same, p99", "ms", ("<=", 50), pooled=99),
+    Figure(16, "harmed", "jobs that such a kill has ended, doubled or started again", "", ("<=", 0)),
 ]
 
 
@@ -333,6 +338,38 @@ def transient(bench, _):
         note_times(bench, RUNS, {("run", "limit"): [true], ("run", "Drover"): f.run(true)})
 
 
+def blackouts(bench, _):
+    """Row 16: fleets of 1,000 and of 10, whose supervisors are killed in turn."""
+    fleets = {"Drover": fleet.Drover(bench.tools, THOUSAND, mode="talk", captured=True),
+              "limit": fleet.Drover(bench.tools, 10, mode="talk", captured=True)}
+    with fleets["Drover"], fleets["limit"]:
+        for f in fleets.values():
+            f.await_all()
+        time.sleep(1.5)
+        before = {who: f.runs() for who, f in fleets.items()}
+        for _ in range(SUPERVISORS):
+            for who, f in fleets.items():
+                bench.note("blackout", who, blackout(f))
+                time.sleep(0.02)
+        for who, f in fleets.items():
+            bench.note("harmed", who, len(before[who].items() ^ f.runs().items()) + len(f.reports.take()))
+
+
+def blackout(f):
+    """Milliseconds without control.  Connecting does not fail meanwhile: the guardian holds the socket."""
+    supervisor = f.supervisors()[1]
+    begin = time.monotonic()
+    os.kill(supervisor, signal.SIGKILL)
+    while True:
+        try:
+            answer = f.exchange(f.request_one())
+        except (OSError, machine.Failure):  # the dying one had accepted it
+            continue
+        if not answer.startswith(b"HTTP/1.1 200"):
+            raise machine.Failure("an answer that is none: %r" % answer[:60])
+        return (time.monotonic() - begin) * 1e3
+
+
 # scene, rows, one kind of fleet at a time?
 SCENES = [
     (captured, (1,), True),
@@ -345,4 +382,5 @@ SCENES = [
     (logs.measure, (6, 7), False),
     (lanes.measure, (9, 10, 11, 12), False),
     (transient, (15,), False),
+    (blackouts, (16,), False),
 ]
