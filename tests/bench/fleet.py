@@ -99,6 +99,10 @@ class Fleet:
     def supervisors(self):
         return machine.supervisors(self.process.pid)
 
+    def daemons(self):
+        """The same, also while jobs come and go: never a child that has not become its job yet."""
+        return [self.process.pid]
+
     def configure(self):
         pass
 
@@ -181,6 +185,12 @@ class Drover(Supervised):
 
     def daemon(self):
         return self.tools.droverd
+
+    def daemons(self):
+        """The guardian, whose one child the supervisor is, but for orphans of jobs."""
+        guardian = self.process.pid
+        below = map(int, machine.read("/proc/%d/task/%d/children" % (guardian, guardian)).split())
+        return [guardian] + [pid for pid in below if machine.read("/proc/%d/comm" % pid).strip() == "droverd"]
 
     def control(self):
         return self.tools.droverctl

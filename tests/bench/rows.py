@@ -233,7 +233,7 @@ class Bare:
 def rate(bench, f):
     turns, seconds = (4, 0.5) if isinstance(f, fleet.Drover) else (1, 2)
     for figure, request in ("rate one", f.request_one()), ("rate all", f.request_all()):
-        with Bare(bench, f, request) as bare, machine.one_processor([bare.process.pid, f.process.pid]):
+        with Bare(bench, f, request) as bare, machine.one_processor([bare.process.pid] + f.daemons()):
             for _ in range(turns):
                 if isinstance(f, fleet.Drover):
                     bench.note(figure, "limit", bare.rate(bare.socket, seconds))
@@ -293,7 +293,8 @@ def storms(bench, kinds):
     """Row 5: jobs that end at once.  Those whose turn it is not are frozen."""
     for count in 1, 10:
         with side_by_side(bench, kinds, count, mode="end", keys={"restart_interval": "0"}) as fleets:
-            machine.signal_all([f.process.pid for f in fleets], signal.SIGSTOP)
+            for f in fleets:
+                machine.signal_all(f.daemons(), signal.SIGSTOP)
             for turn in range(TURNS):
                 for f in fleets:
                     if not isinstance(f, fleet.Supervisord):
@@ -303,7 +304,7 @@ def storms(bench, kinds):
 
 
 def restarts_a_second(f, seconds):
-    os.kill(f.process.pid, signal.SIGCONT)
+    machine.signal_all(f.daemons(), signal.SIGCONT)
     time.sleep(0.2)
     f.reports.take()
     begin, got = time.monotonic(), 0
@@ -311,7 +312,7 @@ def restarts_a_second(f, seconds):
         time.sleep(0.03)  # the fifo has room for what comes meanwhile
         got += len(f.reports.take())
     seconds = time.monotonic() - begin
-    os.kill(f.process.pid, signal.SIGSTOP)
+    machine.signal_all(f.daemons(), signal.SIGSTOP)
     return got / seconds
 
 
@@ -321,7 +322,7 @@ def beside(bench, _):
              "process_name=%(process_num)d", "startsecs=0", "autorestart=true", "autostart=false"]
     with fleet.Drover(bench.tools, 20, extra="\n".join(loops) + "\n") as f:
         f.await_all()
-        with Bare(bench, f, f.request_one()) as bare, machine.one_processor([f.process.pid]):
+        with Bare(bench, f, f.request_one()) as bare, machine.one_processor(f.daemons()):
             for _ in range(TURNS):
                 bench.note("beside", "limit", bare.rate(f.path("s"), 0.7))
                 f.post("/v1/processes/loop:*/start?wait=0")
