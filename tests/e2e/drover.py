@@ -11,6 +11,7 @@
 At the end of each test every daemon is told to end, and the test fails unless it exits as expected, leaves no process
 behind and, built with sanitizers, has had nothing to report.
 """
+import atexit
 import os
 import re
 import shutil
@@ -31,6 +32,28 @@ SAN = os.environ.get("SAN", "")
 BUILD = os.path.join(ROOT, "build", "san-" + SAN.replace(",", "-") if SAN else "")
 DROVERD = os.path.abspath(os.environ.get("DROVERD", os.path.join(BUILD, "droverd")))
 DROVERCTL = os.path.abspath(os.environ.get("DROVERCTL", os.path.join(BUILD, "droverctl")))
+
+
+def is_open_to_all(path):
+    return path == "/" or (os.stat(path).st_mode & 0o001 and is_open_to_all(os.path.dirname(path)))
+
+
+def copy_programs():
+    """A tree below a home directory that is closed to others is of no use to tests which become another user: they, and
+    what they start, get copies of the programs.  Made once, for all processes of a run."""
+    global DROVERD, DROVERCTL
+    if os.geteuid() != 0 or not os.path.exists(DROVERD) or is_open_to_all(os.path.dirname(DROVERD)):
+        return
+    where = tempfile.mkdtemp(prefix="drover-programs-")
+    os.chmod(where, 0o755)
+    atexit.register(shutil.rmtree, where, ignore_errors=True)
+    shutil.copytree(os.path.join(os.path.dirname(DROVERD), "tests"), os.path.join(where, "tests"),
+                    ignore=shutil.ignore_patterns("test_*", "fuzz_*"))
+    DROVERD, DROVERCTL = shutil.copy2(DROVERD, where), shutil.copy2(DROVERCTL, where)
+    os.environ.update(DROVERD=DROVERD, DROVERCTL=DROVERCTL)
+
+
+copy_programs()
 
 SERVER = """\
 [unix_http_server]
