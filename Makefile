@@ -145,6 +145,12 @@ $(B)/tests/fault-job: $(B)/obj/tests/fault/fault-job.o
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
 
+# droverd less one of its rooms, to see what that costs.
+$(B)/without/droverd-journal: $(call obj,$(DROVERD_SRC) tests/bench/without/journal.c) $(LIFE_LIB) $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=journal_commit,--wrap=journal_set_sequence -o $@ $^ $(LIBS)
+
 # The limits are programs without a start-up of their own: static, and the job even without a libc.
 $(B)/bench/%: ALL_LDFLAGS = -static $(LDFLAGS)
 $(B)/bench/job: ALL_LDFLAGS = -static -nostdlib $(LDFLAGS)
@@ -226,7 +232,7 @@ bench:
 	@$(MAKE) --no-print-directory all bench-programs
 	@BUILD=$(B) tests/bench/run $(ROWS)
 
-bench-programs: $(BENCH_BIN)
+bench-programs: $(BENCH_BIN) $(B)/without/droverd-journal
 
 # make fuzz TARGET=fuzz_config SECONDS=60: under libFuzzer with ASan and UBSan, in
 # a folder of its own; new inputs are kept there.

@@ -190,7 +190,7 @@ class Drover(Supervised):
         """The guardian, whose one child the supervisor is, but for orphans of jobs."""
         guardian = self.process.pid
         below = map(int, machine.read("/proc/%d/task/%d/children" % (guardian, guardian)).split())
-        return [guardian] + [pid for pid in below if machine.read("/proc/%d/comm" % pid).strip() == "droverd"]
+        return [guardian] + [pid for pid in below if machine.read("/proc/%d/comm" % pid).startswith("droverd")]
 
     def control(self):
         return self.tools.droverctl
@@ -218,6 +218,14 @@ class Drover(Supervised):
     def restarts(self):
         """{name: how often it was restarted}"""
         return {p["name"]: p["restarts"] for p in self.get("/v1/processes?fields=name,restarts")["processes"]}
+
+
+class Unjournaled(Drover):
+    """Drover without its journal, as the limit of what that may cost."""
+    name = "limit"
+
+    def daemon(self):
+        return self.tools.unjournaled
 
 
 class Supervisord(Supervised):

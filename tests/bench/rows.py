@@ -26,6 +26,7 @@ CALLS = 15              # of a command line client, in one round
 CALLS_SLOW = 2
 SUPERVISORS = 60        # that are killed one after the other, in one round
 RUNS = 60               # of a transient process, in one round
+JOURNAL_COST = 1 / 0.97   # of what takes 1 without it
 STATUS_FIELDS = "fields=name,group,statename,state,description,comment"
 
 
@@ -84,6 +85,10 @@ FIGURES = [
            ("<=", 50), pooled=50),
     Figure(16, "blackout", "the same, p99", "ms", ("<=", 50), pooled=99),
     Figure(16, "harmed", "jobs that such a kill has ended, doubled or started again", "", ("<=", 0)),
+    Figure(17, "journal start", "start of 1,000 as in row 2; limit: Drover without its journal", "ms",
+           ("x<=", JOURNAL_COST)),
+    Figure(17, "journal single", "kill -9 to the successor, p50; limit: the same", "ms", ("x<=", JOURNAL_COST), pooled=50),
+    Figure(17, "journal mass", "1,000 killed at once, the last one back; limit: the same", "ms", ("x<=", JOURNAL_COST)),
 ]
 
 
@@ -134,14 +139,7 @@ def thousand(bench, kind):
 
 def mass(bench, f):
     before = f.restarts() if isinstance(f, fleet.Drover) else None
-    f.reports.take()
-    begin = machine.now_ns()
-    machine.signal_all(f.pids.values(), signal.SIGKILL)
-    got = f.reports.expect(f.count, fleet.START_MAX, pause=0.05)
-    if len(got) < f.count:
-        raise machine.Failure("%d of %d came back" % (len(got), f.count))
-    f.pids = {number: pid for number, pid, _ in got}
-    bench.note("mass", f.name, (max(at for _, _, at in got) - begin) / 1e6)
+    bench.note("mass", f.name, kill_all(f))
     if before is None:
         return
     time.sleep(0.5)
@@ -278,6 +276,18 @@ def singles(bench, kinds):
                     bench.note("single", f.name, kill_one(f, number))
 
 
+def kill_all(f):
+    """Milliseconds from the kill until the last successor runs."""
+    f.reports.take()
+    begin = machine.now_ns()
+    machine.signal_all(f.pids.values(), signal.SIGKILL)
+    got = f.reports.expect(f.count, fleet.START_MAX, pause=0.05)
+    if len(got) < f.count:
+        raise machine.Failure("%d of %d came back" % (len(got), f.count))
+    f.pids = {number: pid for number, pid, _ in got}
+    return (max(at for _, _, at in got) - begin) / 1e6
+
+
 def kill_one(f, number):
     """Milliseconds from the kill to the first instruction of the successor."""
     begin = machine.now_ns()
@@ -371,6 +381,22 @@ def blackout(f):
         return (time.monotonic() - begin) * 1e3
 
 
+def journal(bench, _):
+    """Row 17: Drover, and a Drover that keeps no journal."""
+    kinds = [fleet.Unjournaled, fleet.Drover]
+    for turn in range(2 * TURNS):
+        for kind in kinds[::-1] if turn % 2 else kinds:
+            with kind(bench.tools, THOUSAND) as f:
+                bench.note("journal start", f.name, f.await_all())
+    with side_by_side(bench, kinds, THOUSAND) as fleets:
+        for number in range(SINGLES):
+            for f in random.sample(fleets, len(fleets)):
+                bench.note("journal single", f.name, kill_one(f, number))
+        for _ in range(2 * TURNS):
+            for f in random.sample(fleets, len(fleets)):
+                bench.note("journal mass", f.name, kill_all(f))
+
+
 # scene, rows, one kind of fleet at a time?
 SCENES = [
     (captured, (1,), True),
@@ -384,4 +410,5 @@ SCENES = [
     (lanes.measure, (9, 10, 11, 12), False),
     (transient, (15,), False),
     (blackouts, (16,), False),
+    (journal, (17,), False),
 ]

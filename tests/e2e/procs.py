@@ -97,6 +97,14 @@ def descriptors(pid):
     return found
 
 
+def settled_descriptors(pid):
+    """Once its dynamic loader has closed the libraries."""
+    def look():
+        found = descriptors(pid)
+        return found if not any(".so" in path or path.endswith("/ld.so.cache") for path in found.values()) else None
+    return wait_until(look, "process %d to be loaded" % pid)
+
+
 def limit(pid, name):
     for line in read("/proc/%d/limits" % pid).decode().splitlines():
         if line.startswith(name):

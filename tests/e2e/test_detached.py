@@ -48,7 +48,7 @@ class Detached(drover.TestCase):
         d, info = self.begin()
         state, parent, group, session = procs.stat(info["pid"])
         self.assertEqual((group, session), (info["pid"], info["pid"]))
-        fds = procs.descriptors(info["pid"])
+        fds = procs.settled_descriptors(info["pid"])
         self.assertEqual((fds[0], fds[1]), ("/dev/null", self.path("out")))
         self.assertIn("---supervisor-", fds[2])  # AUTO
         self.assertEqual(sorted(f for f in fds if f < 10), [0, 1, 2])
@@ -192,7 +192,7 @@ class Detached(drover.TestCase):
         """, native=True)
         d.wait_all("RUNNING")
         procs.wait_until(lambda: procs.read(self.path("one")) == b"out\nerr\n", "both streams in one file")
-        fds = procs.descriptors(d.pid_of("none"))
+        fds = procs.settled_descriptors(d.pid_of("none"))
         self.assertEqual((fds[1], fds[2]), ("/dev/null", "/dev/null"))
         d.act("stop", "*")
 

@@ -22,7 +22,7 @@ class Job(drover.TestCase):
         d = self.daemon("[program:a]\ncommand=%s\nstartsecs=0\nstdio=%s\n%s" % (command, stdio, settings), native=True,
                         **options)
         pid = d.wait_state("a", "RUNNING")["pid"]
-        return d, pid, procs.descriptors(pid)
+        return d, pid, procs.settled_descriptors(pid)
 
     def failed(self, stdio, settings="", **options):
         d = self.daemon("[program:a]\ncommand=sleep 1000\nstartretries=0\nstdio=%s\n%s" % (stdio, settings), native=True,
