@@ -80,14 +80,20 @@ all: $(B)/droverd $(B)/droverctl $(B)/corpus-reading
 COLD = core config wire os guardian daemon ctl control supervisor
 $(foreach room,$(COLD),$(B)/obj/src/$(room)/%.o): SMALL = $(if $(SAN),,-Os)
 # What every relayed message passes is made fast.
-HOT = wire/jsonscan wire/frame wire/node wire/envelope core/route core/requests \
+HOT = wire/jsonscan wire/jsonscan_swift wire/frame wire/node wire/envelope core/route core/requests \
 	$(patsubst src/%.c,%,$(wildcard src/supervisor/relay*.c src/supervisor/channel*.c))
 $(foreach file,$(HOT),$(B)/obj/src/$(file).o): SMALL =
+
+# One file for processors that have AVX-512; which they are is asked when it runs.
+ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
+$(B)/obj/src/wire/jsonscan.o: ISA = -DJSONSCAN_AVX512
+$(B)/obj/src/wire/jsonscan_swift.o: ISA = -mavx512bw -mavx512vbmi -mbmi -mbmi2 -mlzcnt -mpclmul -mpopcnt -fno-tree-slp-vectorize
+endif
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(SMALL) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(SMALL) $(ISA) -MMD -MP -c -o $@ $<
 
 $(CORE_LIB): $(call obj,$(CORE_SRC))
 $(LIFE_LIB): $(call obj,$(LIFE_SRC))

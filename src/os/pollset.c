@@ -66,9 +66,10 @@ static unsigned ready_of(uint32_t events)
     return (events & EPOLLIN ? (unsigned)POLLSET_READ : 0U) | (events & EPOLLOUT ? (unsigned)POLLSET_WRITE : 0U);
 }
 
-void pollset_collect(struct pollset *s, void (*fn)(void *arg, unsigned ready))
+bool pollset_collect(struct pollset *s, void (*fn)(void *arg, unsigned ready))
 {
     int n = epoll_wait(s->fd, s->events, COLLECT_MAX, 0);
     for (int i = 0; i < n; i++)
         fn(s->events[i].data.ptr, ready_of(s->events[i].events));
+    return n > 0;
 }

@@ -2,6 +2,8 @@
  * be waited for through one descriptor of its own. */
 #pragma once
 
+#include <stdbool.h>
+
 enum { POLLSET_READ = 1, POLLSET_WRITE = 2 };
 
 struct pollset;
@@ -19,5 +21,6 @@ int pollset_fd(const struct pollset *s);
 int pollset_change(struct pollset *s, int fd, unsigned before, unsigned now, void *arg);
 
 /* Tells what is ready, without waiting; a hang-up or an error as all that may be
- * asked for.  What did not fit comes with the next call.  fn may not change the set. */
-void pollset_collect(struct pollset *s, void (*fn)(void *arg, unsigned ready));
+ * asked for.  What did not fit comes with the next call.  fn may not change the set.
+ * False: nothing is. */
+bool pollset_collect(struct pollset *s, void (*fn)(void *arg, unsigned ready));

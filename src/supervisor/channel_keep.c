@@ -189,6 +189,11 @@ int channel_keep_grow(struct channel_keep **k, int memory, const struct channel_
     return resize(k, memory, now, rounded(least), (*k)->rest_size);
 }
 
+char *channel_keep_rest_room(struct channel_keep *k)
+{
+    return k->bytes + k->in_size;
+}
+
 int channel_keep_rest(struct channel_keep **k, int memory, struct channel_state *now, const char *data, size_t len)
 {
     now->rest_start = now->rest_len = 0;
@@ -197,7 +202,7 @@ int channel_keep_rest(struct channel_keep **k, int memory, struct channel_state 
         if (r < 0)
             return r;
     }
-    memcpy((*k)->bytes + (*k)->in_size, data, len);
+    memcpy(channel_keep_rest_room(*k), data, len);
     now->rest_len = (uint32_t)len;
     return 0;
 }

@@ -83,6 +83,8 @@ bool channel_keep_restore(struct channel_keep *k, const struct channel_desk *d, 
 int channel_keep_grow(struct channel_keep **k, int memory, const struct channel_state *now, uint32_t in_size);
 /* Notes the rest of a line in *now; there is none yet. */
 int channel_keep_rest(struct channel_keep **k, int memory, struct channel_state *now, const char *data, size_t len);
+/* Where that is put: .rest_size bytes. */
+char *channel_keep_rest_room(struct channel_keep *k);
 const char *channel_keep_rest_data(const struct channel_keep *k, const struct channel_state *now);
 /* Gives large rooms back when both are empty. */
 bool channel_keep_is_large(const struct channel_keep *k);

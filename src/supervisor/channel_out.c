@@ -17,7 +17,7 @@
 
 #define ANSWERS_MAX (16 * 1024) /* a process that asks and does not read the answers is not read */
 #define WORDS 16                /* acknowledgements in one write */
-#define PIECE (32 * 1024)
+#define PIECE (35 * 1024)
 
 #define FOUR(x) x x x x
 static const char acks[] = FOUR(FOUR(NODE_ACK_LINE)), nacks[] = FOUR(FOUR(NODE_NACK_LINE));
@@ -84,19 +84,43 @@ static int make_room(struct channel *ch, size_t len, unsigned flags)
     return -ENOBUFS;
 }
 
-static void append(struct channel *ch, const struct iovec *parts, unsigned n)
+static char *lay_down(char *at, const struct iovec *parts, unsigned n)
 {
-    char *to = ch->out.data + ch->out.head + ch->out.len;
-    char *at = to;
     for (unsigned i = 0; i < n; i++)
         at = mempcpy(at, parts[i].iov_base, parts[i].iov_len);
     *at++ = '\n';
+    return at;
+}
+
+static void append(struct channel *ch, const struct iovec *parts, unsigned n)
+{
+    char *to = ch->out.data + ch->out.head + ch->out.len;
+    char *at = lay_down(to, parts, n);
     ch->out.len += (size_t)(at - to);
     ch->out_end += (size_t)(at - to);
     ch->now.queued++;
     ch->keep->states[ch->keep->current].queued = ch->now.queued;
     channel_passed(ch->hub);
     channel_touch(ch);
+}
+
+/* A long line that is next is put at once where it has to be before it goes: one copy less.
+ * Only into a room that is there already, since the parts may lie beside it. */
+static bool append_long(struct channel *ch, const struct iovec *parts, unsigned n, size_t len)
+{
+    if (len <= PIECE || ch->out.len > 0 || ch->now.rest_len > 0 || len > ch->keep->rest_size)
+        return false;
+    lay_down(channel_keep_rest_room(ch->keep), parts, n);
+    ch->now.rest_start = 0;
+    ch->now.rest_len = (uint32_t)len;
+    ch->now.rest_is_message = true;
+    ch->out_end += len;
+    channel_publish(ch);
+    channel_passed(ch->hub);
+    channel_bytes_done(ch->hub, &ch->out);
+    channel_trim_later(ch);
+    channel_touch(ch);
+    return true;
 }
 
 static size_t length_of(const struct iovec *parts, unsigned n)
@@ -113,7 +137,7 @@ int channel_send(struct channel *ch, const struct iovec *parts, unsigned n, unsi
     int r = make_room(ch, len, flags);
     if (r == 0 && tag != 0)
         r = channel_marks_add(&ch->tags, (struct channel_mark){ .end = ch->out_end + len, .tag = tag, .fd = -1 });
-    if (r == 0)
+    if (r == 0 && !append_long(ch, parts, n, len))
         append(ch, parts, n);
     return r;
 }
@@ -287,7 +311,7 @@ static void add_part(struct batch *b, const char *data, size_t len, void (*took)
 }
 
 /* A write of this size the kernel takes whole or not at all (unix(7) does not say so; it
- * is one buffer of its own), so that who is killed after it has left no half line behind.
+ * is one buffer of its own, up to 36,544 bytes), so that who is killed after it has left no half line behind.
  * 0: the first line is longer than there is room for. */
 static size_t piece_of(const char *data, size_t len, const struct batch *b)
 {

@@ -29,6 +29,7 @@
 
 #include "os/pollset.h"
 
+#define DIRECT USEC_PER_MSEC       /* that timers and signals may have to wait */
 #define ASKED (10 * USEC_PER_MSEC) /* a moment: whoever has asked often asks again */
 
 enum entry_kind { ENTRY_IO, ENTRY_TIMER, ENTRY_SIGNAL };
@@ -76,6 +77,8 @@ struct loop {
     struct work_queue work;    /* for the end of this turn */
     struct work_queue running; /* being run now; kept here so that loop_undefer() finds it */
     usec_t now;                /* 0: not in a turn */
+    usec_t begun;              /* the last turn */
+    usec_t waited;             /* the last turn that libevent was waited for */
     usec_t asked;              /* when something of LOOP_CONTROL was ready last */
     usec_t lag_max;
     uint64_t turns;
@@ -382,7 +385,7 @@ static void work_run(struct loop *l)
 static void turn_run(struct loop *l)
 {
     usec_t start = clock_now();
-    l->now = start;
+    l->now = l->begun = start;
     l->turns++;
     if (!STAILQ_EMPTY(&l->ready[LOOP_CONTROL]))
         l->asked = start;
@@ -400,19 +403,37 @@ static void turn_run(struct loop *l)
     l->now = 0;
 }
 
+static int wait_for_something(struct loop *l)
+{
+    int flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY;
+    if (l->work.first != NULL)
+        flags |= EVLOOP_NONBLOCK;
+    errno = 0;
+    if (event_base_loop(l->base, flags) < 0)
+        return errno > 0 ? -errno : -EIO;
+    if (l->set_ready)
+        pollset_collect(l->set, on_io_ready);
+    l->set_ready = false;
+    return 0;
+}
+
+/* Where one descriptor after the other is ready, libevent is a detour: it sets its timer
+ * anew and polls before we do. */
+static bool something_is_ready(struct loop *l)
+{
+    return l->begun < l->waited + DIRECT && pollset_collect(l->set, on_io_ready);
+}
+
 int loop_run(struct loop *l)
 {
     while (!l->stopped) {
-        int flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY;
-        if (l->work.first != NULL)
-            flags |= EVLOOP_NONBLOCK;
-        errno = 0;
-        if (event_base_loop(l->base, flags) < 0)
-            return errno > 0 ? -errno : -EIO;
-        if (l->set_ready)
-            pollset_collect(l->set, on_io_ready);
-        l->set_ready = false;
+        bool direct = something_is_ready(l);
+        int r = direct ? 0 : wait_for_something(l);
+        if (r < 0)
+            return r;
         turn_run(l);
+        if (!direct)
+            l->waited = l->begun;
     }
     l->stopped = false;
     return 0;

@@ -21,6 +21,8 @@
 #include "base/utf8.h"
 #include "wire/jsonscan_internal.h"
 
+#define SWIFT_LEAST (2 * WINDOW) /* bytes that may come: less is not worth the call */
+
 static __attribute__((cold, noinline)) const char *fail(struct look *l, const char *at, const char *why)
 {
     l->fault = (struct jsonscan_fault){ (size_t)(at - l->text), at == l->end ? "the text ends too early" : why };
@@ -118,6 +120,16 @@ INLINE const char *skip_string(struct look *l, const char *p)
         if (p == NULL)
             return NULL;
     }
+}
+
+const char *jsonscan_escape(struct look *l, const char *p)
+{
+    return skip_escape(l, p);
+}
+
+const char *jsonscan_wide(struct look *l, const char *p)
+{
+    return skip_wide(l, p);
 }
 
 /* -- other scalars ----------------------------------------------------------- */
@@ -281,10 +293,25 @@ static const char *skip_container(struct look *l, const char *p, int c, unsigned
     }
 }
 
+INLINE bool can_be_swift(const struct look *l, const char *p)
+{
+#ifdef JSONSCAN_AVX512
+    return l->end - p > SWIFT_LEAST && !l->closely && __builtin_cpu_supports("avx512vbmi") &&
+           __builtin_cpu_supports("avx512bw");
+#else
+    (void)l;
+    (void)p;
+    return false;
+#endif
+}
+
 INLINE const char *skip_value(struct look *l, const char *p, unsigned outer)
 {
     int c = next(l, &p);
-    return c == '{' || c == '[' ? skip_container(l, p, c, outer) : skip_scalar(l, p, c);
+    if (c != '{' && c != '[')
+        return skip_scalar(l, p, c);
+    const char *behind = can_be_swift(l, p) ? jsonscan_swift(l, p) : NULL;
+    return behind != NULL ? behind : skip_container(l, p, c, outer);
 }
 
 /* -- the top level ------------------------------------------------------------ */
@@ -309,7 +336,7 @@ static enum jsonscan_type type_of(char first)
     }
 }
 
-static struct jsonscan_value span(const char *text, const char *from, const char *to)
+INLINE struct jsonscan_value span(const char *text, const char *from, const char *to)
 {
     return (struct jsonscan_value){ (uint32_t)(from - text), (uint32_t)(to - from), type_of(*from) };
 }
@@ -381,10 +408,10 @@ static bool look_at_all(struct look *l, const struct jsonscan_keys *keys, struct
     return next(l, &p) == -1 || fail(l, p, "something after the value") != NULL;
 }
 
-int jsonscan(const char *text, size_t len, const struct jsonscan_keys *keys, struct jsonscan *ret,
-             struct jsonscan_fault *fault)
+int jsonscan_as(bool closely, const char *text, size_t len, const struct jsonscan_keys *keys, struct jsonscan *ret,
+                struct jsonscan_fault *fault)
 {
-    struct look l = { .text = text, .end = text + len, .window = text };
+    struct look l = { .text = text, .end = text + len, .window = text, .closely = closely };
     look_at(&l, text);
     struct jsonscan r;
     r.twice = 0;
@@ -402,6 +429,12 @@ int jsonscan(const char *text, size_t len, const struct jsonscan_keys *keys, str
     if (fault != NULL)
         *fault = l.fault;
     return -EINVAL;
+}
+
+int jsonscan(const char *text, size_t len, const struct jsonscan_keys *keys, struct jsonscan *ret,
+             struct jsonscan_fault *fault)
+{
+    return jsonscan_as(false, text, len, keys, ret, fault);
 }
 
 bool jsonscan_element(const char *text, struct jsonscan_value array, uint32_t *cursor, struct jsonscan_value *ret)

@@ -19,6 +19,7 @@ struct look {
     const char *window; /* a multiple of WINDOW behind the text's beginning */
     uint64_t special;   /* bit N: window[N] is special, or the end of the text */
     struct jsonscan_fault fault;
+    bool closely; /* each byte, though there is a swifter way */
 };
 
 INLINE block look_for(const char *p)
@@ -80,3 +81,16 @@ INLINE bool is_digit(const char *p, const char *end)
 const char *jsonscan_plain_windows(const char *p, const char *end);
 /* jsonscan_simple.c */
 const char *jsonscan_simple_members(struct look *l, const char *p);
+
+/* jsonscan_swift.c, for processors that have AVX-512.  p: at an opening bracket.  Behind
+ * the bracket that closes it, or NULL: somebody else has to look. */
+const char *jsonscan_swift(struct look *l, const char *p);
+
+/* p: at a backslash in a string, or at a byte of it that is not ASCII.  Behind the escape,
+ * or behind all such bytes; NULL: it is wrong. */
+const char *jsonscan_escape(struct look *l, const char *p);
+const char *jsonscan_wide(struct look *l, const char *p);
+
+/* jsonscan(), closely or not; for tests. */
+int jsonscan_as(bool closely, const char *text, size_t len, const struct jsonscan_keys *keys, struct jsonscan *ret,
+                struct jsonscan_fault *fault);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "wire/jsonscan.h"
+#include "wire/jsonscan_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -95,11 +95,37 @@ static void look_again(const char *text, struct jsonscan_value v)
     CHECK(r.value.at == 0 && r.value.len == v.len && r.value.type == v.type);
 }
 
+/* Within a text that is long enough for the swift way, from any place in a window: that
+ * way and the close one agree. */
+static void compare_ways(const uint8_t *data, size_t size)
+{
+    struct jsonscan swift = { 0 }, close = { 0 };
+    struct jsonscan_fault swift_fault = { 0 }, close_fault = { 0 };
+    size_t before = size > 0 ? data[0] % WINDOW : 0, len = before + size + 4 * WINDOW;
+    _cleanup_free_ char *text = malloc(len);
+    if (text == NULL)
+        return;
+    memset(text, 'x', len);
+    memcpy(text, "[\"", 2);
+    memcpy(text + before + 2, "\",", 2);
+    memcpy(text + before + 4, data, size);
+    memcpy(text + before + 4 + size, ",\"", 2);
+    memcpy(text + len - 2, "\"]", 2);
+    int a = jsonscan_as(false, text, len, NULL, &swift, &swift_fault);
+    CHECK(a == jsonscan_as(true, text, len, NULL, &close, &close_fault));
+    CHECK(swift_fault.at == close_fault.at && swift.value.len == close.value.len);
+    CHECK(size == 0 || (data[0] != '[' && data[0] != '{') || size < WINDOW ||
+          jsonscan_as(false, (const char *)data, size, &keys, &swift, NULL) ==
+              jsonscan_as(true, (const char *)data, size, &keys, &close, NULL));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct jsonscan r;
     struct jsonscan_fault fault = { 0 };
     json_error_t e;
+    if (size > 0)
+        compare_ways(data, size);
     _cleanup_free_ char *text = malloc(size + 1); /* the NUL is for strpbrk() here, not for the scanner */
     if (text == NULL)
         return 0;

@@ -271,6 +271,40 @@ static void sending(void **state)
     assert_int_equal(w->result, 0);
 }
 
+/* Lines that go without a copy when nothing waits: whole, cut by a socket that is full, and
+ * behind others. */
+static void long_lines(void **state)
+{
+    enum { LEN = 60000, LINES = 5 };
+    struct world *w = *state;
+    _cleanup_free_ char *line = malloc(LEN), *got = malloc(LINES * (LEN + 1) + 1);
+    size_t n = 0;
+    for (int i = 0; i < LINES; i++) {
+        memset(line, 'a' + i, LEN);
+        struct iovec parts[] = { { line, LEN / 2 }, { line + LEN / 2, LEN / 2 } };
+        assert_int_equal(channel_send(w->ch, parts, 2, 0, (uint64_t)i + 1), 0);
+    }
+    assert_true(channel_queued_bytes(w->ch) > 0);
+    for (int i = 0; i < 100; i++) {
+        turns(w);
+        ssize_t r = recv(w->peer, got + n, LINES * (LEN + 1) + 1 - n, MSG_DONTWAIT);
+        n += r > 0 ? (size_t)r : 0;
+    }
+    assert_int_equal(n, LINES * (LEN + 1));
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(got[i], i % (LEN + 1) == LEN ? '\n' : 'a' + (char)(i / (LEN + 1)));
+    assert_int_equal(w->tag, LINES);
+    assert_int_equal(w->result, 0);
+    assert_int_equal(channel_counters(w->ch)->sent, LINES);
+    assert_int_equal(channel_queued(w->ch), 0);
+
+    assert_int_equal(send_text(w, "1", 0, 0), 0);
+    assert_int_equal(channel_send(w->ch, &(struct iovec){ line, LEN / 2 }, 1, 0, 0), 0);
+    turns(w);
+    assert_true(recv(w->peer, got, LEN, MSG_DONTWAIT) > 2);
+    assert_memory_equal(got, "1\n", 2);
+}
+
 /* A line of numbers that are not the same anywhere. */
 static void make_line(char line[2000], int number)
 {
@@ -503,6 +537,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(handle_in, setup, teardown),
         cmocka_unit_test_setup_teardown(handle_without_a_number, setup, teardown),
         cmocka_unit_test_setup_teardown(sending, setup, teardown),
+        cmocka_unit_test_setup_teardown(long_lines, setup, teardown),
+        cmocka_unit_test_setup_teardown(long_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(full_and_room, setup, teardown),
         cmocka_unit_test_setup_teardown(handles_out, setup, teardown),
         cmocka_unit_test_setup_teardown(handles_have_writes_of_their_own, setup, teardown),

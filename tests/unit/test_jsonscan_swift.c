@@ -1,0 +1,200 @@
+/* test_jsonscan_swift.c - the swift way of looking at a text and the close one are of one
+ * opinion: on texts as they are sent, and on each of them with one or two bytes changed,
+ * left out or put in.  Texts lie in memory of their own length, for sanitizers. */
+#include "cmocka_all.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "wire/jsonscan_internal.h"
+
+static const struct jsonscan_keys keys = {
+    .n = 4, .keys = { JSONSCAN_KEY("to"), JSONSCAN_KEY("msg"), JSONSCAN_KEY("id"), JSONSCAN_KEY("ack") }
+};
+
+/* Each is repeated until it is long enough for the swift way; %s is where. */
+static const struct {
+    const char *before, *item, *behind;
+} texts[] = {
+    { "{\"to\":\"b\",\"msg\":{\"items\":[0", ",{\"id\":17,\"name\":\"w-17\",\"up\":true,\"load\":0.25,\"x\":null}",
+      "]},\"ack\":true}" },
+    { "{\"to\":\"b\",\"msg\":[[]", ",[1,-2,[0.5,[{}],{\"a\":{}}],\"\",false]", "],\"id\":7}" },
+    { "{\"to\": \"b\", \"msg\": {\"a\": 1",
+      ", \"k\": \"v, w: {\", \"n\": [1, 20, -0.75], \"o\": {\"p\": \"q\", \"r\": false}", "}, \"id\": 7}" },
+    { "{\"msg\":{\"a\":\"", "\\n\\\"\\\\ \xc3\xa4\xe2\x82\xac \\u00e4,", "\",\"b\":[\"\\\\\",\"\xf0\x9f\x90\x8e\"]}}" },
+    { "[\"a\"", ",\"b\",{\"c\":[]},{\"d\":\"\\\"\"},100,0,-0,0.10", "]" },
+    { "{\"msg\":[\"", "a string that is longer than a window, by some bytes, in which nothing is",
+      "\",{\"x\":[1,2,3]}]}" },
+};
+static const char alphabet[] = "\"\\{}[],: \t\n0159-.eEtrufalsnx\x80\xc3\xa4\xe2";
+
+static size_t compose(char *out, size_t i)
+{
+    char *at = stpcpy(out, texts[i].before);
+    while (at - out < 5 * WINDOW)
+        at = stpcpy(at, texts[i].item);
+    return (size_t)(stpcpy(at, texts[i].behind) - out);
+}
+
+static void assert_same(const char *text, size_t len)
+{
+    struct jsonscan swift = { 0 }, close = { 0 };
+    struct jsonscan_fault swift_fault = { 0 }, close_fault = { 0 };
+    _cleanup_free_ char *own = malloc(len);
+    assert_non_null(own);
+    memcpy(own, text, len);
+    int a = jsonscan_as(false, own, len, &keys, &swift, &swift_fault);
+    int b = jsonscan_as(true, own, len, &keys, &close, &close_fault);
+    if (a != b || memcmp(&swift, &close, sizeof(swift)) != 0 || swift_fault.at != close_fault.at)
+        fail_msg("%d and %d: %.*s", a, b, (int)len, text);
+}
+
+static void test_as_sent(void **state)
+{
+    (void)state;
+    char text[1024];
+    struct jsonscan r;
+    for (size_t i = 0; i < ELEMENTS(texts); i++) {
+        size_t len = compose(text, i);
+        assert_int_equal(jsonscan_as(true, text, len, &keys, &r, NULL), 0);
+        assert_same(text, len);
+        struct look l = { .text = text, .end = text + len, .window = text };
+        if (__builtin_cpu_supports("avx512vbmi"))
+            assert_true(jsonscan_swift(&l, text) == text + len);
+    }
+}
+
+static size_t put_in(char *out, const char *text, size_t len, size_t at, char c)
+{
+    memcpy(out, text, at);
+    out[at] = c;
+    memcpy(out + at + 1, text + at, len - at);
+    return len + 1;
+}
+
+static size_t leave_out(char *out, const char *text, size_t len, size_t at)
+{
+    memcpy(out, text, at);
+    memcpy(out + at, text + at + 1, len - at - 1);
+    return len - 1;
+}
+
+static void test_one_change(void **state)
+{
+    (void)state;
+    char text[1024], changed[1024];
+    for (size_t i = 0; i < ELEMENTS(texts); i++) {
+        size_t len = compose(text, i);
+        for (size_t at = 0; at < len; at++) {
+            assert_same(changed, leave_out(changed, text, len, at));
+            assert_same(text, at);
+            for (size_t b = 0; b < sizeof(alphabet); b++) {
+                assert_same(changed, put_in(changed, text, len, at, alphabet[b]));
+                memcpy(changed, text, len);
+                changed[at] = alphabet[b];
+                assert_same(changed, len);
+            }
+        }
+    }
+}
+
+/* What more than a byte makes wrong, within a long array, and across windows. */
+static void test_wrong_items(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {
+        "5:1",
+        "{\"a\":1,5:1}",
+        "{5:1}",
+        "{true:1}",
+        "{[]:1}",
+        "{{}:1}",
+        "{\"a\"}",
+        "{\"a\":1,5}",
+        "[\"a\":1]",
+        "{\"a\":1,[2]:3}",
+        "{\"a\":{}:3}",
+        "truefalse",
+        "{\"a\":1,[2],\"b\":1}",
+        "1true",
+        "true1",
+        "{\"a\":\"b\":\"c\"}",
+        "\\n",
+        "{\"a\":}",
+        "{\"a\":1,{\"b\":2}}",
+        "true\"a\"",
+        "\"a\"\"b\"",
+        "[1}",
+        "{\"a\":1]",
+        "1.",
+        "-",
+        "1.2.3",
+        "-01",
+        "tru",
+        "{,}",
+        "[,1]",
+        "{\"a\":1,\"b\",\"c\":2}",
+    };
+    char text[1024];
+    struct jsonscan r;
+    for (size_t i = 0; i < ELEMENTS(wrong); i++)
+        for (size_t before = 0; before < 2 * WINDOW; before++) {
+            char *at = stpcpy(text, "[\"");
+            memset(at, 'x', before);
+            at = stpcpy(stpcpy(stpcpy(at + before, "\","), wrong[i]), ",\"");
+            memset(at, 'x', 3 * WINDOW);
+            at = stpcpy(at + 3 * WINDOW, "\"]");
+            assert_int_equal(jsonscan_as(false, text, (size_t)(at - text), &keys, &r, NULL), -EINVAL);
+            assert_same(text, (size_t)(at - text));
+        }
+}
+
+static uint32_t next_random(uint32_t *x)
+{
+    return *x = *x * 1664525U + 1013904223U;
+}
+
+/* Two changes may make a text right again, in another way. */
+static void test_two_changes(void **state)
+{
+    (void)state;
+    char text[1024], once[1024], twice[1024];
+    uint32_t x = 1;
+    for (size_t i = 0; i < 200000; i++) {
+        size_t len = compose(text, i % ELEMENTS(texts));
+        size_t at = (next_random(&x) >> 8) % len;
+        len = put_in(once, text, len, at, alphabet[(next_random(&x) >> 8) % (sizeof(alphabet) - 1)]);
+        size_t near = at + (next_random(&x) >> 8) % 20;
+        near = near < len ? near : len - 1;
+        if ((next_random(&x) >> 31) != 0)
+            len = leave_out(twice, once, len, near);
+        else
+            len = put_in(twice, once, len, near, alphabet[(next_random(&x) >> 8) % (sizeof(alphabet) - 1)]);
+        assert_same(twice, len);
+    }
+}
+
+static void test_depth(void **state)
+{
+    (void)state;
+    char text[2048];
+    for (size_t depth = 1; depth < 520; depth++) {
+        memset(text, '[', depth);
+        size_t len = depth;
+        for (int i = 0; i < 50; i++)
+            len = (size_t)(stpcpy(text + len, i > 0 ? ",1234" : "1234") - text);
+        memset(text + len, ']', depth);
+        assert_same(text, len + depth);
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_as_sent),     cmocka_unit_test(test_wrong_items), cmocka_unit_test(test_one_change),
+        cmocka_unit_test(test_two_changes), cmocka_unit_test(test_depth),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
