@@ -3,7 +3,10 @@
  * An action owns what it waits for: one watch on each process that has not yet
  * come to where it was sent, until all have, or the client has gone, or its time
  * is up.  Results of a start come in the order in which the starts were decided,
- * those of a stop in the order in which they were asked. */
+ * those of a stop in the order in which they were asked.
+ *
+ * again=TIME: the answer to what was asked at that time was lost, and it is asked once
+ * more.  What has been done since then counts as done, and is not done twice. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -56,6 +59,7 @@ struct action {
     struct item *items;
     size_t n, n_left;
     unsigned decided;
+    usec_t asked; /* at first, in wall-clock time; 0: this is the first time */
     bool restart, by_decision, client_gone;
 };
 
@@ -218,12 +222,22 @@ static enum fault command_fault(struct child *c, char *detail, size_t size)
     return cause.stage == SPAWN_STAGE_LOOKUP && cause.value == ENOENT ? FAULT_NO_FILE : FAULT_NOT_EXECUTABLE;
 }
 
+/* Was it started since the first time that this was asked for? */
+static bool was_started(const struct item *it)
+{
+    usec_t asked = it->action->asked;
+    return asked != 0 && it->child->process.started_wall >= asked;
+}
+
 static void begin_starting(struct item *it)
 {
     char detail[512];
     struct child *c = it->child;
     enum fault f = command_fault(c, detail, sizeof(detail));
-    if (f != FAULT_NONE) {
+    if (was_started(it)) {
+        watch(it, PHASE_STARTING);
+        decide_start(it);
+    } else if (f != FAULT_NONE) {
         decide(it, f, detail);
     } else if (process_is_up(&c->process)) {
         decide(it, FAULT_ALREADY_STARTED, NULL);
@@ -242,7 +256,7 @@ static void begin_stopping(struct item *it)
     remember_wish(c, true);
     if (!process_is_up(&c->process) && c->process.state != PROCESS_STOPPING) {
         c->process.operator_stopped = true;
-        decide(it, FAULT_NOT_RUNNING, NULL);
+        decide(it, it->action->asked != 0 ? FAULT_NONE : FAULT_NOT_RUNNING, NULL);
         return;
     }
     watch(it, PHASE_STOPPING);
@@ -253,16 +267,27 @@ static void begin_stopping(struct item *it)
 
 /* -- beginning ---------------------------------------------------------------- */
 
+/* Nobody waits for the others: each is started again when it is down, which the record
+ * of a process knows how to do by itself. */
+static void leave_to_itself(struct action *a)
+{
+    for (size_t i = 0; a->restart && i < a->n; i++)
+        if (a->items[i].phase == PHASE_STOPPING)
+            supervisor_start(a->items[i].child);
+}
+
 static void on_client_gone(void *arg)
 {
     struct action *a = arg;
     a->client_gone = true; /* what was begun goes on; nobody hears of its end */
+    leave_to_itself(a);
     finish_later(a);
 }
 
 static void on_timeout(void *arg)
 {
     struct action *a = arg;
+    leave_to_itself(a);
     for (size_t i = 0; i < a->n; i++)
         decide(&a->items[i], FAULT_FAILED, "it took longer than the client would wait");
 }
@@ -289,6 +314,13 @@ static struct action *action_new(struct control_call *call, struct selection *se
     return a;
 }
 
+static usec_t time_asked(struct http_request *r)
+{
+    const char *text = http_request_query(r, "again", 0);
+    double seconds = text != NULL ? strtod(text, NULL) : 0;
+    return seconds > 0 && seconds < 1e12 ? (usec_t)(seconds * USEC_PER_SEC) : 0;
+}
+
 /* The processes that are asked for and to whom it applies: all of them, or, where
  * many are named at once, only those that are up (or are not). */
 static struct action *begin(struct control_call *call, enum selection_order order,
@@ -303,8 +335,9 @@ static struct action *begin(struct control_call *call, enum selection_order orde
         return NULL;
     }
     size_t kept = 0;
+    usec_t asked = time_asked(call->request);
     for (size_t i = 0; i < sel.n; i++)
-        if (sel.single || applies == NULL || applies(sel.list[i]))
+        if (sel.single || asked != 0 || applies == NULL || applies(sel.list[i]))
             sel.list[kept++] = sel.list[i];
     sel.n = kept;
     struct action *a = action_new(call, &sel);
@@ -313,6 +346,7 @@ static struct action *begin(struct control_call *call, enum selection_order orde
         control_fail(call->request, FAULT_NO_MEMORY, NULL, NULL);
         return NULL;
     }
+    a->asked = asked;
     http_request_on_close(call->request, on_client_gone, a);
     long long timeout = control_number(call->request, "timeout", 0);
     if (timeout > 0)
@@ -325,9 +359,11 @@ static void settle(struct action *a)
 {
     if (a->n == 0)
         finish_later(a);
-    else if (control_number(a->request, "wait", 1) == 0)
-        for (size_t i = 0; i < a->n; i++)
-            decide(&a->items[i], FAULT_NONE, NULL);
+    if (a->n == 0 || control_number(a->request, "wait", 1) != 0)
+        return;
+    leave_to_itself(a);
+    for (size_t i = 0; i < a->n; i++)
+        decide(&a->items[i], FAULT_NONE, NULL);
 }
 
 static bool is_up(const struct child *c)
@@ -375,6 +411,10 @@ static void action_restart(struct control_call *call)
     for (size_t i = a->n; i > 0; i--) { /* stopped in the reverse order */
         struct item *it = &a->items[i - 1];
         it->stopped = process_is_up(&it->child->process);
+        if (was_started(it)) {
+            begin_starting(it);
+            continue;
+        }
         watch(it, PHASE_STOPPING);
         if (it->stopped)
             supervisor_stop(it->child, false);
@@ -464,7 +504,7 @@ static void action_disconnect(struct control_call *call)
         struct channel *ch = child_channel(a->items[i].child);
         if (ch != NULL)
             channel_disconnect(ch);
-        decide(&a->items[i], ch != NULL ? FAULT_NONE : FAULT_NO_CHANNEL, NULL);
+        decide(&a->items[i], ch != NULL || a->asked != 0 ? FAULT_NONE : FAULT_NO_CHANNEL, NULL);
     }
     settle(a);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/parse.h"
 #include "control/control.h"
 #include "control/names.h"
 #include "wire/jsonw.h"
@@ -148,6 +149,9 @@ static void follow(struct control_call *call, struct events *ev, const char *mat
     http_request_on_close(call->request, on_hangup, l);
     events_subscribe(ev, &l->subscriber, on_event, l);
     l->subscriber.messages = true;
+    char header[64];
+    snprintf(header, sizeof(header), "X-Drover-Position: events:%llu", (unsigned long long)since);
+    http_request_add_header(call->request, header);
     if (http_stream_begin(call->request, 200, "application/x-ndjson") < 0)
         return;
     _cleanup_buf_ struct buf b = BUF_INIT(1024);
@@ -174,7 +178,11 @@ static void events_get_all(struct control_call *call)
     struct events *ev = call->control->supervisor->events;
     const char *match = http_request_query(call->request, "match", 0);
     bool live = control_number(call->request, "follow", 0) != 0;
+    int64_t place;
     long long since = control_number(call->request, "since", live ? (long long)events_last(ev) : 0);
+    const char *from = http_request_query(call->request, "from", 0);
+    if (from != NULL && strncmp(from, "events:", 7) == 0 && parse_int(from + 7, &place) == 0)
+        since = place <= (int64_t)events_last(ev) ? place : (int64_t)events_first(ev) - 1; /* of another count */
     if (since < 0)
         since = 0;
     if (live)

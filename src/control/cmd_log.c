@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "control/control.h"
+#include "control/log_place.h"
 #include "control/names.h"
 
 static void log_process(struct control_call *call);
@@ -57,36 +58,107 @@ static struct range make_range(struct http_request *r, off_t size)
     return range;
 }
 
-/* The asked-for part of the file in a malloc'd block; -ENOENT, -ENOMEM. */
-static int read_part(const char *path, struct http_request *r, char **ret, size_t *len, off_t *end, char header[64])
+enum how {
+    HOW_PAST,   /* what is there */
+    HOW_FOLLOW, /* and what comes */
+    HOW_LIVE,   /* what comes alone */
+};
+
+/* A part of a file: what was asked for, as much of it as goes into one answer. */
+struct part {
+    char *data; /* malloc'd */
+    size_t len;
+    bool more;               /* there is more than that before what is still to come: to be asked for next */
+    char header[200];        /* which lines of the head say so; lives as long as the request is being answered */
+    char end[LOG_PLACE_MAX]; /* where one can go on */
+};
+
+static void part_done(struct part *p)
 {
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    free(p->data);
+}
+
+/* ?from=PLACE: where an earlier answer ended, perhaps in a file that was rotated since. */
+static int find_place(const char *path, const char *from, struct log_found *ret)
+{
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0)
+    if (from != NULL)
+        return log_place_find(path, from, ret);
+    *ret = (struct log_found){ .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) };
+    if (ret->fd < 0)
         return -errno;
-    if (!S_ISREG(st.st_mode))
-        return -ENOENT;
-    struct range range = make_range(r, st.st_size);
-    snprintf(header, 64, "X-Drover-Size: %lld", (long long)st.st_size);
-    http_request_add_header(r, header);
-    char *data = malloc(range.length + 1);
-    if (data == NULL)
+    if (fstat(ret->fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        ret->size = st.st_size;
+        return 0;
+    }
+    cleanup_close(&ret->fd);
+    return -ENOENT;
+}
+
+/* A follower is given no more of the past than a slow reader may leave unread: the last
+ * of it, or, if it goes on from somewhere, an answer that ends, to be asked again. */
+static struct range choose(struct http_request *r, const struct log_found *found, enum how how, struct part *p)
+{
+    if (how == HOW_LIVE)
+        return (struct range){ .from = found->size };
+    bool follow = how == HOW_FOLLOW;
+    const size_t most = HTTP_UNREAD_MAX / 2;
+    struct range range = make_range(r, found->size);
+    bool goes_on = http_request_query(r, "from", 0) != NULL;
+    if (goes_on)
+        range = (struct range){ found->offset, (size_t)(found->size - found->offset) };
+    p->more = goes_on && (found->older || (follow && range.length > most));
+    if (range.length > LENGTH_MAX)
+        range.length = LENGTH_MAX;
+    if (follow && !goes_on && range.length > most) {
+        range.from += (off_t)(range.length - most);
+        range.length = most;
+    }
+    return range;
+}
+
+/* countable: what a follower is given is what the file gets, byte for byte. */
+static void add_headers(struct http_request *r, const struct log_found *found, off_t from, bool countable,
+                        struct part *p)
+{
+    char place[LOG_PLACE_MAX] = "";
+    if (countable)
+        log_place_text(found->fd, from, place);
+    snprintf(p->header, sizeof(p->header), "X-Drover-Size: %lld%s%s%s%s", (long long)found->size,
+             place[0] != '\0' ? "\r\nX-Drover-Position: " : "", place, p->more ? "\r\nX-Drover-More: 1" : "",
+             found->missed ? "\r\nX-Drover-Missed: 1" : "");
+    http_request_add_header(r, p->header);
+}
+
+/* 0, -ENOENT and other errors of the file, -EINVAL, -ENOMEM. */
+static int read_part(const char *path, struct http_request *r, enum how how, bool countable, struct part *p)
+{
+    struct log_found found;
+    int e = find_place(path, http_request_query(r, "from", 0), &found);
+    if (e < 0)
+        return e;
+    _cleanup_close_ int fd = found.fd;
+    struct range range = choose(r, &found, how, p);
+    p->data = malloc(range.length + 1);
+    if (p->data == NULL)
         return -ENOMEM;
-    ssize_t n = pread(fd, data, range.length, range.from);
-    *ret = data;
-    *len = n > 0 ? (size_t)n : 0;
-    *end = range.from + (n > 0 ? n : 0);
+    ssize_t n = pread(fd, p->data, range.length, range.from);
+    p->len = n > 0 ? (size_t)n : 0;
+    log_place_text(fd, range.from + (off_t)p->len, p->end);
+    add_headers(r, &found, range.from, countable, p);
     return 0;
 }
 
-/* What a follower gets first; no more of the past than a slow reader may leave unread. */
+static void fail_part(struct control_call *call, const char *name, int error)
+{
+    if (error == -EINVAL)
+        control_fail(call->request, FAULT_BAD_ARGUMENTS, name, "from is X-Drover-Position of an earlier answer");
+    else
+        control_fail(call->request, FAULT_NO_LOG_FILE, name, NULL);
+}
+
 static void stream_begin(struct http_request *r, const char *data, size_t len)
 {
-    size_t most = HTTP_UNREAD_MAX / 2;
-    if (len > most) {
-        data += len - most;
-        len = most;
-    }
     if (http_stream_begin(r, 200, bytes_type) == 0 && len > 0)
         http_stream_write(r, data, len);
 }
@@ -161,8 +233,7 @@ struct file_follower {
     struct loop_timer timer;
     struct child_follower follow; /* for the end of the process's record alone */
     char *path;                   /* NULL: the daemon's own log, wherever that is by then */
-    off_t offset;
-    ino_t ino;
+    char place[LOG_PLACE_MAX];    /* how far it has come */
 };
 
 static void file_follower_end(struct file_follower *f)
@@ -184,22 +255,21 @@ static void on_look(void *arg)
 {
     struct file_follower *f = arg;
     char data[32 * 1024];
-    struct stat st;
+    struct log_found found;
     const char *path = f->path != NULL ? f->path : log_path();
     look_again(f, LOOK_EVERY);
-    _cleanup_close_ int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+    if (path == NULL || log_place_find(path, f->place, &found) < 0)
         return;
-    if (st.st_ino != f->ino || st.st_size < f->offset) /* rotated */
-        f->offset = 0;
-    f->ino = st.st_ino;
-    ssize_t n = pread(fd, data, sizeof(data), f->offset);
+    _cleanup_close_ int fd = found.fd;
+    if (found.missed) /* it was emptied, or begun anew: all that is there has just come */
+        found.offset = 0;
+    ssize_t n = pread(fd, data, sizeof(data), found.offset);
+    log_place_text(fd, found.offset + (n > 0 ? n : 0), f->place);
     if (n <= 0)
         return;
-    f->offset += n;
     if (!pass_on(f->request, data, (size_t)n))
         file_follower_end(f);
-    else if (n == sizeof(data))
+    else if (n == sizeof(data) || found.older)
         look_again(f, USEC_PER_MSEC); /* there is more */
 }
 
@@ -222,12 +292,10 @@ static void on_file_gone(void *arg)
     http_stream_end(r);
 }
 
-/* From `end` on; of a process's log, or, without one, of the daemon's. */
-static void follow_file(struct control_call *call, struct child *c, const char *path, const char *data, size_t len,
-                        off_t end)
+/* From the end of the part on; of a process's log, or, without one, of the daemon's. */
+static void follow_file(struct control_call *call, struct child *c, const char *path, const struct part *p)
 {
     struct file_follower *f = calloc(1, sizeof(*f));
-    struct stat st;
     if (f == NULL || (c != NULL && (f->path = strdup(path)) == NULL)) {
         free(f);
         control_fail(call->request, FAULT_NO_MEMORY, NULL, NULL);
@@ -235,14 +303,13 @@ static void follow_file(struct control_call *call, struct child *c, const char *
     }
     f->request = call->request;
     f->loop = call->control->supervisor->loop;
-    f->offset = end;
-    f->ino = stat(path, &st) == 0 ? st.st_ino : 0;
+    memcpy(f->place, p->end, sizeof(f->place));
     f->follow = (struct child_follower){ .output = on_file_output, .gone = on_file_gone, .arg = f };
     if (c != NULL)
         child_follow(c, &f->follow);
     http_request_on_close(call->request, on_file_hangup, f);
     look_again(f, LOOK_EVERY);
-    stream_begin(call->request, data, len);
+    stream_begin(call->request, p->data, p->len);
 }
 
 /* ?stream=stderr or ?fd=N: the descriptor that is meant, 1 when nothing is said; -1. */
@@ -255,16 +322,26 @@ static int log_number(struct http_request *r)
     return fd > 0 && fd < STDIO_MAX ? (int)fd : -1;
 }
 
-/* A pipe of the process's own has no file: what came last is in memory. */
+/* A pipe of the process's own has no file: what came last is in memory, and dies with
+ * it.  Whoever goes on after that has seen nothing of what is there now. */
 static void log_duplex(struct control_call *call, struct child *c, int number)
 {
     const struct duplex *d = duplex_find(c->duplexes, number);
+    const char *from = http_request_query(call->request, "from", 0);
+    char header[96], place[24];
     if (stdio_entry(c->process.program->stdio, (unsigned)number).kind != STDIO_PIPE) {
         control_fail(call->request, FAULT_NO_LOG_FILE, call->name, NULL);
         return;
     }
     size_t kept = d != NULL ? d->kept.len : 0;
     struct range range = make_range(call->request, (off_t)kept);
+    snprintf(place, sizeof(place), "%016llx", (unsigned long long)c->supervisor->started_wall);
+    if (from != NULL) {
+        bool same = strncmp(from, place, strlen(place)) == 0;
+        range = same ? (struct range){ .from = (off_t)kept } : (struct range){ .length = kept };
+    }
+    snprintf(header, sizeof(header), "X-Drover-Position: %s:0%s", place, from != NULL ? "\r\nX-Drover-Missed: 1" : "");
+    http_request_add_header(call->request, header);
     const char *data = kept > 0 ? d->kept.data + range.from : "";
     if (control_number(call->request, "follow", 0) != 0)
         follow_child(call, c, number, data, range.length);
@@ -272,10 +349,52 @@ static void log_duplex(struct control_call *call, struct child *c, int number)
         http_reply(call->request, 200, bytes_type, data, range.length);
 }
 
-static off_t file_size(const char *path)
+/* Does anything else write to that file?  Then nobody can count its bytes. */
+static bool is_shared(const struct supervisor *s, const struct child *c, int number, const char *path)
 {
-    struct stat st;
-    return stat(path, &st) == 0 ? st.st_size : 0;
+    for (size_t i = 0; i < s->n_groups; i++)
+        for (size_t k = 0; k < s->groups[i]->n_children; k++)
+            for (int n = 1; n <= 2; n++) {
+                const struct child *other = s->groups[i]->children[k];
+                const char *its = other == c && n == number ? NULL : child_log_path(other, n);
+                if (its != NULL && strcmp(its, path) == 0)
+                    return true;
+            }
+    return false;
+}
+
+/* Is a follower given byte for byte what the file gets? */
+static bool is_countable(const struct control_call *call, const struct child *c, int number, const char *path)
+{
+    bool raw = control_number(call->request, "raw", 0) != 0;
+    return (!raw || (c->process.program->common->log_format == LOG_FORMAT_RAW && !c->supervisor->config->daemon.strip_ansi)) &&
+           !is_shared(call->control->supervisor, c, number, path);
+}
+
+static enum how how_of(struct http_request *r)
+{
+    if (control_number(r, "follow", 0) == 0)
+        return HOW_PAST;
+    bool live = control_number(r, "offset", -1) == 0 && control_number(r, "live", 0) != 0;
+    return live ? HOW_LIVE : HOW_FOLLOW;
+}
+
+static void log_file(struct control_call *call, struct child *c, int number)
+{
+    _cleanup_(part_done) struct part p = { 0 };
+    enum how how = how_of(call->request);
+    const char *path = child_log_path(c, number);
+    int e = -ENOENT;
+    if (path != NULL)
+        e = read_part(path, call->request, how, how == HOW_PAST || is_countable(call, c, number, path), &p);
+    if (e < 0 && how != HOW_LIVE)
+        fail_part(call, call->name, e);
+    else if (how == HOW_PAST || p.more)
+        http_reply(call->request, 200, bytes_type, p.data, p.len);
+    else if (stdio_entry(c->process.program->stdio, (unsigned)number).kind == STDIO_LOG && path != NULL)
+        follow_file(call, c, path, &p);
+    else
+        follow_child(call, c, number, p.data, p.len);
 }
 
 static void log_process(struct control_call *call)
@@ -290,49 +409,28 @@ static void log_process(struct control_call *call)
     struct child *c = f == FAULT_NONE && sel.n == 1 ? sel.list[0] : NULL;
     if (f == FAULT_NONE)
         selection_done(&sel);
-    if (c == NULL) {
+    if (c == NULL)
         control_fail(call->request, f == FAULT_NONE ? FAULT_BAD_NAME : f, call->name, NULL);
-        return;
-    }
-    if (number > 2) {
+    else if (number > 2)
         log_duplex(call, c, number);
-        return;
-    }
-    bool follow = control_number(call->request, "follow", 0) != 0;
-    bool live_only =
-        follow && control_number(call->request, "offset", -1) == 0 && control_number(call->request, "live", 0) != 0;
-    const char *path = child_log_path(c, number);
-    _cleanup_free_ char *data = NULL;
-    char header[64];
-    size_t len = 0;
-    off_t end = 0;
-    if (!live_only && (path == NULL || read_part(path, call->request, &data, &len, &end, header) < 0)) {
-        control_fail(call->request, FAULT_NO_LOG_FILE, call->name, NULL);
-        return;
-    }
-    if (follow && stdio_entry(c->process.program->stdio, (unsigned)number).kind == STDIO_LOG && path != NULL)
-        follow_file(call, c, path, data, len, live_only ? file_size(path) : end);
-    else if (follow)
-        follow_child(call, c, number, data, len);
     else
-        http_reply(call->request, 200, bytes_type, data != NULL ? data : "", len);
+        log_file(call, c, number);
 }
 
 /* -- the daemon's log --------------------------------------------------------- */
 
 static void log_daemon(struct control_call *call)
 {
+    _cleanup_(part_done) struct part p = { 0 };
     const char *path = log_path();
-    _cleanup_free_ char *data = NULL;
-    char header[64];
-    size_t len = 0;
-    off_t end = 0;
-    if (path == NULL || read_part(path, call->request, &data, &len, &end, header) < 0)
-        control_fail(call->request, FAULT_NO_LOG_FILE, NULL, NULL);
-    else if (control_number(call->request, "follow", 0) != 0)
-        follow_file(call, NULL, path, data, len, end);
+    enum how how = how_of(call->request);
+    int e = path == NULL ? -ENOENT : read_part(path, call->request, how, true, &p);
+    if (e < 0)
+        fail_part(call, NULL, e);
+    else if (how != HOW_PAST && !p.more)
+        follow_file(call, NULL, path, &p);
     else
-        http_reply(call->request, 200, bytes_type, data, len);
+        http_reply(call->request, 200, bytes_type, p.data, p.len);
 }
 
 static void log_daemon_clear(struct control_call *call)

@@ -272,18 +272,19 @@ static void add_missed(struct buf *out, uint64_t n)
         buf_printf(out, "{\"missed\":%llu}\n", (unsigned long long)n);
 }
 
-/* What is kept, as records. */
-static void add_kept(struct buf *out, const struct messages *kept)
+/* The last `n` of all that it has sent, as records, as far as they are kept. */
+static void add_last(struct buf *out, const struct messages *kept, uint64_t n)
 {
     _cleanup_buf_ struct buf lines = BUF_INIT(MESSAGES_KEPT);
     if (kept == NULL || messages_copy(kept, &lines) < 0)
         return;
-    add_missed(out, kept->missed);
+    add_missed(out, n > kept->lines ? n - kept->lines : 0);
     char *rest = lines.data;
     size_t left = lines.len;
-    while (left > 0) {
+    for (uint64_t lines_left = kept->lines; left > 0; lines_left--) {
         size_t len = (size_t)((char *)memchr(rest, '\n', left) - rest);
-        add_message(out, rest, len);
+        if (lines_left <= n)
+            add_message(out, rest, len);
         rest += len + 1;
         left -= len + 1;
     }
@@ -373,19 +374,61 @@ static void follow(struct control_call *call, struct child *c, const struct buf 
         http_stream_write(call->request, past->data, past->len);
 }
 
+/* Where a reader is: a number of messages, and what it counts from.  Over the death of a
+ * supervisor its ring is lost, but the channel has counted what was received, unless
+ * some of that went to other processes. */
+struct place {
+    unsigned long long ring; /* whose */
+    int pid;                 /* of the run of which the channel is; 0: nobody can say */
+    long long ahead;         /* by how much the channel's count is ahead of the ring's */
+    long long n;
+};
+
+static struct place place_now(struct child *c, const struct child_ipc_state *state)
+{
+    const struct messages *kept = child_messages(c);
+    struct place p = { .ring = c->supervisor->started_wall };
+    p.n = kept != NULL ? (long long)(kept->missed + kept->lines) : 0;
+    if (state->open && child_lane(c) == NULL)
+        p.pid = c->process.pid;
+    p.ahead = (long long)state->counters.received - p.n;
+    return p;
+}
+
+/* How many have come since the reader was there; -1: nobody knows. */
+static long long since_place(const struct place *now, const char *text)
+{
+    struct place was;
+    if (sscanf(text, "%llx.%d.%lld:%lld", &was.ring, &was.pid, &was.ahead, &was.n) != 4)
+        return -1;
+    if (was.ring != now->ring && (was.pid == 0 || was.pid != now->pid))
+        return -1;
+    long long ahead = was.ring == now->ring ? 0 : now->ahead - was.ahead;
+    return now->n + ahead - was.n;
+}
+
 static void messages_get(struct control_call *call)
 {
     struct child *c = control_one(call);
     _cleanup_buf_ struct buf b = BUF_INIT(16 * MESSAGES_KEPT); /* each record is longer than its message */
     struct child_ipc_state state;
+    char header[128];
     if (c == NULL)
         return;
     if (!child_ipc_state(c, &state)) {
         control_fail(call->request, FAULT_NO_CHANNEL, call->name, "its program has no ipc");
         return;
     }
-    if (control_number(call->request, "live", 0) == 0)
-        add_kept(&b, child_messages(c));
+    const char *from = http_request_query(call->request, "from", 0);
+    struct place now = place_now(c, &state);
+    long long n = control_number(call->request, "live", 0) != 0 ? 0 : now.n;
+    long long since = from != NULL ? since_place(&now, from) : n;
+    if (since >= 0)
+        n = since;
+    add_last(&b, child_messages(c), (uint64_t)n);
+    snprintf(header, sizeof(header), "X-Drover-Position: %llx.%d.%lld:%lld%s", now.ring, now.pid, now.ahead, now.n - n,
+             since < 0 ? "\r\nX-Drover-Missed: 1" : "");
+    http_request_add_header(call->request, header);
     if (control_number(call->request, "follow", 0) != 0)
         follow(call, c, &b);
     else

@@ -2,9 +2,8 @@
  *
  * A question is {"method":M,"params":{"match":NAME,...}}; its answer is the JSON that
  * the HTTP interface gives.  A deed is answered when it has been begun: how it comes
- * out is told by events, to which a process can subscribe.  Owns a watch for each
- * process that is being restarted, and a record for each subscription, which ends
- * with the channel that asked for it. */
+ * out is told by events, to which a process can subscribe.  Owns a record for each
+ * subscription, which ends with the channel that asked for it. */
 #include "control/desk.h"
 
 #include <errno.h>
@@ -112,39 +111,13 @@ static enum fault stop(struct child *c, const struct question *q)
     return FAULT_NONE;
 }
 
-struct comeback {
-    struct child_watch watch;
-    struct child *child;
-};
-
-static void on_gone(void *arg)
-{
-    free(arg);
-}
-
-static void on_state(struct child *c, enum process_state from, enum process_state to, void *arg)
-{
-    struct comeback *b = arg;
-    (void)from;
-    (void)to;
-    if (!process_is_down(&c->process))
-        return;
-    child_unwatch(&b->watch);
-    free(b);
-    if (c->supervisor->state == SUPERVISOR_RUNNING)
-        supervisor_start(c);
-}
-
+/* A start that is asked for while it is being stopped follows when it is down. */
 static enum fault restart(struct child *c, const struct question *q)
 {
     if (process_is_down(&c->process))
         return start(c, q);
-    struct comeback *b = calloc(1, sizeof(*b));
-    if (b == NULL)
-        return FAULT_NO_MEMORY;
-    *b = (struct comeback){ .watch = { .fn = on_state, .gone = on_gone, .arg = b }, .child = c };
-    child_watch(c, &b->watch);
     supervisor_stop(c, false);
+    supervisor_start(c);
     return FAULT_NONE;
 }
 

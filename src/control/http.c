@@ -54,14 +54,24 @@ int http_server_new(struct loop *loop, http_handler_fn handler, void *arg, struc
     return 0;
 }
 
+/* The daemon ends on purpose: whoever follows it need not look for the next one. */
+static void end_stream(struct http_conn *c)
+{
+    struct iovec iov = { (char *)"0\r\n\r\n", 5 };
+    if (c->state == HTTP_STREAM && !c->request->head.http10 && http_conn_unsent(c) == 0)
+        http_conn_send(c, &iov, 1);
+}
+
 void http_server_free(struct http_server *s)
 {
     if (s == NULL)
         return;
     http_server_close_listeners(s);
     struct http_conn *c;
-    while ((c = LIST_FIRST(&s->conns)) != NULL)
+    while ((c = LIST_FIRST(&s->conns)) != NULL) {
+        end_stream(c);
         http_conn_gone(c);
+    }
     while ((c = LIST_FIRST(&s->dead)) != NULL)
         http_conn_free(c);
     loop_timer_clear(&s->timer);

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "ctl/names.h"
+#include "ctl/source.h"
 
 #define ASK_VALUES_MAX 1000000
 
@@ -134,21 +135,56 @@ static int ask_understand(struct ctl *c, unsigned flags, struct answer *a)
     return 0;
 }
 
-static int ask_once(struct ctl *c, const struct client_request *q, unsigned flags, reply_sink sink, void *arg,
-                    struct answer *ret)
+/* A question, however often it takes to be answered. */
+struct asking {
+    struct client_request request;
+    unsigned flags;
+    reply_sink sink;
+    reply_began_fn began;
+    void *arg;
+    struct gap gap;
+};
+
+static int ask_once(struct ctl *c, const struct asking *q, struct answer *ret)
 {
     struct reply r;
-    reply_init(&r, sink, arg);
-    int e = client_call(c->client, q, &r);
-    if (e < 0) {
-        reply_done(&r);
-        ctl_connection_failed(c, e);
+    reply_init(&r, q->sink, q->arg);
+    r.began = q->began;
+    int e = client_call(c->client, &q->request, &r);
+    if (e == 0) {
+        *ret = (struct answer){ .status = r.status, .size = r.size, .body = r.body };
+        memcpy(ret->place, r.place, sizeof(ret->place));
+        r.body = BUF_INIT(0);
+    }
+    reply_done(&r);
+    return e;
+}
+
+/* What may have been done is asked once more only if it comes to the same. */
+static bool ask_may_repeat(const struct asking *q, int error)
+{
+    if ((q->flags & ASK_ONCE) != 0)
+        return false;
+    bool harmless = strcmp(q->request.method, "GET") == 0 || (q->flags & ASK_AGAIN) != 0;
+    return harmless || error == -ECONNABORTED || error == -ENOENT || error == -ECONNREFUSED;
+}
+
+static int ask_until_answered(struct ctl *c, struct asking *q, struct answer *ret)
+{
+    for (;;) {
+        int e = ask_once(c, q, ret);
+        if (e == 0)
+            break;
+        if (ask_may_repeat(q, e) && gap_wait(&q->gap, c->interrupt_fd, e))
+            continue;
+        if ((q->flags & ASK_UNTOLD) == 0 || !gap_is_possible(e))
+            ctl_connection_failed(c, e);
+        if (e == -ECONNRESET && (q->flags & (ASK_UNTOLD | ASK_ONCE)) == 0)
+            ctl_note(c, "%s: it may have been done, or not", c->command->name);
         return e;
     }
-    *ret = (struct answer){ .status = r.status, .size = r.size, .body = r.body };
-    r.body = BUF_INIT(0);
-    reply_done(&r);
-    e = ask_understand(c, flags, ret);
+    ret->again = q->gap.since != 0;
+    int e = ask_understand(c, q->flags, ret);
     if (e < 0)
         answer_done(ret);
     return e;
@@ -173,11 +209,10 @@ static bool ask_credentials(struct ctl *c)
     return true;
 }
 
-static int ask_request(struct ctl *c, const struct client_request *q, unsigned flags, reply_sink sink, void *arg,
-                       struct answer *ret)
+static int ask_request(struct ctl *c, struct asking *q, struct answer *ret)
 {
     for (;;) {
-        int e = ask_once(c, q, flags, sink, arg, ret);
+        int e = ask_until_answered(c, q, ret);
         if (e < 0 || ret->status != 401)
             return e;
         answer_done(ret);
@@ -188,32 +223,59 @@ static int ask_request(struct ctl *c, const struct client_request *q, unsigned f
 
 int ask(struct ctl *c, const char *method, const char *path, const char *body, unsigned flags, struct answer *ret)
 {
-    struct client_request q = {
-        .method = method,
-        .path = path,
-        .body = body,
-        .len = body != NULL ? strlen(body) : 0,
-        .patience = CLIENT_PATIENCE,
-    };
+    struct asking q = { .flags = flags };
+    q.request =
+        (struct client_request){ .method = method, .path = path, .body = body, .len = body != NULL ? strlen(body) : 0 };
+    q.request.patience = CLIENT_PATIENCE;
     if (flags & ASK_WAIT) /* the daemon itself watches --wait=DURATION */
-        q.patience = c->wait > 0 ? usec_add((usec_t)(c->wait * USEC_PER_SEC), CLIENT_PATIENCE) : USEC_INFINITY;
-    return ask_request(c, &q, flags, NULL, NULL, ret);
+        q.request.patience = c->wait > 0 ? usec_add((usec_t)(c->wait * USEC_PER_SEC), CLIENT_PATIENCE) : USEC_INFINITY;
+    return ask_request(c, &q, ret);
 }
 
 int ask_raw(struct ctl *c, const struct client_request *q, struct answer *ret)
 {
-    return ask_request(c, q, 0, NULL, NULL, ret);
+    struct asking asking = { .request = *q };
+    return ask_request(c, &asking, ret);
 }
 
 int ask_as_is(struct ctl *c, const struct client_request *q, struct answer *ret)
 {
-    return ask_request(c, q, ASK_RAW, NULL, NULL, ret);
+    struct asking asking = { .request = *q, .flags = ASK_RAW };
+    return ask_request(c, &asking, ret);
 }
 
-int ask_stream(struct ctl *c, const char *path, bool endless, reply_sink sink, void *arg, struct answer *ret)
+/* One answer of a source; what has begun and was cut off is for us to go on with. */
+static int ask_source_once(struct ctl *c, struct source *s, struct answer *ret)
 {
-    struct client_request q = { .method = "GET", .path = path, .patience = CLIENT_PATIENCE, .endless = endless };
-    return ask_request(c, &q, ASK_RAW, sink, arg, ret);
+    _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
+    struct asking q = { .flags = ASK_RAW | ASK_ONCE | ASK_UNTOLD };
+    if (source_path(s, &path) < 0)
+        return path.error;
+    q.sink = source_sink;
+    q.began = source_began;
+    q.arg = s;
+    q.request = (struct client_request){
+        .method = "GET", .path = path.data, .patience = CLIENT_PATIENCE, .endless = s->follow
+    };
+    s->more = false;
+    return ask_request(c, &q, ret);
+}
+
+int ask_source(struct ctl *c, struct source *s, struct answer *ret)
+{
+    for (;;) {
+        int e = ask_source_once(c, s, ret);
+        if (e == 0 && s->more && ret->status == 200) {
+            answer_done(ret);
+            continue;
+        }
+        if (!gap_is_possible(e))
+            return e;
+        if (!gap_wait(&s->gap, c->interrupt_fd, e)) {
+            ctl_connection_failed(c, e);
+            return e;
+        }
+    }
 }
 
 int ask_processes(struct ctl *c, const char *name, const char *fields, int unknown, json_t *all)

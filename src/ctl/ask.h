@@ -4,16 +4,21 @@
 #include "ctl/ctl.h"
 
 struct answer {
-    int status;          /* of HTTP */
-    int64_t size;        /* of the log that was asked for, or -1 */
-    struct buf body;     /* as it came */
-    json_t *json;        /* NULL when ASK_RAW or a stream */
-    const json_t *error; /* the "error" object of a refusal, or NULL */
+    int status;                  /* of HTTP */
+    bool again;                  /* it was asked more than once, since an answer was lost */
+    int64_t size;                /* of the log that was asked for, or -1 */
+    char place[REPLY_PLACE_MAX]; /* where in it the answer begins, or "" */
+    struct buf body;             /* as it came */
+    json_t *json;                /* NULL when ASK_RAW or a stream */
+    const json_t *error;         /* the "error" object of a refusal, or NULL */
 };
 
 enum ask_flags {
-    ASK_RAW = 1 << 0,  /* do not parse an answer 200 */
-    ASK_WAIT = 1 << 1, /* the daemon answers when it is done: no limit */
+    ASK_RAW = 1 << 0,    /* do not parse an answer 200 */
+    ASK_WAIT = 1 << 1,   /* the daemon answers when it is done: no limit */
+    ASK_AGAIN = 1 << 2,  /* it may be asked twice, if the first answer was lost; a GET always may */
+    ASK_UNTOLD = 1 << 3, /* that there is no answer is for the caller to tell: ctl_connection_failed() */
+    ASK_ONCE = 1 << 4,   /* whatever it is */
 };
 
 /* A path that names a process: prefix, percent-encoded name, suffix. */
@@ -30,8 +35,9 @@ int ask_raw(struct ctl *c, const struct client_request *q, struct answer *ret);
 /* The same, and an answer 200 stays as it came. */
 int ask_as_is(struct ctl *c, const struct client_request *q, struct answer *ret);
 
-/* The same with the body of a 200 going to `sink`; endless: see client.h. */
-int ask_stream(struct ctl *c, const char *path, bool endless, reply_sink sink, void *arg, struct answer *ret);
+/* What is followed, over the death of supervisors: the body of a 200 goes to its sink. */
+struct source;
+int ask_source(struct ctl *c, struct source *s, struct answer *ret);
 
 /* Adds the processes that `name` (NULL: all) means to the array `all`; fields as
  * in the interface, NULL for everything.  A name that means none is told to the

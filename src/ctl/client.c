@@ -264,13 +264,23 @@ int client_begin(struct client *c, const struct client_request *q)
     return r;
 }
 
+/* A unix socket whose other end is closed says by the kind of its end whether all that
+ * we had sent was read: if not, nobody has acted on it. */
+static bool client_was_unread(const struct client *c, const struct reply *r, int error, bool eof)
+{
+    bool nothing = r->state == REPLY_STATUS && r->line.len == 0;
+    return error == -ECONNRESET && nothing && (eof ? c->cut_off : strncmp(c->endpoint->url, "unix:", 5) == 0);
+}
+
 int client_receive(struct client *c, struct reply *r)
 {
     ssize_t n = recv(c->fd, c->piece, sizeof(c->piece), MSG_DONTWAIT);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-    if (n == 0) {
-        int e = reply_eof(r);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n <= 0) {
+        int e = n == 0 ? reply_eof(r) : -errno;
+        if (client_was_unread(c, r, e, n == 0))
+            e = -ECONNABORTED;
         client_close(c);
         return e < 0 ? e : 1;
     }
@@ -305,7 +315,7 @@ int client_call(struct client *c, const struct client_request *q, struct reply *
     int e = client_begin(c, q);
     if (e == 0)
         e = client_answer(c, q, r);
-    if (e == -ECONNRESET && again && r->state == REPLY_STATUS && r->line.len == 0) {
+    if ((e == -ECONNRESET || e == -ECONNABORTED) && again && r->state == REPLY_STATUS && r->line.len == 0) {
         e = client_begin(c, q);
         if (e == 0)
             e = client_answer(c, q, r);

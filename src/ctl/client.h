@@ -35,7 +35,8 @@ int client_connect(struct client *c);
 void client_close(struct client *c);
 
 /* Errors besides those of client_connect() and reply_feed(): -ETIMEDOUT nothing
- * came for `patience`, -ECONNRESET closed early, -EINTR the user wants to leave. */
+ * came for `patience`, -ECONNRESET closed early, -ECONNABORTED closed before the
+ * request was read, so that it had no effect; -EINTR the user wants to leave. */
 int client_call(struct client *c, const struct client_request *q, struct reply *r);
 
 int client_begin(struct client *c, const struct client_request *q);

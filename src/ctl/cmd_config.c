@@ -109,7 +109,7 @@ static void reread_run(struct ctl *c, const struct ctl_words *words)
 {
     (void)words;
     _cleanup_answer_ struct answer a = { 0 };
-    if (ask(c, "POST", "/v1/config/reread", NULL, ASK_WAIT, &a) < 0)
+    if (ask(c, "POST", "/v1/config/reread", NULL, ASK_WAIT | ASK_AGAIN, &a) < 0)
         return;
     if (a.status != 200) {
         reread_refused(c, &a, "supervisor shutting down");
@@ -149,17 +149,19 @@ static void avail_run(struct ctl *c, const struct ctl_words *words)
     }
 }
 
-/* POST to a group; true when it is done. */
-static bool group_ask(struct ctl *c, const char *name, const char *verb, struct answer *a)
+/* POST to a group; true when it is done; already: the fault that says that it is, when
+ * it is asked for once more. */
+static bool group_ask(struct ctl *c, const char *name, const char *verb, const char *already, struct answer *a)
 {
     _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
     ask_path(&path, "/v1/groups/", name, "/");
     buf_puts(&path, verb);
-    if (path.error < 0 || ask(c, "POST", path.data, NULL, ASK_WAIT, a) < 0)
+    if (path.error < 0 || ask(c, "POST", path.data, NULL, ASK_WAIT | ASK_AGAIN, a) < 0)
         return false;
+    bool done = a->status == 200 || (a->again && strcmp(answer_fault(a), already) == 0);
     if (c->json)
-        ctl_collect(c, json_pack("{s:s, s:b, s:O*}", "group", name, "ok", a->status == 200, "error", a->error));
-    return a->status == 200;
+        ctl_collect(c, json_pack("{s:s, s:b, s:O*}", "group", name, "ok", done, "error", done ? NULL : a->error));
+    return done;
 }
 
 /* An unknown group and the rest of what both verbs share. */
@@ -182,7 +184,7 @@ static void add_run(struct ctl *c, const struct ctl_words *words)
     for (size_t i = 0; i < words->n; i++) {
         const char *name = words->list[i];
         _cleanup_answer_ struct answer a = { 0 };
-        if (group_ask(c, name, "add", &a))
+        if (group_ask(c, name, "add", "ALREADY_ADDED", &a))
             ctl_say(c, "%s: added process group", name);
         else if (!c->json && strcmp(answer_fault(&a), "ALREADY_ADDED") == 0)
             ctl_fail(c, "ERROR: process group already active");
@@ -199,7 +201,7 @@ static void remove_run(struct ctl *c, const struct ctl_words *words)
     for (size_t i = 0; i < words->n; i++) {
         const char *name = words->list[i];
         _cleanup_answer_ struct answer a = { 0 };
-        if (group_ask(c, name, "remove", &a)) {
+        if (group_ask(c, name, "remove", "BAD_NAME", &a)) {
             ctl_say(c, "%s: removed process group", name);
         } else if (!c->json && strcmp(answer_fault(&a), "STILL_RUNNING") == 0) {
             ctl_fail(c, "ERROR: process/group still running: %s", name);

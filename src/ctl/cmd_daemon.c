@@ -55,10 +55,10 @@ const struct ctl_command ctl_cmd_open = {
 };
 
 /* True when the daemon has taken the order. */
-static bool daemon_order(struct ctl *c, const char *path)
+static bool daemon_order(struct ctl *c, const char *path, unsigned flags)
 {
     _cleanup_answer_ struct answer a = { 0 };
-    if (ask(c, "POST", path, NULL, ASK_WAIT, &a) < 0)
+    if (ask(c, "POST", path, NULL, ASK_WAIT | flags, &a) < 0)
         return false;
     if (c->json)
         ctl_print_json(c, a.json);
@@ -77,7 +77,8 @@ static bool daemon_order(struct ctl *c, const char *path)
 static void reload_run(struct ctl *c, const struct ctl_words *words)
 {
     (void)words;
-    if (ctl_confirm(c, "Really restart the remote supervisord process y/N? ") && daemon_order(c, "/v1/daemon/reload"))
+    if (ctl_confirm(c, "Really restart the remote supervisord process y/N? ") &&
+        daemon_order(c, "/v1/daemon/reload", 0))
         ctl_say(c, "Restarted supervisord");
 }
 
@@ -85,7 +86,7 @@ static void reopen_run(struct ctl *c, const struct ctl_words *words)
 {
     (void)words;
     _cleanup_answer_ struct answer a = { 0 };
-    if (ask(c, "POST", "/v1/logs/reopen", NULL, 0, &a) < 0)
+    if (ask(c, "POST", "/v1/logs/reopen", NULL, ASK_AGAIN, &a) < 0)
         return;
     if (a.status != 200)
         answer_complain(c, &a, "reopen");
@@ -105,7 +106,7 @@ static void shutdown_run(struct ctl *c, const struct ctl_words *words)
         ctl_fail(c, "ERROR: %s %s (already shut down?)", c->endpoint.url,
                  e == -ENOENT ? "no such file" : "refused connection");
         ctl_status(c, CTL_GENERIC);
-    } else if (daemon_order(c, "/v1/daemon/shutdown")) {
+    } else if (daemon_order(c, "/v1/daemon/shutdown", ASK_AGAIN)) {
         ctl_say(c, "Shut down");
     }
 }

@@ -2,10 +2,13 @@
 #include "ctl/ask.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/parse.h"
+#include "ctl/lines.h"
 #include "ctl/render.h"
+#include "ctl/source.h"
 
 static void events_run(struct ctl *c, const struct ctl_words *words);
 
@@ -19,10 +22,39 @@ const struct ctl_command ctl_cmd_events = {
     .fn = events_run,
 };
 
+struct events {
+    struct source source;
+    struct render render;
+    struct lines lines;
+    unsigned answers;
+};
+
+/* {"seq":N,... or {"event":"gap","missed":N... */
+static void events_line(void *arg, const char *line, size_t len)
+{
+    static const char seq[] = "{\"seq\":", gap[] = "{\"event\":\"gap\",\"missed\":";
+    struct events *e = arg;
+    if (len >= sizeof(seq) && memcmp(line, seq, sizeof(seq) - 1) == 0)
+        e->source.at = strtoll(line + sizeof(seq) - 1, NULL, 10);
+    else if (e->answers > 1 && len >= sizeof(gap) && memcmp(line, gap, sizeof(gap) - 1) == 0)
+        ctl_note(e->source.ctl, "events: the daemon was replaced; %lld are missing here",
+                 strtoll(line + sizeof(gap) - 1, NULL, 10));
+    render_bytes(&e->render, line, len);
+    render_bytes(&e->render, "\n", 1);
+}
+
 static int events_sink(void *arg, const char *data, size_t len)
 {
-    render_bytes(arg, data, len);
-    return fflush(stdout) != 0 ? -EPIPE : 0;
+    struct events *e = arg;
+    int r = lines_add(&e->lines, data, len);
+    return r < 0 ? r : fflush(stdout) != 0 ? -EPIPE : 0;
+}
+
+static void events_anew(void *arg)
+{
+    struct events *e = arg;
+    e->answers++;
+    buf_reset(&e->lines.rest);
 }
 
 /* The words become the query; false when one of them is wrong. */
@@ -60,11 +92,17 @@ static void events_run(struct ctl *c, const struct ctl_words *words)
         return;
     if (follow)
         ctl_catch_interrupt(c);
-    struct render render;
-    render_init(&render, stdout, c->terminal);
+    struct events ev = { .source = { .ctl = c, .what = "events", .path = path.data, .first = "", .blind = "" } };
+    ev.source.sink = events_sink;
+    ev.source.anew = events_anew;
+    ev.source.arg = &ev;
+    ev.source.follow = follow;
+    render_init(&ev.render, stdout, c->terminal);
+    lines_init(&ev.lines, events_line, &ev);
     _cleanup_answer_ struct answer a = { 0 };
-    int e = ask_stream(c, path.data, follow, events_sink, &render, &a);
-    render_end(&render);
+    int e = ask_source(c, &ev.source, &a);
+    lines_end(&ev.lines);
+    render_end(&ev.render);
     if (e == -EINTR && follow)
         ctl_status(c, CTL_OK);
     else if (e == 0 && strcmp(answer_fault(&a), "BAD_NAME") == 0)

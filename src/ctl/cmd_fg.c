@@ -6,6 +6,7 @@
 #include "ctl/ask.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ctl/follow.h"
@@ -36,6 +37,8 @@ struct fg {
     struct lines events;
     long long pid;
     struct follow follow;
+    struct source sources[3]; /* stdout, stderr, events */
+    char *paths[3];
 };
 
 static int fg_output(void *arg, const char *data, size_t len)
@@ -45,13 +48,32 @@ static int fg_output(void *arg, const char *data, size_t len)
     return fflush(stdout) != 0 ? -EPIPE : 0;
 }
 
+/* Events were missed: is it still the same process? */
+static bool fg_is_there(struct fg *f)
+{
+    _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
+    ask_path(&path, "/v1/processes/", f->name, "");
+    _cleanup_answer_ struct answer a = { 0 };
+    return path.error < 0 || ask(f->ctl, "GET", path.data, NULL, 0, &a) < 0 || a.status != 200 ||
+           ask_integer(a.json, "pid", 0) == f->pid;
+}
+
 static void fg_event(void *arg, const char *line, size_t len)
 {
     struct fg *f = arg;
     json_t *event = ask_parse(line, len);
+    f->sources[2].at = ask_integer(event, "seq", f->sources[2].at);
     if (strcmp(ask_string(event, "event", ""), "exit") == 0 && ask_integer(event, "pid", -1) == f->pid)
         f->follow.leave = true;
+    if (strcmp(ask_string(event, "event", ""), "gap") == 0 && !fg_is_there(f))
+        f->follow.leave = true;
     json_decref(event);
+}
+
+static void fg_anew(void *arg)
+{
+    struct fg *f = arg;
+    buf_reset(&f->events.rest);
 }
 
 static int fg_events(void *arg, const char *data, size_t len)
@@ -89,22 +111,33 @@ static int fg_input(void *arg)
     return FG_LEAVE;
 }
 
+static int fg_follow(struct fg *f, size_t i, const char *prefix, const char *suffix, const char *first)
+{
+    _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
+    bool events = *suffix == '\0';
+    ask_path(&path, prefix, f->name, suffix);
+    f->paths[i] = path.error == 0 ? buf_steal(&path) : NULL;
+    if (f->paths[i] == NULL)
+        return -ENOMEM;
+    f->sources[i] = (struct source){ .ctl = f->ctl, .what = f->name, .path = f->paths[i], .first = first, .arg = f };
+    f->sources[i].sink = events ? fg_events : fg_output;
+    f->sources[i].anew = events ? fg_anew : NULL;
+    f->sources[i].blind = events ? "" : "&offset=0&live=1";
+    f->sources[i].follow = true;
+    return follow_add(&f->follow, &f->sources[i]);
+}
+
 static int fg_streams(struct fg *f)
 {
-    static const char *const suffixes[] = { "/log?stream=stdout&offset=-1024&length=0&follow=1&raw=1",
-                                            "/log?stream=stderr&offset=-1024&length=0&follow=1&raw=1" };
-    _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
+    static const char log[] = "/log?length=0&follow=1&raw=1&stream=";
+    static const char *const streams[] = { "stdout", "stderr" };
     int e = 0;
     for (size_t i = 0; i < 2 && e == 0; i++) {
-        buf_reset(&path);
-        ask_path(&path, "/v1/processes/", f->name, suffixes[i]);
-        e = path.error < 0 ? path.error : follow_add(&f->follow, path.data, fg_output, f);
+        char suffix[64];
+        snprintf(suffix, sizeof(suffix), "%s%s", log, streams[i]);
+        e = fg_follow(f, i, "/v1/processes/", suffix, "&offset=-1024");
     }
-    buf_reset(&path);
-    ask_path(&path, "/v1/events?follow=1&match=", f->name, "");
-    if (e == 0)
-        e = path.error < 0 ? path.error : follow_add(&f->follow, path.data, fg_events, f);
-    return e;
+    return e == 0 ? fg_follow(f, 2, "/v1/events?follow=1&match=", "", "") : e;
 }
 
 static void fg_connect(struct fg *f)
@@ -163,6 +196,8 @@ static void fg_run(struct ctl *c, const struct ctl_words *words)
         fflush(stdout);
         fg_connect(f);
         follow_done(&f->follow);
+        for (size_t i = 0; i < 3; i++)
+            free(f->paths[i]);
     }
     free(f);
 }

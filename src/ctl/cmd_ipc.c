@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "ctl/names.h"
 #include "ctl/render.h"
+#include "ctl/source.h"
 
 static void ipc_run(struct ctl *c, const struct ctl_words *words);
 
@@ -133,7 +134,11 @@ static void trace(struct ctl *c, const char *match, bool errors)
         return;
     ctl_catch_interrupt(c);
     render_init(&render, stdout, c->terminal);
-    int e = ask_stream(c, path.data, true, trace_sink, &render, &a);
+    struct source source = { .ctl = c, .what = "ipc", .path = path.data, .first = "", .blind = "" };
+    source.sink = trace_sink;
+    source.arg = &render;
+    source.follow = true;
+    int e = ask_source(c, &source, &a);
     render_end(&render);
     if (e == -EINTR)
         ctl_status(c, CTL_OK);

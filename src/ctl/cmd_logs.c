@@ -50,6 +50,8 @@ struct logs_stream {
     int64_t next;              /* where to go on */
     const struct since *waits; /* for the first line that is not older; NULL: all are shown */
     struct lines lines;
+    char *path; /* of its source */
+    struct source source;
 };
 
 struct logs_process {
@@ -117,20 +119,25 @@ static int logs_sink(void *arg, const char *data, size_t len)
     return lines_add(arg, data, len);
 }
 
-static int logs_keep(void *arg, const char *data, size_t len)
-{
-    return buf_add(arg, data, len);
-}
-
-static int logs_path(struct buf *path, const struct logs_stream *s, int64_t offset, int64_t most, bool follow)
+/* "/v1/processes/NAME/log?stream=stdout" */
+static int logs_path(struct buf *path, const struct logs_stream *s)
 {
     ask_path(path, "/v1/processes/", s->process->name, "/log?");
     if (s->fd > 0)
         buf_printf(path, "fd=%lld", (long long)s->fd);
     else
         buf_printf(path, "stream=%s", s->is_stderr ? "stderr" : "stdout");
-    buf_printf(path, "&offset=%lld&length=%lld%s", (long long)offset, (long long)most, follow ? "&follow=1" : "");
     return path->error;
+}
+
+/* What is there from that offset on, in the body of the answer. */
+static int logs_ask(struct logs_stream *s, int64_t offset, int64_t most, struct answer *a)
+{
+    _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
+    logs_path(&path, s);
+    buf_printf(&path, "&offset=%lld&length=%lld", (long long)offset, (long long)most);
+    struct client_request q = { .method = "GET", .path = path.data, .patience = CLIENT_PATIENCE };
+    return path.error < 0 ? path.error : ask_as_is(s->ctl, &q, a);
 }
 
 /* Where the last `lines` lines begin, or (size_t)-1 when `data` may not hold them all. */
@@ -145,14 +152,18 @@ static size_t logs_find(const char *data, size_t len, int64_t lines, bool whole)
     return whole ? 0 : (size_t)-1;
 }
 
+/* All of the answer was taken: what follows goes on behind it. */
+static void logs_came(struct logs_stream *s, const struct answer *a)
+{
+    source_place(&s->source, a->place);
+    s->source.at += (int64_t)a->body.len;
+}
+
 /* Reads the last `bytes` and shows the last lines of them: 1 done, 0 more bytes are needed. */
 static int logs_try(struct logs *l, struct logs_stream *s, int64_t bytes)
 {
-    _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT), data = BUF_INIT(2 * LOGS_CHUNK_MAX);
     _cleanup_answer_ struct answer a = { 0 };
-    int e = logs_path(&path, s, -bytes, 0, false);
-    if (e == 0)
-        e = ask_stream(l->ctl, path.data, false, logs_keep, &data, &a);
+    int e = logs_ask(s, -bytes, 0, &a);
     if (e < 0)
         return e;
     s->exists = a.status == 200;
@@ -162,13 +173,14 @@ static int logs_try(struct logs *l, struct logs_stream *s, int64_t bytes)
         return 1;
     }
     int64_t start = a.size > bytes ? a.size - bytes : 0;
-    size_t from =
-        l->n_lines > 0 ? logs_find(data.data, data.len, l->n_lines, start == 0 || bytes >= LOGS_CHUNK_MAX) : data.len;
+    size_t from = l->n_lines > 0 ? logs_find(a.body.data, a.body.len, l->n_lines, start == 0 || bytes >= LOGS_CHUNK_MAX)
+                                 : a.body.len;
     if (from == (size_t)-1)
         return 0;
-    s->next = start + (int64_t)data.len;
-    if (data.len > from)
-        e = lines_add(&s->lines, data.data + from, data.len - from);
+    s->next = start + (int64_t)a.body.len;
+    logs_came(s, &a);
+    if (a.body.len > from)
+        e = lines_add(&s->lines, a.body.data + from, a.body.len - from);
     return e < 0 ? e : 1;
 }
 
@@ -181,13 +193,9 @@ static int logs_last(struct logs *l, struct logs_stream *s)
 }
 
 /* 200 and the bytes that are there; what else is answered has been told. */
-static int logs_part(struct logs *l, struct logs_stream *s, int64_t from, int64_t most, struct buf *data,
-                     struct answer *a)
+static int logs_part(struct logs *l, struct logs_stream *s, int64_t from, int64_t most, struct answer *a)
 {
-    _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
-    int e = logs_path(&path, s, from, most, false);
-    if (e == 0)
-        e = ask_stream(l->ctl, path.data, false, logs_keep, data, a);
+    int e = logs_ask(s, from, most, a);
     if (e == 0 && a->status != 200 && strcmp(answer_fault(a), "NO_FILE") != 0)
         answer_complain(l->ctl, a, s->process->name);
     return e;
@@ -196,13 +204,12 @@ static int logs_part(struct logs *l, struct logs_stream *s, int64_t from, int64_
 /* How the first line from there on compares; *found false: there is no time in what is there. */
 static int logs_probe(struct logs *l, struct logs_stream *s, int64_t from, int64_t *size, bool *found, int *order)
 {
-    _cleanup_buf_ struct buf data = BUF_INIT(2 * LOGS_PROBE);
     _cleanup_answer_ struct answer a = { 0 };
-    int e = logs_part(l, s, from, LOGS_PROBE, &data, &a);
+    int e = logs_part(l, s, from, LOGS_PROBE, &a);
     *size = e == 0 && a.status == 200 ? a.size : 0;
     s->exists = e == 0 && a.status == 200;
     bool whole = from == 0 || (from < 0 && *size <= -from);
-    *found = data.len > 0 && since_compare_first(&l->since, data.data, data.len, whole, order);
+    *found = s->exists && a.body.len > 0 && since_compare_first(&l->since, a.body.data, a.body.len, whole, order);
     return e;
 }
 
@@ -210,13 +217,13 @@ static int logs_probe(struct logs *l, struct logs_stream *s, int64_t from, int64
 static int logs_rest(struct logs *l, struct logs_stream *s)
 {
     for (;;) {
-        _cleanup_buf_ struct buf data = BUF_INIT(2 * LOGS_CHUNK_MAX);
         _cleanup_answer_ struct answer a = { 0 };
-        int e = logs_part(l, s, s->next, LOGS_CHUNK_MAX, &data, &a);
-        if (e < 0 || a.status != 200 || data.len == 0)
+        int e = logs_part(l, s, s->next, LOGS_CHUNK_MAX, &a);
+        if (e < 0 || a.status != 200 || a.body.len == 0)
             return e;
-        s->next += (int64_t)data.len;
-        e = lines_add(&s->lines, data.data, data.len);
+        s->next += (int64_t)a.body.len;
+        logs_came(s, &a);
+        e = lines_add(&s->lines, a.body.data, a.body.len);
         if (e < 0 || s->next >= a.size)
             return e;
     }
@@ -255,26 +262,26 @@ static int logs_since(struct logs *l, struct logs_stream *s)
     return logs_rest(l, s);
 }
 
-/* What has come since the last look.  A file that is shorter than it was has been
- * rotated: what went into the old one after the last look is not seen. */
-static int logs_more(struct logs *l, struct logs_stream *s)
+/* What has come since the last look, in whichever files it is by now. */
+static int logs_more(struct logs_stream *s)
 {
-    for (int tries = 0; tries < 2; tries++) {
-        _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT), data = BUF_INIT(2 * LOGS_CHUNK_MAX);
+    for (;;) {
+        _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
         _cleanup_answer_ struct answer a = { 0 };
-        int e = logs_path(&path, s, s->next, LOGS_CHUNK_MAX, false);
-        if (e == 0)
-            e = ask_stream(l->ctl, path.data, false, logs_keep, &data, &a);
+        logs_path(&path, s);
+        if (s->source.place[0] != '\0')
+            buf_printf(&path, "&from=%s:%lld", s->source.place, (long long)s->source.at);
+        else
+            buf_puts(&path, "&offset=0");
+        struct client_request q = { .method = "GET", .path = path.data, .patience = CLIENT_PATIENCE };
+        int e = path.error < 0 ? path.error : ask_as_is(s->ctl, &q, &a);
+        if (e < 0 || a.status != 200 || a.body.len == 0)
+            return e;
+        logs_came(s, &a);
+        e = lines_add(&s->lines, a.body.data, a.body.len);
         if (e < 0)
             return e;
-        bool rotated = a.status == 200 && a.size < s->next;
-        s->next = rotated ? 0 : s->next + (a.status == 200 ? (int64_t)data.len : 0);
-        if (a.status == 200 && data.len > 0)
-            return lines_add(&s->lines, data.data, data.len);
-        if (!rotated)
-            return 0;
     }
-    return 0;
 }
 
 static void logs_poll(struct logs *l)
@@ -286,11 +293,29 @@ static void logs_poll(struct logs *l)
     while (e >= 0) {
         for (size_t i = 0; i < l->n && e >= 0; i++)
             for (size_t k = 0; k < l->n_streams && e >= 0; k++)
-                e = logs_more(l, &l->processes[i].streams[k]);
+                e = logs_more(&l->processes[i].streams[k]);
         fflush(stdout);
         if (e >= 0 && poll(&p, 1, LOGS_LOOK_MS) > 0)
             return;
     }
+}
+
+static int logs_follow_one(struct follow *f, struct logs_stream *s)
+{
+    _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
+    logs_path(&path, s);
+    buf_puts(&path, "&follow=1");
+    s->path = path.error == 0 ? buf_steal(&path) : NULL;
+    if (s->path == NULL)
+        return -ENOMEM;
+    s->source.ctl = s->ctl;
+    s->source.what = s->process->name;
+    s->source.path = s->path;
+    s->source.first = s->source.blind = "&offset=0&live=1";
+    s->source.sink = logs_sink;
+    s->source.arg = &s->lines;
+    s->source.follow = true;
+    return follow_add(f, &s->source);
 }
 
 static void logs_follow(struct logs *l)
@@ -304,9 +329,8 @@ static void logs_follow(struct logs *l)
     for (size_t i = 0; i < l->n && e == 0; i++)
         for (size_t k = 0; k < l->n_streams && e == 0; k++) {
             struct logs_stream *s = &l->processes[i].streams[k];
-            _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
-            if (s->exists && logs_path(&path, s, s->next, 0, true) == 0)
-                e = follow_add(f, path.data, logs_sink, &s->lines);
+            if (s->exists)
+                e = logs_follow_one(f, s);
         }
     fflush(stdout);
     if (e == 0)
@@ -319,11 +343,17 @@ static void logs_follow(struct logs *l)
     free(f);
 }
 
+static void logs_stream_free(struct logs_stream *s)
+{
+    lines_end(&s->lines);
+    free(s->path);
+}
+
 static void logs_free(struct logs *l)
 {
     for (size_t i = 0; i < l->n; i++) {
         for (size_t k = 0; k < l->n_streams; k++)
-            lines_end(&l->processes[i].streams[k].lines);
+            logs_stream_free(&l->processes[i].streams[k]);
         free(l->processes[i].name);
     }
     free(l->processes);

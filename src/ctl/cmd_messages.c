@@ -6,10 +6,12 @@
 #include "ctl/ask.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "ctl/render.h"
+#include "ctl/source.h"
 
 static void messages_run(struct ctl *c, const struct ctl_words *words);
 
@@ -28,6 +30,7 @@ const struct ctl_command ctl_cmd_messages = {
 
 struct messages_sink {
     struct ctl *ctl;
+    struct source source;
     struct render render;
     struct buf line; /* one that has not come whole yet */
     const char *name;
@@ -37,11 +40,13 @@ struct messages_sink {
 static void messages_record(struct messages_sink *s, const char *line, size_t len)
 {
     static const char message[] = "{\"message\":", missed[] = "{\"missed\":";
+    bool misses = len > sizeof(missed) && memcmp(line, missed, sizeof(missed) - 1) == 0;
+    s->source.at += misses ? strtoll(line + sizeof(missed) - 1, NULL, 10) : 1;
     if (s->ctl->json) {
         render_bytes(&s->render, line, len);
     } else if (len > sizeof(message) && memcmp(line, message, sizeof(message) - 1) == 0) {
         render_bytes(&s->render, line + sizeof(message) - 1, len - sizeof(message));
-    } else if (len > sizeof(missed) && memcmp(line, missed, sizeof(missed) - 1) == 0) {
+    } else if (misses) {
         ctl_note(s->ctl, "%s: %.*s messages are missing here", s->name, (int)(len - sizeof(missed)),
                  line + sizeof(missed) - 1);
         return;
@@ -70,6 +75,12 @@ static int messages_take(void *arg, const char *data, size_t len)
         len -= n;
     }
     return fflush(stdout) != 0 ? -EPIPE : 0;
+}
+
+static void messages_anew(void *arg)
+{
+    struct messages_sink *s = arg;
+    buf_reset(&s->line);
 }
 
 static const char *messages_words(struct ctl *c, const struct ctl_words *words, bool *follow, bool *pace)
@@ -117,9 +128,13 @@ static void messages_run(struct ctl *c, const struct ctl_words *words)
     if (follow)
         ctl_catch_interrupt(c);
     struct messages_sink s = { .ctl = c, .line = BUF_INIT(RECORD_MAX), .name = name };
+    s.source = (struct source){ .ctl = c, .what = name, .path = path.data, .first = "", .blind = "", .arg = &s };
+    s.source.sink = messages_take;
+    s.source.anew = messages_anew;
+    s.source.follow = follow;
     render_init(&s.render, stdout, c->terminal);
     _cleanup_answer_ struct answer a = { 0 };
-    int e = ask_stream(c, path.data, follow, messages_take, &s, &a);
+    int e = ask_source(c, &s.source, &a);
     render_end(&s.render);
     buf_done(&s.line);
     if (e == -EINTR && follow)

@@ -26,7 +26,7 @@ const struct ctl_command ctl_cmd_clear = {
     .fn = clear_run,
 };
 
-static const struct deed deed_signal = { .verb = "signal", .done = "signalled", .no_group = CTL_GENERIC };
+static const struct deed deed_signal = { .verb = "signal", .done = "signalled", .no_group = CTL_GENERIC, .once = true };
 static const struct deed deed_clear = { .verb = "clear", .done = "cleared", .no_group = CTL_GENERIC };
 
 static void signal_run(struct ctl *c, const struct ctl_words *words)

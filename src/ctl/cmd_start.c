@@ -40,8 +40,21 @@ const struct ctl_command ctl_cmd_restart = {
     .fn = restart_run,
 };
 
+enum { STATE_STARTING = 10, STATE_RUNNING = 20, STATE_BACKOFF = 30, STATE_UNKNOWN = 1000 };
+
+static bool is_up(long long state)
+{
+    return state == STATE_STARTING || state == STATE_RUNNING || state == STATE_BACKOFF;
+}
+
+static bool is_startable(long long state)
+{
+    return !is_up(state) && state != STATE_UNKNOWN;
+}
+
 const struct deed deed_start = {
     .verb = "start",
+    .applies = is_startable,
     .done = "started",
     .underway = "starting",
     .ignored = "ALREADY_STARTED",
@@ -50,6 +63,7 @@ const struct deed deed_start = {
 
 const struct deed deed_stop = {
     .verb = "stop",
+    .applies = is_up,
     .done = "stopped",
     .underway = "stopping",
     .ignored = "NOT_RUNNING",

@@ -10,6 +10,7 @@
 #include "base/parse.h"
 #include "ctl/names.h"
 #include "ctl/render.h"
+#include "ctl/source.h"
 
 static void tail_run(struct ctl *c, const struct ctl_words *words);
 static void maintail_run(struct ctl *c, const struct ctl_words *words);
@@ -103,15 +104,28 @@ static void tail_ended(struct ctl *c, struct tail *t, int e, const struct answer
         tail_json(c, t);
     else if (e == 0 || e == -EINTR)
         putc('\n', stdout);
+    if (e == 0 && a->status == 200 && t->follow) {
+        ctl_note(c, "%s: the daemon has ended the stream", c->endpoint.url);
+        ctl_status(c, CTL_GENERIC);
+    }
 }
 
 static void tail_do(struct ctl *c, struct tail *t, const char *path)
 {
     _cleanup_buf_ struct buf full = BUF_INIT(CTL_LINE_LIMIT);
-    buf_printf(&full, "%s%soffset=%lld&length=0%s", path, strchr(path, '?') != NULL ? "&" : "?", (long long)-t->bytes,
-               t->follow ? "&follow=1" : "");
+    char first[48];
+    snprintf(first, sizeof(first), "&offset=%lld", (long long)-t->bytes);
+    buf_printf(&full, "%s%slength=0%s", path, strchr(path, '?') != NULL ? "&" : "?", t->follow ? "&follow=1" : "");
     if (full.error < 0)
         return;
+    struct source source = { .ctl = c,
+                             .what = t->name,
+                             .path = full.data,
+                             .first = first,
+                             .blind = "&offset=0&live=1",
+                             .sink = tail_sink,
+                             .arg = t,
+                             .follow = t->follow };
     t->keep = c->json && !t->follow;
     t->kept = BUF_INIT(TAIL_JSON_MAX);
     render_init(&t->render, stdout, c->terminal);
@@ -122,7 +136,7 @@ static void tail_do(struct ctl *c, struct tail *t, const char *path)
         fflush(stdout);
     }
     _cleanup_answer_ struct answer a = { 0 };
-    int e = ask_stream(c, full.data, t->follow, tail_sink, t, &a);
+    int e = ask_source(c, &source, &a);
     tail_ended(c, t, e, &a);
     buf_done(&t->kept);
 }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "ctl/names.h"
@@ -89,12 +90,29 @@ static bool update_drop(struct ctl *c, json_t *groups, const struct answer *a)
     return false;
 }
 
+/* The next supervisor goes on with the update of one that has died; after that it
+ * is asked whether something is left. */
+static bool update_goes_on(const struct answer *a)
+{
+    const struct timespec pause = { .tv_nsec = 50 * 1000 * 1000L };
+    if (!a->again || strcmp(ask_string(a->error, "code", ""), "EBUSY") != 0)
+        return false;
+    nanosleep(&pause, NULL);
+    return true;
+}
+
 static int update_ask(struct ctl *c, json_t *groups, struct answer *a)
 {
     json_t *request = json_array_size(groups) > 0 ? json_pack("{s:O}", "groups", groups) : json_object();
     _cleanup_free_ char *body = json_dumps(request, JSON_COMPACT);
     json_decref(request);
-    return body == NULL ? -ENOMEM : ask(c, "POST", "/v1/config/update", body, ASK_WAIT, a);
+    int e = body == NULL ? -ENOMEM : ask(c, "POST", "/v1/config/update", body, ASK_WAIT | ASK_AGAIN, a);
+    while (e == 0 && update_goes_on(a)) {
+        answer_done(a);
+        e = ask(c, "POST", "/v1/config/update", body, ASK_WAIT | ASK_AGAIN, a);
+        a->again = true;
+    }
+    return e;
 }
 
 /* Asks until the daemon knows all groups that are left. */
@@ -113,6 +131,8 @@ static void update_groups(struct ctl *c, json_t *groups)
         }
         size_t i;
         const json_t *results = answer_list(c, &a, "results"), *result;
+        if (a.again)
+            ctl_note(c, "update: the daemon was replaced meanwhile; groups that it had changed by then are not listed");
         if (c->json)
             ctl_print_json(c, a.json);
         json_array_foreach(results, i, result) update_result(c, result);

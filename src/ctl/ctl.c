@@ -163,6 +163,8 @@ const char *ctl_explain(int error)
         return "no such file";
     case -ETIMEDOUT:
         return "no answer in 10 seconds";
+    case -ECONNABORTED:
+        return "closed the connection before it had read the request";
     case -ECONNRESET:
         return "closed the connection before its answer was complete";
     case -EPROTO:

@@ -4,10 +4,13 @@
  * reason behind it, which supervisord does not know, goes to standard error. */
 #include "ctl/deed.h"
 
+#include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "ctl/ask.h"
+#include "ctl/gap.h"
 #include "ctl/names.h"
 
 static const struct {
@@ -95,33 +98,116 @@ static bool deed_fits_nothing(struct ctl *c, const char *name)
            json_array_size(json_object_get(a.json, "processes")) == 0;
 }
 
-static int deed_one(struct ctl *c, const struct deed *d, const char *name, const char *body)
+/* One deed, and what has to be known to ask for it once more. */
+struct request {
+    const struct deed *deed;
+    const char *name, *body;
+    json_t *before; /* whom it concerned at first; NULL: the one named */
+    double asked;   /* when, in seconds since the epoch */
+    bool again;
+};
+
+static double deed_now(void)
 {
-    _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
-    ask_path(&path, "/v1/processes/", name, "/");
-    buf_puts(&path, d->verb);
-    if (c->no_wait)
-        buf_puts(&path, "?wait=0");
-    else if (c->wait > 0)
-        buf_printf(&path, "?wait=1&timeout=%llu", (unsigned long long)(c->wait + 0.999)); /* it counts whole seconds */
-    _cleanup_answer_ struct answer a = { 0 };
-    int e = path.error < 0 ? path.error : ask(c, "POST", path.data, body, ASK_WAIT, &a);
-    if (e < 0)
-        return e;
-    const json_t *results = a.status == 200 ? answer_list(c, &a, "results") : NULL, *result;
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Of several processes a deed is done to those that are up, or down; which these were
+ * nobody can tell any more when it has been done and the answer was lost. */
+static void deed_look(struct ctl *c, struct request *q)
+{
     size_t i;
-    if (a.status == 200 && results == NULL)
+    json_t *process;
+    if (q->deed->applies == NULL || c->no_wait || !(name_is_glob(q->name) || name_is_group(q->name)))
+        return;
+    _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT), name = BUF_INIT(CTL_LINE_LIMIT);
+    ask_path(&path, "/v1/processes?match=", q->name, "&fields=name,group,state");
+    _cleanup_answer_ struct answer a = { 0 };
+    if (path.error < 0 || ask(c, "GET", path.data, NULL, 0, &a) < 0 || a.status != 200)
+        return;
+    q->before = json_object();
+    json_array_foreach(json_object_get(a.json, "processes"), i,
+                       process) if (q->deed->applies(ask_integer(process, "state", 0)))
+        json_object_set_new(q->before,
+                            ctl_namespec(&name, ask_string(process, "group", ""), ask_string(process, "name", "")),
+                            json_true());
+}
+
+static bool deed_concerns(const struct request *q, const json_t *result)
+{
+    _cleanup_buf_ struct buf name = BUF_INIT(CTL_LINE_LIMIT);
+    return !q->again || q->before == NULL ||
+           json_object_get(q->before, ctl_namespec(&name, ask_string(result, "group", ""),
+                                                   ask_string(result, "name", ""))) != NULL;
+}
+
+static int deed_path(const struct ctl *c, const struct request *q, struct buf *path)
+{
+    double left = c->wait - (q->again ? deed_now() - q->asked : 0);
+    ask_path(path, "/v1/processes/", q->name, "/");
+    buf_printf(path, "%s?wait=%d", q->deed->verb, !c->no_wait);
+    if (!c->no_wait && c->wait > 0)
+        buf_printf(path, "&timeout=%llu", (unsigned long long)((left > 0 ? left : 0.001) + 0.999)); /* whole seconds */
+    if (q->again)
+        buf_printf(path, "&again=%.6f", q->asked);
+    return path->error;
+}
+
+/* A supervisor that dies while we wait is followed by one that goes on with what was
+ * begun; it is asked for the same, and told that it may have been done already. */
+static int deed_ask(struct ctl *c, struct request *q, struct answer *a)
+{
+    struct gap gap = { 0 };
+    unsigned flags = ASK_WAIT | (q->deed->once ? 0 : ASK_UNTOLD);
+    q->asked = deed_now();
+    for (;;) {
+        _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);
+        int e = deed_path(c, q, &path);
+        if (e < 0)
+            return e;
+        e = ask(c, "POST", path.data, q->body, flags, a);
+        if (e == 0 || q->deed->once)
+            return e;
+        if (!gap_is_possible(e))
+            return e;
+        if (!gap_wait(&gap, c->interrupt_fd, e)) {
+            ctl_connection_failed(c, e);
+            return e;
+        }
+        q->again = true;
+    }
+}
+
+static int deed_results(struct ctl *c, const struct request *q, const struct answer *a)
+{
+    const json_t *results = a->status == 200 ? answer_list(c, a, "results") : NULL, *result;
+    size_t i;
+    if (a->status == 200 && results == NULL)
         return -EPROTO;
-    if (a.status != 200)
-        deed_refused(c, d, name, &a);
-    else if (json_array_size(results) == 0 && name_is_glob(name) && strcmp(name, "*") != 0 &&
-             deed_fits_nothing(c, name))
-        deed_nothing(c, name);
-    json_array_foreach(results, i, result) deed_result(c, d, result);
-    if (ask_string(a.json, "warning", NULL) != NULL)
-        ctl_note(c, "%s: %s", name, ask_string(a.json, "warning", ""));
+    if (a->status != 200)
+        deed_refused(c, q->deed, q->name, a);
+    else if (json_array_size(results) == 0 && name_is_glob(q->name) && strcmp(q->name, "*") != 0 &&
+             deed_fits_nothing(c, q->name))
+        deed_nothing(c, q->name);
+    json_array_foreach(results, i, result) if (deed_concerns(q, result)) deed_result(c, q->deed, result);
+    if (ask_string(a->json, "warning", NULL) != NULL)
+        ctl_note(c, "%s: %s", q->name, ask_string(a->json, "warning", ""));
     fflush(stdout);
     return 0;
+}
+
+static int deed_one(struct ctl *c, const struct deed *d, const char *name, const char *body)
+{
+    struct request q = { .deed = d, .name = name, .body = body };
+    _cleanup_answer_ struct answer a = { 0 };
+    deed_look(c, &q);
+    int e = deed_ask(c, &q, &a);
+    if (e == 0)
+        e = deed_results(c, &q, &a);
+    json_decref(q.before);
+    return e;
 }
 
 void deed_do(struct ctl *c, const struct deed *d, char *const *names, size_t n, const char *body)

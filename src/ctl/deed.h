@@ -5,11 +5,13 @@
 #include "ctl/ctl.h"
 
 struct deed {
-    const char *verb;     /* in the path */
-    const char *done;     /* "web: started" */
-    const char *ignored;  /* a fault that leaves the exit status alone, or NULL */
-    const char *underway; /* instead of done with --no-wait, or NULL */
-    int no_group;         /* exit status for an unknown group */
+    const char *verb;                 /* in the path */
+    const char *done;                 /* "web: started" */
+    const char *ignored;              /* a fault that leaves the exit status alone, or NULL */
+    const char *underway;             /* instead of done with --no-wait, or NULL */
+    int no_group;                     /* exit status for an unknown group */
+    bool once;                        /* it is not to be repeated when nobody knows whether it was done */
+    bool (*applies)(long long state); /* to which processes of several; NULL: to all */
 };
 
 extern const struct deed deed_start, deed_stop;

@@ -7,6 +7,7 @@
 #include "ctl/reply.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -94,6 +95,12 @@ static int reply_header_line(struct reply *r, const char *line)
     } else if ((value = reply_header(line, "x-drover-size")) != NULL) {
         if (reply_number(value, 10, &n) == 0)
             r->size = (int64_t)n;
+    } else if ((value = reply_header(line, "x-drover-position")) != NULL) {
+        snprintf(r->place, sizeof(r->place), "%s", strlen(value) < sizeof(r->place) ? value : "");
+    } else if (reply_header(line, "x-drover-more") != NULL) {
+        r->more = true;
+    } else if (reply_header(line, "x-drover-missed") != NULL) {
+        r->missed = true;
     }
     return 0;
 }
@@ -103,10 +110,16 @@ static void reply_headers_end(struct reply *r)
 {
     if (r->status < 200) { /* "100 Continue": the answer is still to come */
         reply_sink sink = r->sink;
+        reply_began_fn began = r->began;
         void *arg = r->arg;
         reply_done(r);
         reply_init(r, sink, arg);
-    } else if (r->status == 204 || r->status == 304) {
+        r->began = began;
+        return;
+    }
+    if (r->began != NULL)
+        r->began(r->arg, r);
+    if (r->status == 204 || r->status == 304) {
         r->state = REPLY_DONE;
     } else if (r->chunked) {
         r->state = REPLY_CHUNK_SIZE;

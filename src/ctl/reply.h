@@ -13,9 +13,12 @@
 #define REPLY_LINE_MAX (8 * 1024)
 #define REPLY_HEADER_MAX (64 * 1024)
 #define REPLY_BODY_MAX (32 * 1024 * 1024)
+#define REPLY_PLACE_MAX 80
 
 /* 0 to go on, negative to give up; gets the body of an answer 200 only */
 typedef int (*reply_sink)(void *arg, const char *data, size_t len);
+struct reply;
+typedef void (*reply_began_fn)(void *arg, const struct reply *r); /* the headers are there, and nothing else yet */
 
 enum reply_state {
     REPLY_STATUS,
@@ -35,12 +38,15 @@ struct reply {
     bool close; /* the connection cannot be used again */
     bool chunked;
     bool has_length;
-    uint64_t left; /* of the body or the chunk */
-    int64_t size;  /* X-Drover-Size, or -1 */
-    size_t header; /* bytes of header so far */
+    uint64_t left;               /* of the body or the chunk */
+    int64_t size;                /* X-Drover-Size, or -1 */
+    char place[REPLY_PLACE_MAX]; /* X-Drover-Position, or "" */
+    bool more, missed;           /* X-Drover-More, X-Drover-Missed */
+    size_t header;               /* bytes of header so far */
     struct buf line;
     struct buf body;
     reply_sink sink;
+    reply_began_fn began; /* or NULL; to be set after reply_init() */
     void *arg;
 };
 

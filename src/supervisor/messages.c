@@ -48,6 +48,7 @@ static void drop_oldest(struct messages *m)
     uint32_t n = oldest(m);
     m->start = (m->start + n) % m->size;
     m->len -= n;
+    m->lines--;
     m->missed++;
 }
 
@@ -70,6 +71,7 @@ void messages_add(struct messages *m, const char *text, size_t len)
         drop_oldest(m);
     put(m, text, len);
     put(m, "\n", 1);
+    m->lines++;
 }
 
 int messages_copy(const struct messages *m, struct buf *out)

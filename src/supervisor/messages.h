@@ -11,7 +11,8 @@
 struct messages {
     char *data;
     uint32_t size, start, len; /* a ring */
-    uint64_t missed;           /* that are no longer here, or never were */
+    uint32_t lines;
+    uint64_t missed; /* that are no longer here, or never were */
 };
 
 void messages_done(struct messages *m);
