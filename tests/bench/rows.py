@@ -295,6 +295,7 @@ def kill_one(f, number):
     got = f.reports.expect(1, 10, pause=0.004)
     if [n for n, _, _ in got] != [number]:
         raise machine.Failure("%s: not one successor of job %d, but %d" % (f.name, number, len(got)))
+    f.pids[number] = got[0][1]
     time.sleep(0.006)
     return (got[0][2] - begin) / 1e6
 
