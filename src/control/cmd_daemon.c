@@ -9,6 +9,7 @@
 #include "control/control.h"
 #include "control/present.h"
 #include "guardian/holder.h"
+#include "os/features.h"
 #include "wire/jsonw.h"
 
 static void daemon_get(struct control_call *call);
@@ -59,6 +60,15 @@ static void json_counts(struct jsonw *j, const struct supervisor *s)
     jsonw_object_end(j);
 }
 
+static void json_lacks(struct jsonw *j)
+{
+    const struct feature *f;
+    jsonw_array(j, "lacks");
+    for (size_t i = 0; (f = features_lacking(i)) != NULL; i++)
+        jsonw_string(j, NULL, f->name);
+    jsonw_array_end(j);
+}
+
 static void daemon_get(struct control_call *call)
 {
     const struct supervisor *s = call->control->supervisor;
@@ -88,6 +98,7 @@ static void daemon_get(struct control_call *call)
     jsonw_int(&j, "loop_turns", (int64_t)loop_turns(s->loop));
     jsonw_int(&j, "memory", resident_bytes());
     jsonw_int(&j, "descriptors", count_descriptors());
+    json_lacks(&j);
     jsonw_int(&j, "connections", (int64_t)http_server_connections(call->control->http));
     jsonw_object_end(&j);
     buf_putc(&b, '\n');

@@ -29,6 +29,7 @@
 #include "daemon/successor.h"
 #include "daemon/sweep.h"
 #include "os/autolog.h"
+#include "os/features.h"
 #include "os/world.h"
 #include "supervisor/record.h"
 #include "supervisor/reload.h"
@@ -405,6 +406,9 @@ static void log_beginning(const struct droverd *dd)
                      words, h->generation);
     else
         log_info("droverd %s started with pid %d, configuration %s", DROVER_VERSION, h->guardian, dd->config->path);
+    const struct feature *f;
+    for (size_t i = 0; h->generation == 1 && (f = features_lacking(i)) != NULL; i++)
+        log_info("this kernel, or a filter before it, has no %s: %s", f->name, f->otherwise);
 }
 
 static int serve(struct droverd *dd)
