@@ -298,11 +298,24 @@ static void long_lines(void **state)
     assert_int_equal(channel_counters(w->ch)->sent, LINES);
     assert_int_equal(channel_queued(w->ch), 0);
 
-    assert_int_equal(send_text(w, "1", 0, 0), 0);
-    assert_int_equal(channel_send(w->ch, &(struct iovec){ line, LEN / 2 }, 1, 0, 0), 0);
-    turns(w);
-    assert_true(recv(w->peer, got, LEN, MSG_DONTWAIT) > 2);
-    assert_memory_equal(got, "1\n", 2);
+    /* there is a room for them now: a short one, two long ones, and so once more */
+    memset(line, 'l', LEN);
+    assert_int_equal(send_text(w, "0", 0, 0), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(channel_send(w->ch, &(struct iovec){ line, LEN }, 1, 0, 0), 0);
+        assert_int_equal(channel_send(w->ch, &(struct iovec){ line, LEN }, 1, 0, 0), 0);
+        assert_int_equal(send_text(w, i == 0 ? "1" : "2", 0, 0), 0);
+    }
+    n = 0;
+    for (int i = 0; i < 100; i++) {
+        turns(w);
+        ssize_t r = recv(w->peer, got + n, LINES * (LEN + 1) - n, MSG_DONTWAIT);
+        n += r > 0 ? (size_t)r : 0;
+    }
+    assert_int_equal(n, 4 * (LEN + 1) + 6);
+    assert_memory_equal(got, "0\n", 2);
+    assert_memory_equal(got + 2 + 2 * (LEN + 1), "1\n", 2);
+    assert_memory_equal(got + n - 2, "2\n", 2);
 }
 
 /* A line of numbers that are not the same anywhere. */
