@@ -4,7 +4,8 @@
 #   make demo       installs what is missing, builds, shows a small fleet at work
 #   make check      installs what the tests need, builds, runs every test
 #   make check-node the tests of channels with Node 16 to 26, which it downloads (NODES="20 26" for some)
-#   make fault      kills the supervisor 10,000 times under load (KILLS=n; SEED=n repeats one)
+#   make fault      kills the supervisor 10,000 times under load (KILLS=n; SEED=n repeats one);
+#                   1,000,000 requests and descriptors through the relay (MESSAGES=n)
 #   make lint       static analysis, manual pages, shell scripts, layers
 #   make bench      benchmarks beside the physical limit and, if installed, supervisord
 #   make install    DESTDIR, PREFIX and sysconfdir are honoured
@@ -221,6 +222,7 @@ test-programs: $(TEST_BIN)
 
 # The long form of what `make check-fault` does in a minute.
 KILLS ?= 10000
+MESSAGES ?= 1000000
 fault:
 	@tests/need build check
 	@$(MAKE) --no-print-directory all test-programs
@@ -228,6 +230,8 @@ fault:
 	@BUILD=$(B) tests/fault/kills -n $(KILLS) $(if $(SEED),-s $(SEED))
 	@BUILD=$(B) tests/fault/steps -e 1 $(if $(SEED),-s $(SEED))
 	@BUILD=$(B) tests/fault/refusals $(if $(SEED),-s $(SEED))
+	@BUILD=$(B) RELAY_REQUESTS=$(MESSAGES) RELAY_DESCRIPTORS=$(MESSAGES) RELAY_FLOOD_SECONDS=5 \
+		tests/e2e/run -k test_relay_load
 
 lint:
 	@tests/need build check lint
