@@ -356,10 +356,12 @@ const char *jsonscan_swift(struct look *l, const char *p)
         if (s.nest == OUTSIDE)
             return right && are_words(&s) ? p + __builtin_popcountll(last) : NULL;
     }
+    if (!right)
+        return NULL;
     char rest[WINDOW + 1];
     memset(rest, ' ', sizeof(rest));
     memcpy(rest, p - 1, (size_t)(l->end - p) + 1);
-    right = right && take_window(&s, p, window_at(rest + 1), window_at(rest), &last);
+    right = take_window(&s, p, window_at(rest + 1), window_at(rest), &last);
     return right && s.nest == OUTSIDE && are_words(&s) ? p + __builtin_popcountll(last) : NULL;
 }
 #else
