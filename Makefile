@@ -223,6 +223,7 @@ test-programs: $(TEST_BIN)
 # The long form of what `make check-fault` does in a minute.
 KILLS ?= 10000
 MESSAGES ?= 1000000
+UPGRADES ?= 1000
 fault:
 	@tests/need build check
 	@$(MAKE) --no-print-directory all test-programs
@@ -232,6 +233,7 @@ fault:
 	@BUILD=$(B) tests/fault/refusals $(if $(SEED),-s $(SEED))
 	@BUILD=$(B) RELAY_REQUESTS=$(MESSAGES) RELAY_DESCRIPTORS=$(MESSAGES) RELAY_FLOOD_SECONDS=5 \
 		tests/e2e/run -k test_relay_load
+	@BUILD=$(B) tests/fault/upgrades -n $(UPGRADES) -r 100 $(if $(SEED),-s $(SEED))
 
 lint:
 	@tests/need build check lint

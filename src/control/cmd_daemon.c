@@ -80,7 +80,8 @@ static void daemon_get(struct control_call *call)
     jsonw_string(&j, "version", DROVER_VERSION);
     jsonw_int(&j, "pid", h != NULL ? h->guardian : getpid());
     jsonw_int(&j, "supervisor_pid", getpid());
-    jsonw_int(&j, "recoveries", h != NULL ? (int64_t)h->generation - 1 : 0);
+    jsonw_int(&j, "recoveries", h != NULL ? h->recoveries : 0);
+    jsonw_int(&j, "upgrades", h != NULL ? h->upgrades : 0);
     if (h != NULL && h->upgrade_error != 0)
         jsonw_string(&j, "upgrade_error", strerror(h->upgrade_error));
     jsonw_int(&j, "state", s->state);

@@ -78,20 +78,20 @@ static int check(const struct options *o)
     return EXIT_SUCCESS;
 }
 
-/* Whether this program can go on where the one that asks leaves off: reads its
- * configuration, and its state. */
+/* Whether this program can go on where the one that asks leaves off: reads its state,
+ * and what its groups run by as it will be handed over, whatever the files are now. */
 static int check_state(const struct options *o)
 {
-    _cleanup_free_ char *path = NULL;
-    _cleanup_(diagnostics_clear) struct diagnostics d = { 0 };
-    struct config *config = NULL;
-    if (find_file(o, &path) < 0)
-        return 2;
-    int r = daemon_load(o, path, &config, &d);
+    struct loads *loads = NULL;
+    struct holder h = { .fd = -1 };
+    enum upgrade_answer answer = upgrade_check(DROVER_VERSION, &h.roll);
+    if (answer != UPGRADE_FITS)
+        return (int)answer;
+    int r = loads_take(&h, o, &loads);
+    loads_free(loads);
     if (r < 0)
-        print_diagnostics(&d, false);
-    config_unref(config);
-    return r < 0 ? 2 : (int)upgrade_check(DROVER_VERSION);
+        fprintf(stderr, "droverd: %s cannot use what another has loaded: %s\n", DROVER_VERSION, strerror(-r));
+    return r < 0 ? 2 : EXIT_SUCCESS;
 }
 
 /* By the files, said to whoever starts us. */

@@ -167,6 +167,9 @@ static int replay(const struct loads *l, const struct options *o, int fd, struct
         r = snapshot_replay(&world, fd, &snapshot);
     if (r == 0)
         r = config_load_with(&world.config_world, l->path, o->overrides, ret, &d);
+    for (size_t i = 0; r < 0 && i < d.n; i++)
+        if (d.list[i].level == DIAGNOSTIC_ERROR)
+            fprintf(stderr, "droverd: error: %s\n", d.list[i].text);
     snapshot_free(&world, snapshot);
     world_close(&world);
     return r;

@@ -266,7 +266,9 @@ static bool on_no_supervisor(int *status)
 {
     find_gone();
     if (g.yielded && g.fresh >= 0) {
+        g.holder.upgrades++;
         g.holder.upgrade_error = -upgrade_exec(&g);
+        g.holder.upgrades--;
         return false; /* and the old program goes on */
     }
     if (g.to_background && !g.holder.background && go_to_background() == 0) {
@@ -280,6 +282,7 @@ static bool on_no_supervisor(int *status)
     usec_t delay =
         g.holder.early_deaths == 0 ? 0 : DELAY_FIRST << (g.holder.early_deaths < 10 ? g.holder.early_deaths - 1 : 9);
     g.holder.early_deaths += !g.hello;
+    g.holder.recoveries++;
     g.start_at = clock_now() + (delay < DELAY_MAX ? delay : DELAY_MAX);
     return false;
 }

@@ -30,6 +30,8 @@ struct holder {
     struct roll *roll;           /* our own copy, as it was when this supervisor was made */
     unsigned generation;         /* 1: the first */
     unsigned early_deaths;       /* of those before, since one said hello */
+    unsigned recoveries;         /* took over from one that had died */
+    unsigned upgrades;           /* ... or went on in place of another program */
     int last_status;             /* of wait(2): how the one before ended */
     bool last_hung;              /* ... killed by the guardian, since its heart had stopped */
     bool last_upgraded;          /* ... so that the guardian could become this program */

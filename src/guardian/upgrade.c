@@ -99,6 +99,15 @@ static int save(const struct guardian *g)
 
 /* -- asking, and doing it ---------------------------------------------------------- */
 
+static void keep_open(const struct guardian *g, bool keep)
+{
+    for (uint32_t i = 0; i < g->roll.n_held; i++)
+        fcntl(g->roll.fds[i], F_SETFD, keep ? 0 : FD_CLOEXEC);
+    for (int fd = 3; fd < 64; fd++) /* what our starter gave us, for the new one to give */
+        if ((g->holder.given_fds >> fd & 1) != 0)
+            fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
+}
+
 static _Noreturn void be_asked(const struct guardian *g, int state)
 {
     char *argv[ARGUMENTS_MAX + 2];
@@ -109,6 +118,7 @@ static _Noreturn void be_asked(const struct guardian *g, int state)
     argv[n] = NULL;
     putenv(variable);
     fcntl(state, F_SETFD, 0);
+    keep_open(g, true); /* our own copies: what it is to go on with is looked at, too */
     sigprocmask(SIG_SETMASK, &g->mask_before, NULL);
     syscall(SYS_execveat, g->fresh, "", argv, environ, AT_EMPTY_PATH);
     _exit(127);
@@ -123,15 +133,6 @@ void upgrade_ask(struct guardian *g)
     cleanup_close(&fd);
     g->asking = pid;
     g->ask_by = clock_now() + UPGRADE_ASK_WAIT;
-}
-
-static void keep_open(const struct guardian *g, bool keep)
-{
-    for (uint32_t i = 0; i < g->roll.n_held; i++)
-        fcntl(g->roll.fds[i], F_SETFD, keep ? 0 : FD_CLOEXEC);
-    for (int fd = 3; fd < 64; fd++) /* what our starter gave us, for the new one to give */
-        if ((g->holder.given_fds >> fd & 1) != 0)
-            fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
 }
 
 int upgrade_exec(struct guardian *g)
@@ -224,12 +225,13 @@ static bool is_older(const char *ours, const char *theirs)
     return strverscmp(ours, theirs) < 0;
 }
 
-enum upgrade_answer upgrade_check(const char *version)
+enum upgrade_answer upgrade_check(const char *version, struct roll **ret)
 {
     static struct guardian g; /* large, and of no further use */
     struct state s;
     _cleanup_close_ int fd = passed();
     if (fd < 0 || load(&g, &s, fd) < 0)
         return UPGRADE_UNREADABLE;
+    *ret = &g.roll;
     return is_older(version, s.version) ? UPGRADE_OLDER : UPGRADE_FITS;
 }

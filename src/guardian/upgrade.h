@@ -23,5 +23,6 @@ int upgrade_exec(struct guardian *g);
  * ours.  1, 0 when none was passed, -EBADMSG. */
 int upgrade_resume(struct guardian *g);
 
-/* For --check-state. */
-enum upgrade_answer upgrade_check(const char *version);
+/* For --check-state.  *ret: the tables that were passed (static), where they can be read;
+ * what they hold is open at its number. */
+enum upgrade_answer upgrade_check(const char *version, struct roll **ret);

@@ -15,8 +15,9 @@ PROCESS = {
 }
 EXIT = {"status": (int, type(None)), "signal": (str, type(None)), "core": FLAG, "expected": FLAG, "at": NUMBER,
         "rusage": dict}
-DAEMON = {"name": TEXT, "version": TEXT, "pid": int, "supervisor_pid": int, "recoveries": int, "state": int, "statename": TEXT,
-          "start": NUMBER, "config": TEXT, "processes": int, "memory": int, "descriptors": int, "lacks": list, "identifier": TEXT,
+DAEMON = {"name": TEXT, "version": TEXT, "pid": int, "supervisor_pid": int, "recoveries": int, "upgrades": int,
+          "state": int, "statename": TEXT, "start": NUMBER, "config": TEXT, "processes": int, "memory": int,
+          "descriptors": int, "lacks": list, "identifier": TEXT,
           "logfile": TEXT}
 STATES = {"STOPPED": 0, "STARTING": 10, "RUNNING": 20, "BACKOFF": 30, "STOPPING": 40, "EXITED": 100, "FATAL": 200}
 

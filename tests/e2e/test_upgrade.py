@@ -26,15 +26,18 @@ class TestCase(drover.TestCase):
     def version(self, d):
         return d.get("/v1/daemon").json["version"]
 
-    def of_version(self, version):
-        """The same program with another number in it."""
+    def of_version(self, version, *changes):
+        """The same program with another number in it, and other words."""
         with open(drover.DROVERD, "rb") as f:
             program = f.read()
         own = subprocess.check_output([drover.DROVERD, "--version"], text=True).strip()
         self.assertEqual(len(own), len(version))
         path = self.path("droverd-" + version)
         with open(path, "wb") as f:
-            f.write(program.replace(own.encode() + b"\0", version.encode() + b"\0"))
+            for before, after in ((own.encode() + b"\0", version.encode() + b"\0"),) + changes:
+                self.assertIn(before, program)
+                program = program.replace(before, after)
+            f.write(program)
         os.chmod(path, 0o755)
         return path
 
@@ -54,6 +57,10 @@ class Done(TestCase):
         self.assertEqual(len(procs.descriptors(main)), len(held))
         self.assertEqual(os.stat(d.socket).st_ino, inode)
         self.assertEqual(int(procs.read(self.path("pid"))), main)
+        self.assertEqual((info["upgrades"], info["recoveries"]), (1, 0))
+        os.kill(d.supervisor, signal.SIGKILL)
+        procs.wait_until(lambda: d.get("/v1/daemon").json["recoveries"] == 1, "another supervisor")
+        self.assertEqual(d.get("/v1/daemon").json["upgrades"], 1)
 
     def test_the_file_that_was_replaced(self):
         """As after the installation of a new version: no name is given."""
@@ -193,12 +200,20 @@ class Refused(TestCase):
         self.refused("Permission denied", program=self.write("text", "no program\n", 0o644))
 
     def test_a_configuration_that_it_does_not_take(self):
-        d = self.daemon(SLEEPER)
-        supervisor = d.supervisor
+        """The one that jobs run by, in a program that does not know one of its keys."""
+        d = self.daemon(SLEEPER, native=True)
+        job, supervisor = d.wait_state("a", "RUNNING")["pid"], d.supervisor
+        other = self.of_version("9.9.9", (b"startsecs\0", b"startsecz\0"))
+        self.assertEqual(self.ctl(d, "upgrade", other).returncode, 1)
+        self.assertEqual((d.supervisor, d.pid_of("a")), (supervisor, job))
+        self.assertIn("[program:a] startsecs", d.stderr())
+
+    def test_what_files_say_by_now_does_not_count(self):
+        d = self.daemon(SLEEPER, native=True)
+        job = d.wait_state("a", "RUNNING")["pid"]
         d.configure("[program:a]\n")
-        self.assertEqual(self.ctl(d, "upgrade").returncode, 1)
-        self.assertEqual(d.supervisor, supervisor)
-        self.assertIn("[program:a]", d.stderr())
+        self.assertEqual(self.ctl(d, "upgrade", self.of_version("9.9.9")).returncode, 0)
+        self.assertEqual((self.version(d), d.pid_of("a")), ("9.9.9", job))
 
     def test_bad_requests(self):
         d = self.daemon("")
@@ -224,25 +239,36 @@ class State(TestCase):
         try:
             os.write(fd, data)
             os.lseek(fd, 0, os.SEEK_SET)
-            return subprocess.run([drover.DROVERD, "-c", d.file, "--check-state"], pass_fds=(fd,),
+            return subprocess.run([drover.DROVERD, "-c", d.file, "--check-state"], pass_fds=[fd] + self.held,
                                   env={**d.environment(), "DROVER_STATE": str(fd)}, stdin=subprocess.DEVNULL,
-                                  timeout=20, check=False).returncode
+                                  stderr=subprocess.DEVNULL, timeout=20, check=False).returncode
         finally:
             os.close(fd)
+
+    def take_memory(self, d):
+        """What the guardian holds in memory, at its numbers."""
+        for number, what in procs.descriptors(d.pid).items():
+            if number >= 256 and what.startswith("/memfd:"):
+                fd = os.open("/proc/%d/fd/%d" % (d.pid, number), os.O_RDONLY)
+                self.addCleanup(os.close, os.dup2(fd, number))
+                os.close(fd)
+                self.held.append(number)
 
     def test_damaged(self):
         copy = self.path("copy")
         d = self.daemon(SLEEPER, env={"SUCCESSOR": "copy " + copy})
         d.wait_state("a", "RUNNING")
         self.ctl(d, "upgrade", SUCCESSOR)
-        good = procs.read(copy)
+        good, self.held = procs.read(copy), []
+        self.assertEqual(self.check(d, good), 2)  # the configuration is not there
+        self.take_memory(d)
         self.assertEqual(self.check(d, good), 0)
         for length in list(range(0, len(good), 41)) + [len(good) - 1]:
             self.assertEqual(self.check(d, good[:length]), 1, length)
         self.assertEqual(self.check(d, good + b"x"), 1)
         for at in list(range(16)) + list(range(16, len(good), 29)):
             damaged = good[:at] + bytes([good[at] ^ 0xff]) + good[at + 1:]
-            self.assertIn(self.check(d, damaged), (1,) if at < 16 else (0, 1, 3), at)
+            self.assertIn(self.check(d, damaged), (1,) if at < 16 else (0, 1, 2, 3), at)
         self.assertEqual(subprocess.run([drover.DROVERD, "-c", d.file, "--check-state"], check=False,
                                         env=d.environment()).returncode, 1)
 
