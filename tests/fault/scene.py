@@ -225,7 +225,7 @@ class Scene:
         logs = {name for name, kind, _ in self.jobs if kind == "log"}
         procs.wait_until(lambda: logs <= set(checker.Trace(self.trace_path).quiet), "the loggers to have written all")
         self.all("stop")
-        self.complaints += checker.check_weight(self.weight, checker.weigh(self.daemon))
+        self.complaints += checker.check_weight(self.weight, lambda: checker.weigh(self.daemon))
         trace, records = checker.Trace(self.trace_path), self.daemon.all()
         self.complaints += checker.check_counts(records, trace) if exact else []
         self.daemon.close()
