@@ -87,7 +87,7 @@ struct loop {
     void *turn_end_arg;
 };
 
-static usec_t clock_now(void)
+usec_t loop_clock(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -288,7 +288,7 @@ int loop_timer_set(struct loop *l, struct loop_timer *timer, usec_t at, loop_fn 
         return 0;
     }
     /* libevent counts from its own, later reading of the same clock, so it is never early */
-    usec_t delay = usec_sub(at, clock_now());
+    usec_t delay = usec_sub(at, loop_clock());
     if (delay > 1000000000 * USEC_PER_SEC)
         delay = 1000000000 * USEC_PER_SEC;
     struct timeval tv = { .tv_sec = (time_t)(delay / USEC_PER_SEC), .tv_usec = (suseconds_t)(delay % USEC_PER_SEC) };
@@ -384,7 +384,7 @@ static void work_run(struct loop *l)
 
 static void turn_run(struct loop *l)
 {
-    usec_t start = clock_now();
+    usec_t start = loop_clock();
     l->now = l->begun = start;
     l->turns++;
     if (!STAILQ_EMPTY(&l->ready[LOOP_CONTROL]))
@@ -397,7 +397,7 @@ static void turn_run(struct loop *l)
     work_run(l);
     if (l->turn_end != NULL)
         l->turn_end(l->turn_end_arg);
-    usec_t took = usec_sub(clock_now(), start);
+    usec_t took = usec_sub(loop_clock(), start);
     if (took > l->lag_max)
         l->lag_max = took;
     l->now = 0;
@@ -452,7 +452,7 @@ void loop_stop(struct loop *l)
 
 usec_t loop_now(struct loop *l)
 {
-    return l->now != 0 ? l->now : clock_now();
+    return l->now != 0 ? l->now : loop_clock();
 }
 
 bool loop_is_asked(struct loop *l)

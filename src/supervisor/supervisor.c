@@ -37,14 +37,6 @@ static usec_t wall_now(void)
     return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
 }
 
-/* CLOCK_MONOTONIC itself, not the turn's: a turn that starts many children takes long. */
-static usec_t monotonic_now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
-
 /* For jitter only, so quality matters little: xorshift (Marsaglia, 2003). */
 static uint32_t next_random(struct supervisor *s)
 {
@@ -225,7 +217,7 @@ static int carry_out(struct child *c, const struct effect *e)
 void supervisor_handle(struct child *c, enum process_event event, pid_t pid, struct exit_cause cause)
 {
     struct process_input in = {
-        .event = event, .pid = pid, .cause = cause, .now = monotonic_now(), .wall = wall_now()
+        .event = event, .pid = pid, .cause = cause, .now = loop_clock(), .wall = wall_now()
     };
     in.random = next_random(c->supervisor);
     if (!process_event_legal(c->process.state, event))
