@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "control/control.h"
+#include "control/log_files.h"
 #include "control/log_place.h"
 #include "control/names.h"
 
@@ -79,20 +80,17 @@ static void part_done(struct part *p)
 }
 
 /* ?from=PLACE: where an earlier answer ended, perhaps in a file that was rotated since. */
-static int find_place(const char *path, const char *from, struct log_found *ret)
+static int find_place(struct http_request *r, const char *path, struct log_found *ret)
 {
+    const char *from = http_request_query(r, "from", 0);
     struct stat st;
     if (from != NULL)
         return log_place_find(path, from, ret);
-    *ret = (struct log_found){ .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) };
-    if (ret->fd < 0)
-        return -errno;
-    if (fstat(ret->fd, &st) == 0 && S_ISREG(st.st_mode)) {
-        ret->size = st.st_size;
-        return 0;
-    }
-    cleanup_close(&ret->fd);
-    return -ENOENT;
+    int fd = log_files_open(r, path, &st);
+    if (fd < 0)
+        return fd;
+    *ret = (struct log_found){ .fd = fd, .size = st.st_size };
+    return 0;
 }
 
 /* A follower is given no more of the past than a slow reader may leave unread: the last
@@ -134,7 +132,7 @@ static void add_headers(struct http_request *r, const struct log_found *found, o
 static int read_part(const char *path, struct http_request *r, enum how how, bool countable, struct part *p)
 {
     struct log_found found;
-    int e = find_place(path, http_request_query(r, "from", 0), &found);
+    int e = find_place(r, path, &found);
     if (e < 0)
         return e;
     _cleanup_close_ int fd = found.fd;
@@ -367,7 +365,8 @@ static bool is_shared(const struct supervisor *s, const struct child *c, int num
 static bool is_countable(const struct control_call *call, const struct child *c, int number, const char *path)
 {
     bool raw = control_number(call->request, "raw", 0) != 0;
-    return (!raw || (c->process.program->common->log_format == LOG_FORMAT_RAW && !c->supervisor->config->daemon.strip_ansi)) &&
+    return (!raw ||
+            (c->process.program->common->log_format == LOG_FORMAT_RAW && !c->supervisor->config->daemon.strip_ansi)) &&
            !is_shared(call->control->supervisor, c, number, path);
 }
 
@@ -413,6 +412,8 @@ static void log_process(struct control_call *call)
         control_fail(call->request, f == FAULT_NONE ? FAULT_BAD_NAME : f, call->name, NULL);
     else if (number > 2)
         log_duplex(call, c, number);
+    else if (control_number(call->request, "files", 0) != 0)
+        log_files_list(call, child_log_path(c, number));
     else
         log_file(call, c, number);
 }

@@ -5,7 +5,7 @@
  * shown twice.  More streams than the daemon has connections for are looked at
  * once a second instead, one after the other on one connection.  Lines are put out
  * whole: those of two processes never mix. */
-#include "ctl/ask.h"
+#include "ctl/logs.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -14,10 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/parse.h"
-#include "ctl/follow.h"
-#include "ctl/lines.h"
 #include "ctl/render.h"
-#include "ctl/since.h"
 
 static void logs_run(struct ctl *c, const struct ctl_words *words);
 
@@ -37,41 +34,7 @@ const struct ctl_command ctl_cmd_logs = {
 
 #define LOGS_LINES 10
 #define LOGS_CHUNK (16 * 1024)
-#define LOGS_CHUNK_MAX (8 * 1024 * 1024)
-#define LOGS_PROBE (256 * 1024) /* longer than any line that log_format makes */
 #define LOGS_LOOK_MS 1000
-
-struct logs_stream {
-    struct ctl *ctl;
-    const struct logs_process *process;
-    bool is_stderr;
-    int64_t fd; /* 0: stdout or stderr, else a pipe of the process's own */
-    bool exists;
-    int64_t next;              /* where to go on */
-    const struct since *waits; /* for the first line that is not older; NULL: all are shown */
-    struct lines lines;
-    char *path; /* of its source */
-    struct source source;
-};
-
-struct logs_process {
-    char *name;
-    unsigned colour;
-    int width; /* of the widest name */
-    struct logs_stream streams[2];
-};
-
-struct logs {
-    struct ctl *ctl;
-    bool follow;
-    int64_t fd;       /* --fd, or 0 */
-    size_t n_streams; /* of each process */
-    int64_t n_lines;  /* -1: none were given */
-    struct since since;
-    bool has_since;
-    struct logs_process *processes;
-    size_t n;
-};
 
 static void logs_json(struct logs_stream *s, const char *line, size_t len)
 {
@@ -119,8 +82,7 @@ static int logs_sink(void *arg, const char *data, size_t len)
     return lines_add(arg, data, len);
 }
 
-/* "/v1/processes/NAME/log?stream=stdout" */
-static int logs_path(struct buf *path, const struct logs_stream *s)
+int logs_path(struct buf *path, const struct logs_stream *s)
 {
     ask_path(path, "/v1/processes/", s->process->name, "/log?");
     if (s->fd > 0)
@@ -152,8 +114,7 @@ static size_t logs_find(const char *data, size_t len, int64_t lines, bool whole)
     return whole ? 0 : (size_t)-1;
 }
 
-/* All of the answer was taken: what follows goes on behind it. */
-static void logs_came(struct logs_stream *s, const struct answer *a)
+void logs_came(struct logs_stream *s, const struct answer *a)
 {
     source_place(&s->source, a->place);
     s->source.at += (int64_t)a->body.len;
@@ -192,78 +153,7 @@ static int logs_last(struct logs *l, struct logs_stream *s)
     return e;
 }
 
-/* 200 and the bytes that are there; what else is answered has been told. */
-static int logs_part(struct logs *l, struct logs_stream *s, int64_t from, int64_t most, struct answer *a)
-{
-    int e = logs_ask(s, from, most, a);
-    if (e == 0 && a->status != 200 && strcmp(answer_fault(a), "NO_FILE") != 0)
-        answer_complain(l->ctl, a, s->process->name);
-    return e;
-}
-
-/* How the first line from there on compares; *found false: there is no time in what is there. */
-static int logs_probe(struct logs *l, struct logs_stream *s, int64_t from, int64_t *size, bool *found, int *order)
-{
-    _cleanup_answer_ struct answer a = { 0 };
-    int e = logs_part(l, s, from, LOGS_PROBE, &a);
-    *size = e == 0 && a.status == 200 ? a.size : 0;
-    s->exists = e == 0 && a.status == 200;
-    bool whole = from == 0 || (from < 0 && *size <= -from);
-    *found = s->exists && a.body.len > 0 && since_compare_first(&l->since, a.body.data, a.body.len, whole, order);
-    return e;
-}
-
-/* Shows all from there on to the end, of which the first lines may be too old. */
-static int logs_rest(struct logs *l, struct logs_stream *s)
-{
-    for (;;) {
-        _cleanup_answer_ struct answer a = { 0 };
-        int e = logs_part(l, s, s->next, LOGS_CHUNK_MAX, &a);
-        if (e < 0 || a.status != 200 || a.body.len == 0)
-            return e;
-        s->next += (int64_t)a.body.len;
-        logs_came(s, &a);
-        e = lines_add(&s->lines, a.body.data, a.body.len);
-        if (e < 0 || s->next >= a.size)
-            return e;
-    }
-}
-
-/* Times grow within a file, so where the first line is is found by halves. */
-static int logs_since(struct logs *l, struct logs_stream *s)
-{
-    int64_t size, now;
-    bool found;
-    int order = 0, e = logs_probe(l, s, -LOGS_PROBE, &size, &found, &order);
-    if (e < 0 || size == 0)
-        return e;
-    if (!found) {
-        ctl_fail(l->ctl, "%s: ERROR (no line of its %s has a time: set log_format to timestamp or json, or take -n)",
-                 s->process->name, s->is_stderr ? "stderr log" : "log");
-        ctl_status(l->ctl, CTL_GENERIC);
-        s->exists = false;
-        return 0;
-    }
-    for (int64_t end = size; end - s->next > LOGS_PROBE;) {
-        int64_t middle = s->next + (end - s->next) / 2;
-        e = logs_probe(l, s, middle, &now, &found, &order);
-        if (e < 0)
-            return e;
-        if (now < size) { /* it was rotated meanwhile: what is there is new */
-            s->next = 0;
-            break;
-        }
-        if (found && order >= 0)
-            end = middle;
-        else
-            s->next = middle;
-    }
-    s->waits = &l->since;
-    return logs_rest(l, s);
-}
-
-/* What has come since the last look, in whichever files it is by now. */
-static int logs_more(struct logs_stream *s)
+int logs_more(struct logs_stream *s)
 {
     for (;;) {
         _cleanup_buf_ struct buf path = BUF_INIT(CTL_LINE_LIMIT);

@@ -8,8 +8,7 @@
 
 #include "base/cleanup.h"
 
-/* "x.log.3"; "x.log" for 0.  NULL without memory. */
-static char *backup_name(const char *path, unsigned i)
+char *lognames_name(const char *path, unsigned i)
 {
     char *name;
     int n = i > 0 ? asprintf(&name, "%s.%u", path, i) : asprintf(&name, "%s", path);
@@ -22,7 +21,7 @@ static char *backup_name(const char *path, unsigned i)
 static unsigned first_gap(const char *path, unsigned backups)
 {
     for (unsigned i = 1; i < backups; i++) {
-        _cleanup_free_ char *name = backup_name(path, i);
+        _cleanup_free_ char *name = lognames_name(path, i);
         if (name == NULL || access(name, F_OK) < 0)
             return i;
     }
@@ -32,7 +31,7 @@ static unsigned first_gap(const char *path, unsigned backups)
 bool lognames_shift(const char *path, unsigned backups)
 {
     for (unsigned i = first_gap(path, backups); i > 0; i--) {
-        _cleanup_free_ char *from = backup_name(path, i - 1), *to = backup_name(path, i);
+        _cleanup_free_ char *from = lognames_name(path, i - 1), *to = lognames_name(path, i);
         if (from == NULL || to == NULL)
             return false;
         if (rename(from, to) < 0 && (i == 1 || errno != ENOENT)) /* else the next would take the place of this one */

@@ -16,10 +16,13 @@ def stamp(n):
 
 
 class Since(drover.TestCase):
+    def fill(self, name, lines):
+        with open(self.path(name), "w", encoding="utf-8") as f:
+            f.writelines(line + "\n" for line in lines)
+
     def begin(self, log_format, lines):
         """A program with such a log, to which it adds nothing."""
-        with open(self.path("a.log"), "w", encoding="utf-8") as f:
-            f.writelines(line + "\n" for line in lines)
+        self.fill("a.log", lines)
         return self.daemon("""
             [program:a]
             command=sleep 1000
@@ -72,6 +75,58 @@ class Since(drover.TestCase):
 
     def test_an_empty_one_is_not(self):
         self.assertEqual(self.logs(self.begin("timestamp", []), "--since", "1h"), (0, []))
+
+    def test_what_has_been_rotated_away(self):
+        lines = ["%s line %d %s" % (stamp(n), n, "x" * (n % 90)) for n in range(LINES)]
+        self.fill("a.log.4", ["raw, of long before"])
+        for i in 1, 2, 3:
+            self.fill("a.log.%d" % i, lines[LINES * (3 - i) // 4:LINES * (4 - i) // 4])
+        d = self.begin("timestamp", lines[LINES * 3 // 4:])
+        for n in 0, 1, 1234, LINES // 4, LINES // 2 - 1, LINES // 2 + 1, LINES * 3 // 4, LINES - 1:
+            self.assertTrue(self.logs(d, "--since", stamp(n)[:19] + "Z") == (0, lines[n:]), n)
+        os.rename(self.path("a.log.2"), self.path("a.log.9"))  # with a gap nobody knows whether there are more
+        self.assertTrue(self.logs(d, "--since", "2031-05-17") == (0, lines[LINES // 2:]))
+        os.rename(self.path("a.log.9"), self.path("a.log.2"))
+        self.fill("a.log", [])
+        self.assertTrue(self.logs(d, "--since", "2031-05-17") == (0, lines[:LINES * 3 // 4]))
+
+    def test_a_link_is_rotated_beside_what_it_leads_to(self):
+        os.mkdir(self.path("logs"))
+        os.symlink("logs/real", self.path("a.log"))
+        self.fill("logs/real.1", ["%s one" % stamp(1)])
+        self.fill("a.log.1", ["%s of somebody else" % stamp(1)])
+        self.assertEqual(self.logs(self.begin("timestamp", ["%s two" % stamp(2)]), "--since", "2031-05-17"),
+                         (0, ["%s one" % stamp(1), "%s two" % stamp(2)]))
+
+    def test_a_link_in_place_of_a_rotated_file_is_not_followed(self):
+        d = self.begin("timestamp", ["%s two" % stamp(2)])
+        self.fill("secret", ["%s one" % stamp(1)])
+        os.symlink("secret", self.path("a.log.1"))
+        self.assertEqual(self.logs(d, "--since", "2031-05-17"), (0, ["%s two" % stamp(2)]))
+
+    def test_while_it_is_rotated(self):
+        """Every line once and in order, though files move on and new ones are begun meanwhile."""
+        d = self.daemon("""
+            [program:a]
+            command=seq 400000
+            startsecs=0
+            autostart=false
+            autorestart=false
+            log_format=timestamp
+            stdout_logfile=%(here)s/a.log
+            stdout_logfile_maxbytes=100KB
+            stdout_logfile_backups=1000
+            stderr_logfile=NONE
+        """, native=True)
+        d.post("/v1/processes/a/start?wait=0")
+        last = 0
+        while last < 400000:
+            code, shown = self.logs(d, "--since", "1h")
+            self.assertEqual(code, 0)
+            numbers = [int(line.split()[1]) for line in shown if line]
+            last = numbers[-1] if numbers else 0
+            self.assertEqual([n for i, n in enumerate(numbers) if n != i + 1][:5], [])
+        self.assertTrue(os.path.exists(self.path("a.log.50")))
 
 
 if __name__ == "__main__":
