@@ -261,6 +261,7 @@ class Following(Base):
             stdout_logfile=%(here)s/%(process_num)02d.log
             stdout_logfile_maxbytes=100
         """)
+        d.wait_all("RUNNING")
         for i in range(40):
             d.wait_output("p:%02d" % i, "begin\n")
         ctl = subprocess.Popen([drover.DROVERCTL, "-c", d.file, "logs", "-f", "p:*"], stdin=subprocess.DEVNULL,
