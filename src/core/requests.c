@@ -384,6 +384,8 @@ static void end(struct requests *r, uint32_t n, int error)
     };
     struct request_cast *cast = q->cast;
     drop(r, n);
+    if (!e.sent && r->owner.unsent != NULL)
+        r->owner.unsent(e.receiver, e.tag, r->owner.arg);
     if (cast == NULL) {
         r->owner.ended(&e, r->owner.arg);
         return;

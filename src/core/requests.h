@@ -45,6 +45,8 @@ struct request_ack {
 };
 
 struct requests_owner {
+    /* It has an end before it was handed over, and must not be any more. */
+    void (*unsent)(struct route_member *receiver, uint64_t tag, void *arg); /* or NULL */
     void (*ended)(const struct request_end *e, void *arg);
     void (*acked)(const struct request_ack *a, void *arg);
     void *arg;

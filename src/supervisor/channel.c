@@ -86,6 +86,7 @@ void channel_touch(struct channel *ch)
 static void tell_room(struct channel *ch)
 {
     bool room = channel_queued_bytes(ch) <= ch->queue_bytes / 2 && ch->now.queued <= ch->queue_messages / 2;
+    room = room && (ch->hub->held <= CHANNEL_HELD_MAX / 2 || channel_queued_bytes(ch) <= CHANNEL_HELD_LEAST / 2);
     if (!ch->wants_room || ch->fd < 0 || !room)
         return;
     ch->wants_room = false;
@@ -120,6 +121,8 @@ static void attend(struct channel *ch)
         channel_look(ch);
     if (ch->fd >= 0 && !ch->blocked)
         channel_flush(ch);
+    if (ch->fd >= 0)
+        channel_take_out(ch);
     if (!ch->freed)
         channel_settle(ch);
     if (!ch->freed)

@@ -49,6 +49,10 @@ int channel_send(struct channel *ch, const struct iovec *parts, unsigned n, unsi
  * the next one goes only after its answer. */
 int channel_send_handle(struct channel *ch, const struct iovec *parts, unsigned n, int fd, uint64_t tag);
 
+/* What was sent with that tag must not go any more: is taken out of the queue, if the
+ * socket has nothing of it.  `sent` is not called. */
+void channel_cancel(struct channel *ch, uint64_t tag);
+
 /* It has refused something, and there has been no room since. */
 bool channel_is_full(const struct channel *ch);
 /* `room` is to be called as if it had refused something. */

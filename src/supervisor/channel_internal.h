@@ -20,6 +20,7 @@ struct channels {
     bool timer_set;
     struct channel_bytes spares[CHANNEL_SPARES];
     unsigned n_spares;
+    size_t held; /* bytes of all queues and spares */
     struct channel_desk *desk;
     int memory;             /* the memfd that .desk is in, -1: plain memory */
     struct channel *reader; /* whose line is being looked at, and nobody has taken it over yet */
@@ -36,6 +37,7 @@ struct channel {
     struct channel_bytes out; /* whole lines */
     uint64_t out_end;         /* all that was ever queued, in bytes */
     struct channel_marks tags, handles;
+    uint32_t cancelled; /* of both */
     uint64_t unacked_tag;
     usec_t unacked_until;
     usec_t trim_at; /* rooms that are empty are given back; 0: there is none to look at */
@@ -76,6 +78,9 @@ void channel_end(struct channel *ch); /* closes and tells; `ch` may be freed by 
 void channel_passed(struct channels *s);
 void channel_read(struct channel *ch);
 void channel_look(struct channel *ch); /* at what was read before a pause */
+
+/* channel_cancel.c */
+void channel_take_out(struct channel *ch); /* what was cancelled */
 
 /* channel_out.c */
 void channel_flush(struct channel *ch);

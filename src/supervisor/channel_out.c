@@ -64,6 +64,8 @@ static bool has_room(const struct channel *ch, size_t len, unsigned flags)
     bool reserve = (flags & CHANNEL_RESERVE) != 0;
     if (ch->out.len == 0 || (flags & CHANNEL_MUST) != 0)
         return true; /* one message is always taken */
+    if (ch->out.len + len > CHANNEL_HELD_LEAST && !channel_bytes_fit(ch->hub, &ch->out, len))
+        return false;
     return ch->out.len + len <= ch->queue_bytes + (reserve ? CHANNEL_RESERVE_BYTES : 0) &&
            ch->now.queued < ch->queue_messages + (reserve ? CHANNEL_RESERVE_MESSAGES : 0);
 }
@@ -136,7 +138,8 @@ int channel_send(struct channel *ch, const struct iovec *parts, unsigned n, unsi
     size_t len = length_of(parts, n);
     int r = make_room(ch, len, flags);
     if (r == 0 && tag != 0)
-        r = channel_marks_add(&ch->tags, (struct channel_mark){ .end = ch->out_end + len, .tag = tag, .fd = -1 });
+        r = channel_marks_add(&ch->tags, (struct channel_mark){
+                                             .start = ch->out_end, .end = ch->out_end + len, .tag = tag, .fd = -1 });
     if (r == 0 && !append_long(ch, parts, n, len))
         append(ch, parts, n);
     return r;
@@ -418,6 +421,7 @@ static void failed(struct channel *ch, int error)
 void channel_flush(struct channel *ch)
 {
     struct batch b;
+    channel_take_out(ch);
     while (!ch->broken && (fill(ch, &b), b.n > 0)) {
         announce(ch, &b);
         ssize_t n = fdio_send(ch->fd, b.parts, b.n, b.pass, &ch->hub->desk->out);

@@ -16,11 +16,29 @@
 
 void channel_bytes_done(struct channels *s, struct channel_bytes *b)
 {
-    if (b->data != NULL && b->size <= SPARE_MAX && s->n_spares < CHANNEL_SPARES)
+    if (b->data != NULL && b->size <= SPARE_MAX && s->n_spares < CHANNEL_SPARES) {
         s->spares[s->n_spares++] = (struct channel_bytes){ .data = b->data, .size = b->size };
-    else
+    } else {
         free(b->data);
+        s->held -= b->size;
+    }
     *b = (struct channel_bytes){ 0 };
+}
+
+/* Twice as much, as long as that is not enough.  What is in front of a queue's bytes counts
+ * twice, so that it is moved less often than it is filled. */
+static size_t size_for(const struct channel_bytes *b, size_t more)
+{
+    size_t need = (b->len + more) * (b->head > 0 ? 2 : 1);
+    size_t size = b->size > 0 ? b->size : BYTES_SMALL;
+    while (size < need)
+        size *= 2;
+    return size;
+}
+
+bool channel_bytes_fit(const struct channels *s, const struct channel_bytes *b, size_t more)
+{
+    return b->head + b->len + more <= b->size || s->held + size_for(b, more) - b->size <= CHANNEL_HELD_MAX;
 }
 
 int channel_bytes_reserve(struct channels *s, struct channel_bytes *b, size_t more)
@@ -35,16 +53,14 @@ int channel_bytes_reserve(struct channels *s, struct channel_bytes *b, size_t mo
     }
     if (b->head + b->len + more <= b->size)
         return 0;
-    size_t need = (b->len + more) * (b->head > 0 ? 2 : 1);
-    size_t size = b->size > 0 ? b->size : BYTES_SMALL;
-    while (size < need)
-        size *= 2;
+    size_t size = size_for(b, more);
     char *data = malloc(size);
     if (data == NULL)
         return -ENOMEM;
     if (b->len > 0)
         memcpy(data, b->data + b->head, b->len);
     free(b->data);
+    s->held += size - b->size;
     *b = (struct channel_bytes){ .data = data, .len = b->len, .size = size };
     return 0;
 }

@@ -1,6 +1,7 @@
 /* channel_queue.h - what waits for one channel: bytes whose memory is borrowed, and marks in them. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,12 +20,18 @@ struct channel_mark {
     uint64_t start, end; /* where it lies in all that was ever queued */
     uint64_t tag;
     int fd; /* -1: none */
+    bool cancelled;
 };
 
 struct channel_marks {
     struct channel_mark *list;
     uint32_t head, n, size;
 };
+
+/* Would all queues together hold no more than they may?  To each a little is left. */
+#define CHANNEL_HELD_MAX (64U << 20)
+#define CHANNEL_HELD_LEAST (64U * 1024)
+bool channel_bytes_fit(const struct channels *s, const struct channel_bytes *b, size_t more);
 
 int channel_bytes_reserve(struct channels *s, struct channel_bytes *b, size_t more); /* 0, -ENOMEM */
 void channel_bytes_consume(struct channels *s, struct channel_bytes *b, size_t n);

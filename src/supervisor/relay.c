@@ -49,6 +49,15 @@ static void on_ended(const struct request_end *e, void *arg)
     relay_answered(relay_lane_of(e->sender));
 }
 
+/* What was only in a queue is taken out of it. */
+static void on_unsent(struct route_member *receiver, uint64_t tag, void *arg)
+{
+    const struct relay_port *p = relay_lane_of(receiver)->port;
+    (void)arg;
+    if (p != NULL)
+        channel_cancel(p->channel, tag);
+}
+
 static void on_acked(const struct request_ack *a, void *arg)
 {
     struct relay *r = arg;
@@ -96,7 +105,7 @@ static int relay_new(struct supervisor *s, struct relay **ret)
     struct relay *r = calloc(1, sizeof(*r));
     if (r == NULL)
         return -ENOMEM;
-    const struct requests_owner owner = { .ended = on_ended, .acked = on_acked, .arg = r };
+    const struct requests_owner owner = { .unsent = on_unsent, .ended = on_ended, .acked = on_acked, .arg = r };
     r->supervisor = s;
     r->waiting_end = &r->waiting;
     r->timer_at = USEC_INFINITY;

@@ -402,6 +402,24 @@ class Limits(Case):
         while last != 5000:
             last = b.hear()["id"]
 
+    def test_what_is_too_late_is_taken_out_of_the_queue(self):
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        n = 0
+        while self.channel("b")["queued"] <= 5:  # its socket is full
+            for n in range(n, n + 5):
+                a.to("b", "x" * 20000, id=n)
+            n += 1
+        for i in range(1000, 1100):
+            a.to("b", "late", id=i, ttl=300 if i % 2 else 60000)
+        a.to("b", "late", id=1100, ttl=300, ack=True)
+        self.assertEqual(sorted(a.hear()["re"] for _ in range(51)), list(range(1001, 1100, 2)) + [1100])
+        a.to("b", "last", id=2000)
+        self.assertEqual([b.hear()["id"] for _ in range(n + 51)],
+                         list(range(n)) + list(range(1000, 1100, 2)) + [2000])
+        self.assertTrue(b.silent())
+        self.assertEqual(self.channel("b")["bounced"], 51)
+
     def test_a_sender_waits_for_room(self):
         self.play("a", ("b", self.FULL + "ipc_wait=60\n"))
         a, b = self.actors("a", "b")

@@ -152,6 +152,23 @@ class Handles(Case):
         self.assertEqual(bounced, set(range(100, 120)))
         procs.wait_until(lambda: open_fds(self.pid) <= before, "all descriptors to be closed")
 
+    def test_one_that_is_too_late_is_closed(self):
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        fd, before = self.listener().fileno(), open_fds(self.pid)
+        for n in range(5):  # the first is on its way, the others wait until that is acknowledged
+            a.handle(dict({"to": "b", "msg": "x" * n, "id": n}, **({"ttl": 300} if n in (1, 3) else {})), fd, "net.Server")
+            self.ack_of(a)
+        a.to("b", "last", id=5)
+        self.assertEqual([(m["re"], m["err"]) for m in a.hears(2)], [(1, "ETIMEDOUT"), (3, "ETIMEDOUT")])
+        for n in (0, 2, 4):
+            line, given = self.given(b)
+            os.close(given)
+            self.assertEqual(line["msg"], {"from": "a", "msg": "x" * n, "id": n})
+            b.acknowledge()
+        self.assertEqual(b.hear(), {"from": "a", "msg": "last", "id": 5})
+        procs.wait_until(lambda: open_fds(self.pid) == before, "all of them to be closed")
+
     def test_without_its_descriptor(self):
         self.play("a", "b")
         a, b = self.actors("a", "b")
