@@ -239,7 +239,7 @@ void channel_looked(struct channel *ch)
 {
     const struct channel_desk *d = ch->hub->desk;
     if (ch->now.batch)
-        ch->now.looked = ch->frame.fresh_len > 0 ? (uint32_t)(ch->frame.fresh - d->batch) : d->in.msg_len;
+        ch->now.batch_at.looked = ch->frame.fresh_len > 0 ? (uint32_t)(ch->frame.fresh - d->batch) : d->in.msg_len;
 }
 
 void channel_publish(struct channel *ch)
@@ -252,7 +252,7 @@ void channel_publish(struct channel *ch)
 static void take_batch(struct channel *ch)
 {
     const struct channel_desk *d = ch->hub->desk;
-    uint32_t n = d->in.msg_len, looked = ch->now.looked;
+    uint32_t n = d->in.msg_len, looked = ch->now.batch_at.looked;
     if (looked < n)
         frame_feed(&ch->frame, d->batch + looked, n - looked);
     if (frame_hold(&ch->frame) < 0) {
@@ -319,7 +319,7 @@ static void drop_input(struct channel *ch)
 {
     int fd;
     if (ch->now.in.len > 0 || ch->now.in.skipping)
-        ch->keep->counters.cut++;
+        ch->now.counters.cut++;
     ch->now.in = (struct frame_state){ 0 };
     ch->frame.fresh_len = 0;
     while ((fd = frame_stray_fd(&ch->frame)) >= 0)
@@ -393,12 +393,12 @@ bool channel_is_open(const struct channel *ch)
 
 const struct channel_counters *channel_counters(const struct channel *ch)
 {
-    return &ch->keep->counters;
+    return &ch->now.counters;
 }
 
 void channel_count_bounce(struct channel *ch)
 {
-    ch->keep->counters.bounced++;
+    ch->now.counters.bounced++;
 }
 
 void channel_pass(struct channel *ch)

@@ -6,6 +6,7 @@
  * about 256 messages of a turn.  Owns descriptors from the moment they are read until
  * they are handed on with their message; every other way closes them. */
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -27,7 +28,7 @@ static void close_strays(struct channel *ch)
     int fd;
     while ((fd = frame_stray_fd(&ch->frame)) >= 0) {
         close(fd);
-        ch->keep->counters.handles_lost++;
+        ch->now.counters.handles_lost++;
         tell_fault(ch, &(struct channel_fault){ .kind = CHANNEL_STRAY_HANDLE });
     }
 }
@@ -40,7 +41,7 @@ static bool lost_its_head(struct channel *ch)
     if (!ch->headless)
         return false;
     ch->headless = false;
-    ch->keep->counters.cut++;
+    ch->now.counters.cut++;
     return true;
 }
 
@@ -48,15 +49,15 @@ static void malformed(struct channel *ch, size_t len, size_t at, const char *why
 {
     if (lost_its_head(ch))
         return;
-    ch->keep->counters.malformed++;
+    ch->now.counters.malformed++;
     tell_fault(ch, &(struct channel_fault){ .kind = CHANNEL_MALFORMED, .len = len, .at = at, .why = why });
 }
 
 static void deliver(struct channel *ch, struct channel_message *m)
 {
-    ch->keep->counters.received++;
+    ch->now.counters.received++;
     ch->owner->message(ch, m, ch->arg);
-    ch->keep->counters.handles_lost += m->fd >= 0;
+    ch->now.counters.handles_lost += m->fd >= 0;
     cleanup_close(&m->fd);
 }
 
@@ -84,11 +85,11 @@ static void take_handle(struct channel *ch, const char *text, size_t len, struct
     struct channel_message m = { .text = text, .len = len, .scan = scan, .fd = frame_take_fd(&ch->frame) };
     channel_answer_ack(ch, m.fd >= 0);
     if (m.fd < 0) {
-        ch->keep->counters.handles_lost++;
+        ch->now.counters.handles_lost++;
         tell_fault(ch, &(struct channel_fault){ .kind = CHANNEL_NO_HANDLE, .len = len });
         return;
     }
-    ch->keep->counters.handles_received++;
+    ch->now.counters.handles_received++;
     int r = unwrap(ch, &m, scan);
     if (r == 0)
         deliver(ch, &m);
@@ -155,15 +156,17 @@ static void skipped(struct channel *ch, uint64_t len)
 {
     if (lost_its_head(ch))
         return;
-    ch->keep->counters.oversized++;
+    ch->now.counters.oversized++;
     tell_fault(ch, &(struct channel_fault){ .kind = CHANNEL_OVERSIZED, .len = len });
 }
 
-/* Nothing has happened to it but that a line was looked at which lies whole on the desk. */
+/* Nothing has happened to it but that a line was looked at which lies whole on the desk,
+ * and counted if it was a message. */
 static bool only_looked(const struct channel_state *a, const struct channel_state *b)
 {
     return a->batch && b->batch && a->in.len == 0 && b->in.len == 0 && !a->in.skipping && !b->in.skipping &&
-           a->acks == b->acks && a->nacks == b->nacks && a->unacked == b->unacked && a->parked == b->parked;
+           a->acks == b->acks && a->nacks == b->nacks && a->unacked == b->unacked && a->parked == b->parked &&
+           memcmp(&a->counters.sent, &b->counters.sent, sizeof(a->counters) - sizeof(a->counters.received)) == 0;
 }
 
 void channel_passed(struct channels *s)
@@ -176,7 +179,7 @@ void channel_passed(struct channels *s)
         return;
     }
     channel_looked(ch);
-    ch->keep->states[ch->keep->current].looked = ch->now.looked;
+    channel_keep_looked(ch->keep, &ch->now);
 }
 
 static void take_one(struct channel *ch, enum frame_result r, const struct frame_line *line)
@@ -231,7 +234,7 @@ static void add_fds(struct channel *ch, const struct fdio_received *got)
         if (frame_add_fd(&ch->frame, got->fds[i]))
             continue;
         close(got->fds[i]);
-        ch->keep->counters.handles_lost++;
+        ch->now.counters.handles_lost++;
     }
 }
 

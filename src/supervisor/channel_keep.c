@@ -93,6 +93,14 @@ void channel_keep_publish(struct channel_keep *k, const struct channel_state *no
     __atomic_store_n(&k->current, next, __ATOMIC_RELEASE);
 }
 
+void channel_keep_looked(struct channel_keep *k, const struct channel_state *now)
+{
+    struct channel_state *s = &k->states[k->current];
+    struct channel_progress at = { .looked = now->batch_at.looked,
+                                   .received = (uint32_t)(now->counters.received - s->counters.received) };
+    __atomic_store(&s->batch_at, &at, __ATOMIC_RELEASE);
+}
+
 static size_t at_most(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -100,7 +108,7 @@ static size_t at_most(size_t a, size_t b)
 
 /* Of a write that was under way the socket has taken n bytes.  False: within a line whose
  * end nobody has. */
-static bool finish_write(struct channel_keep *k, struct channel_state *s, size_t n)
+static bool finish_write(struct channel_state *s, size_t n)
 {
     const struct channel_write w = s->write;
     if (n == 0)
@@ -109,14 +117,14 @@ static bool finish_write(struct channel_keep *k, struct channel_state *s, size_t
     bool had_rest = s->rest_len > 0;
     s->rest_start += (uint32_t)part;
     s->rest_len -= (uint32_t)part;
-    k->counters.sent += had_rest && s->rest_len == 0 && s->rest_is_message;
+    s->counters.sent += had_rest && s->rest_len == 0 && s->rest_is_message;
     if (part == n)
         return true;
     s->acks -= w.acks < s->acks ? w.acks : s->acks;
     s->nacks -= w.nacks < s->nacks ? w.nacks : s->nacks;
     s->queued -= w.messages < s->queued ? w.messages : s->queued;
-    k->counters.sent += w.messages;
-    k->counters.handles_sent += w.handle;
+    s->counters.sent += w.messages;
+    s->counters.handles_sent += w.handle;
     s->unacked = s->unacked || w.handle;
     return n == w.len; /* what may be cut is written alone */
 }
@@ -124,8 +132,10 @@ static bool finish_write(struct channel_keep *k, struct channel_state *s, size_t
 bool channel_keep_restore(struct channel_keep *k, const struct channel_desk *d, struct channel_state *now)
 {
     struct channel_state s = *channel_keep_state(k);
-    bool whole = s.write.len == 0 || finish_write(k, &s, d->out.msg_len);
-    k->counters.lost += s.queued + s.parked;
+    bool whole = s.write.len == 0 || finish_write(&s, d->out.msg_len);
+    s.counters.received += s.batch_at.received;
+    s.batch_at.received = 0;
+    s.counters.lost += s.queued + s.parked;
     s.write = (struct channel_write){ 0 };
     s.queued = 0;
     s.parked = false;

@@ -29,10 +29,17 @@ struct channel_write {
     bool handle; /* it carries a descriptor */
 };
 
+/* How far a batch on the desk is done with; both numbers with one store. */
+struct channel_progress {
+    _Alignas(8) uint32_t looked; /* what comes before that byte is */
+    uint32_t received;           /* more messages than .counters say, for whoever goes on */
+};
+
 /* What is so at one instant. */
 struct channel_state {
+    struct channel_counters counters;
+    struct channel_progress batch_at;
     struct frame_state in;         /* bytes[0 .. in_size): lines that were read and not looked at */
-    uint32_t looked;               /* of a batch on the desk: what comes before that is done with */
     uint32_t rest_start, rest_len; /* in the second room: the rest of a line of which the socket has the beginning */
     uint32_t acks, nacks;          /* owed, whole ones */
     uint32_t queued;               /* messages that wait in memory which dies with us */
@@ -48,7 +55,6 @@ struct channel_keep {
     uint32_t in_size, rest_size;
     uint32_t current; /* which of both counts: who is killed leaves one that is whole */
     struct channel_state states[2];
-    struct channel_counters counters;
     char bytes[];
 };
 
@@ -73,6 +79,9 @@ void channel_keep_free(struct channel_keep *k, int memory);
 const struct channel_state *channel_keep_state(const struct channel_keep *k);
 /* From here on this is so. */
 void channel_keep_publish(struct channel_keep *k, const struct channel_state *now);
+/* The same for a state in which nothing has changed but that lines of the batch were
+ * looked at, which is cheaper. */
+void channel_keep_looked(struct channel_keep *k, const struct channel_state *now);
 /* After a supervisor that has died: *now is what was so, and what became of a write that
  * was under way; what was only in its hands is counted as lost.  False: half a line was
  * written that nobody knows the rest of.  What is left of a batch on the desk is for the

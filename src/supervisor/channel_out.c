@@ -218,7 +218,7 @@ static void took_rest(struct channel *ch, size_t n)
     s->rest_start += (uint32_t)n;
     s->rest_len -= (uint32_t)n;
     if (s->rest_len == 0 && s->rest_is_message)
-        ch->keep->counters.sent++;
+        ch->now.counters.sent++;
 }
 
 static uint32_t took_words(struct channel *ch, uint32_t owed, size_t n, const char *line, size_t len)
@@ -263,7 +263,7 @@ static void took_messages(struct channel *ch, size_t n)
     size_t lines = all                               ? ch->now.queued
                    : n == ch->now.write.messages_len ? ch->now.write.messages
                                                      : count_lines(data, n);
-    ch->keep->counters.sent += lines;
+    ch->now.counters.sent += lines;
     ch->now.queued -= (uint32_t)lines;
     if (!all && data[n - 1] != '\n') {
         const char *end = (const char *)memchr(data + n, '\n', ch->out.len - n) + 1;
@@ -279,7 +279,7 @@ static void took_handle(struct channel *ch, size_t n)
 {
     struct channel_mark m = channel_marks_pop(&ch->handles);
     close(m.fd);
-    ch->keep->counters.handles_sent++;
+    ch->now.counters.handles_sent++;
     if (ch->no_acks) {
         if (m.tag != 0)
             channel_marks_add(&ch->tags, (struct channel_mark){ .end = m.end, .tag = m.tag, .fd = -1 });
@@ -469,7 +469,7 @@ void channel_settle(struct channel *ch)
 
 void channel_out_forget(struct channel *ch, int error)
 {
-    ch->keep->counters.bounced += channel_queued(ch);
+    ch->now.counters.bounced += channel_queued(ch);
     ch->now.queued = 0;
     ch->now.rest_len = 0;
     ch->now.acks = ch->now.nacks = 0;
@@ -482,7 +482,7 @@ void channel_out_forget(struct channel *ch, int error)
     while (ch->handles.n > 0) {
         struct channel_mark m = channel_marks_pop(&ch->handles);
         close(m.fd);
-        ch->keep->counters.handles_lost++;
+        ch->now.counters.handles_lost++;
         tell(ch, m.tag, error);
     }
     while (ch->tags.n > 0)

@@ -47,7 +47,8 @@ struct channel_owner {
 };
 
 struct channel_counters {
-    uint64_t received, sent;            /* messages */
+    uint64_t received; /* messages; first: channel_in.c looks at all behind it */
+    uint64_t sent;
     uint64_t bounced;                   /* messages that it was not given; counted by who sends */
     uint64_t lost;                      /* that a supervisor had not given it yet when it was killed, or of its own */
     uint64_t malformed, oversized, cut; /* lines skipped; cut: the last one had no end */

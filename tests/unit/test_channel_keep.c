@@ -121,24 +121,48 @@ static void another_goes_on(void **state)
     struct channel_keep *k = channel_keep_new(memory);
     struct channel_desk *d = channel_desk_new(-1);
     (void)state;
-    now = (struct channel_state){ .acks = 3, .queued = 5, .parked = true };
+    now = (struct channel_state){ .acks = 3, .queued = 5, .parked = true, .counters = { .received = 7 } };
     assert_int_equal(channel_keep_grow(&k, memory, &now, 50000), 0);
     fill_in(k, 50000);
     assert_int_equal(channel_keep_rest(&k, memory, &now, "rest", 4), 0);
     channel_keep_publish(k, &now);
     now.acks = 4; /* not published */
-    k->counters.received = 7;
+    now.counters.received = 8;
     channel_keep_free(k, memory);
     k = channel_keep_new(memory);
     assert_true(channel_keep_restore(k, d, &now));
     check(k, 50000, "rest");
     assert_int_equal(now.acks, 3);
     assert_int_equal(now.queued, 0);
-    assert_int_equal(k->counters.received, 7);
-    assert_int_equal(k->counters.lost, 6);
+    assert_int_equal(now.counters.received, 7);
+    assert_int_equal(now.counters.lost, 6);
     channel_keep_free(k, memory);
     channel_desk_free(d, false);
     close(memory);
+}
+
+/* A line is counted in the instant in which it is done with: never without, never twice. */
+static void messages_of_a_batch_are_counted_once(void **state)
+{
+    struct channel_keep *k = channel_keep_new(-1);
+    struct channel_desk *d = channel_desk_new(-1);
+    (void)state;
+    now = (struct channel_state){ .batch = true, .counters = { .received = UINT32_MAX } };
+    channel_keep_publish(k, &now);
+    for (uint32_t i = 1; i <= 3; i++) {
+        now.batch_at.looked = 10 * i;
+        now.counters.received++;
+        channel_keep_looked(k, &now);
+    }
+    now.counters.received++; /* and its supervisor is killed */
+    assert_true(channel_keep_restore(k, d, &now));
+    assert_int_equal(now.batch_at.looked, 30);
+    assert_int_equal(now.counters.received, (uint64_t)UINT32_MAX + 3);
+    channel_keep_publish(k, &now);
+    assert_true(channel_keep_restore(k, d, &now));
+    assert_int_equal(now.counters.received, (uint64_t)UINT32_MAX + 3);
+    channel_keep_free(k, -1);
+    channel_desk_free(d, false);
 }
 
 /* The kernel had taken so much of a write when its writer was killed. */
@@ -171,8 +195,8 @@ static void died_within_a_write(void **state)
         assert_int_equal(now.acks, cases[i].acks);
         assert_int_equal(now.nacks, cases[i].nacks);
         assert_int_equal(now.unacked, cases[i].unacked);
-        assert_int_equal(k->counters.sent, cases[i].sent);
-        assert_int_equal(k->counters.lost, cases[i].lost);
+        assert_int_equal(now.counters.sent, cases[i].sent);
+        assert_int_equal(now.counters.lost, cases[i].lost);
         channel_keep_free(k, -1);
     }
     channel_desk_free(d, false);
@@ -216,9 +240,10 @@ static void nonsense_is_not_believed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rooms_grow_and_shrink),   cmocka_unit_test(killed_while_a_room_grows),
-        cmocka_unit_test(another_goes_on),         cmocka_unit_test(died_within_a_write),
-        cmocka_unit_test(the_desk_is_found_again), cmocka_unit_test(nonsense_is_not_believed),
+        cmocka_unit_test(rooms_grow_and_shrink),    cmocka_unit_test(killed_while_a_room_grows),
+        cmocka_unit_test(another_goes_on),          cmocka_unit_test(messages_of_a_batch_are_counted_once),
+        cmocka_unit_test(died_within_a_write),      cmocka_unit_test(the_desk_is_found_again),
+        cmocka_unit_test(nonsense_is_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
