@@ -118,7 +118,7 @@ static void drop_cancelled(struct channel *ch, struct channel_marks *list)
         if (m.fd < 0)
             continue;
         close(m.fd);
-        ch->keep->counters.handles_lost++;
+        ch->now.counters.handles_lost++;
     }
 }
 
@@ -134,7 +134,7 @@ void channel_take_out(struct channel *ch)
     ch->out_end -= gone;
     ch->out.len -= gone;
     ch->now.queued -= ch->cancelled;
-    ch->keep->counters.bounced += ch->cancelled;
+    ch->now.counters.bounced += ch->cancelled;
     ch->cancelled = 0;
     if (ch->out.len == 0)
         channel_bytes_done(ch->hub, &ch->out);
