@@ -8,6 +8,7 @@
 #                   1,000,000 requests and descriptors through the relay (MESSAGES=n)
 #   make lint       static analysis, manual pages, shell scripts, layers
 #   make bench      benchmarks beside the physical limit and, if installed, supervisord
+#   make peers      kills Drover, supervisord, s6 and pm2, and counts what becomes of their programs
 #   make install    DESTDIR, PREFIX and sysconfdir are honoured
 #
 # SAN=address,undefined builds (into its own folder) and tests under sanitizers;
@@ -71,7 +72,7 @@ FUZZ_BIN = $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(FUZZ_SRC))
 TOOL_BIN = $(patsubst tests/tools/%.c,$(B)/tests/%,$(TOOL_SRC))
 BENCH_BIN = $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_SRC))
 
-.PHONY: all demo check check-node test-programs fault lint bench bench-programs fuzz install uninstall clean
+.PHONY: all demo check check-node test-programs fault lint bench peers bench-programs fuzz install uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -243,6 +244,14 @@ bench:
 	@tests/need build bench
 	@$(MAKE) --no-print-directory all bench-programs
 	@BUILD=$(B) tests/bench/run $(ROWS)
+
+# pm2 comes from npm, into the build folder.
+peers:
+	@tests/need build peers
+	@$(MAKE) --no-print-directory all
+	@[ -x $(B)/peers/node_modules/.bin/pm2 ] || ! command -v npm >/dev/null || \
+		npm install --silent --no-audit --no-fund --prefix $(B)/peers pm2@7
+	@BUILD=$(B) tests/bench/peers
 
 bench-programs: $(BENCH_BIN) $(B)/without/droverd-journal
 
