@@ -43,7 +43,7 @@ __droverctl_verb() {
 
 _droverctl() {
     local verbs="add avail clear disconnect events exit fg help ipc logs maintail messages open pid quit reload remove reopen
-        reread restart run send show shutdown signal start status stop tail update upgrade version why
+        reread restart run runs send show shutdown signal start status stop tail update upgrade version why
         write"
     local flags="-c -s -u -p -r -i -h --configuration --serverurl --username --password --history-file
         --interactive --help --version --json --quiet --wait --no-wait"
@@ -94,6 +94,7 @@ _droverctl() {
             ;;
         esac
         ;;
+    runs) words="stop signal $anywhere" ;;
     messages) words="-f --pace $anywhere $(__droverctl_names '')" ;;
     send) words="--wait-reply $anywhere $(__droverctl_names '')" ;;
     tail) words="-f stdout stderr $anywhere $(__droverctl_names '')" ;;

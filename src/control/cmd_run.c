@@ -2,7 +2,7 @@
  *
  * The answer is a stream of records, each a line "LABEL LENGTH" and so many bytes:
  * a number labels what the process has written to that descriptor, and run, spawn
- * and end label JSON.  A client that takes nothing makes the process wait; one that
+ * and end label JSON (supervisor/run_say.c).  A client that takes nothing makes the process wait; one that
  * goes away ends it.  Input and signals come as requests of their own. */
 #include <errno.h>
 #include <inttypes.h>
@@ -19,11 +19,15 @@
 static void run_post(struct control_call *call);
 static void run_stdin(struct control_call *call);
 static void run_kill(struct control_call *call);
+static void run_stop_one(struct control_call *call);
+static void run_list(struct control_call *call);
 
 const struct command commands_run[] = {
     { "POST", "/v1/run", ROLE_CONTROL, run_post },
     { "POST", "/v1/run/{}/stdin", ROLE_CONTROL, run_stdin },
     { "POST", "/v1/run/{}/signal", ROLE_CONTROL, run_kill },
+    { "POST", "/v1/run/{}/stop", ROLE_CONTROL, run_stop_one },
+    { "GET", "/v1/run", ROLE_READ, run_list },
     { 0 },
 };
 
@@ -36,97 +40,16 @@ struct follower {
     struct run *run;
 };
 
-static void record(struct follower *f, const char *label, const char *data, size_t len)
-{
-    char head[64];
-    int n = snprintf(head, sizeof(head), "%s %zu\n", label, len);
-    http_stream_write(f->request, head, (size_t)n);
-    http_stream_write(f->request, data, len);
-}
-
-static void record_json(struct follower *f, const char *label, struct buf *b)
-{
-    buf_putc(b, '\n');
-    if (b->error == 0)
-        record(f, label, b->data, b->len);
-}
-
-static void on_began(pid_t pid, void *arg)
-{
-    _cleanup_buf_ struct buf b = BUF_INIT(1024);
-    struct jsonw j = JSONW_INIT(&b);
-    jsonw_object(&j, NULL);
-    jsonw_int(&j, "pid", pid);
-    jsonw_object_end(&j);
-    record_json(arg, "spawn", &b);
-}
-
-static bool on_output(int number, const char *data, size_t len, void *arg)
+static bool on_data(const char *data, size_t len, void *arg)
 {
     struct follower *f = arg;
-    char label[16];
-    snprintf(label, sizeof(label), "%d", number);
-    record(f, label, data, len);
+    http_stream_write(f->request, data, len);
     return http_stream_unread(f->request) < UNREAD_MAX;
 }
 
-/* The name of an errno as Node has it: what is found and cannot be executed is
- * EACCES to every exec. */
-static const char *error_code(const struct run_result *result)
-{
-    bool lookup = result->cause.kind == EXIT_SPAWN && result->cause.stage == SPAWN_STAGE_LOOKUP;
-    int error = lookup && (result->error == ENOEXEC || result->error == EISDIR) ? EACCES : result->error;
-    return strerrorname_np(error) ?: "EIO";
-}
-
-static const char *error_message(const struct run_result *result)
-{
-    switch (result->error) {
-    case ETIMEDOUT:
-        return "it ran longer than it may";
-    case ENOBUFS:
-        return "it printed more than max_buffer";
-    case ESHUTDOWN:
-        return "the daemon is shutting down";
-    default:
-        return strerror(result->error);
-    }
-}
-
-static void error_json(struct jsonw *j, const struct run_result *result)
-{
-    if (result->error == 0) {
-        jsonw_null(j, "error");
-        return;
-    }
-    bool spawn = result->cause.kind == EXIT_SPAWN;
-    jsonw_object(j, "error");
-    jsonw_string(j, "code", error_code(result));
-    jsonw_string(j, "syscall", "spawn");
-    if (spawn) {
-        jsonw_string(j, "stage", spawn_stage_name(result->cause.stage));
-        jsonw_string(j, "path", result->path);
-    }
-    jsonw_string(j, "message", result->message != NULL ? result->message : error_message(result));
-    jsonw_object_end(j);
-}
-
-static void on_ended(const struct run_result *result, void *arg)
+static void on_ended(void *arg)
 {
     struct follower *f = arg;
-    _cleanup_buf_ struct buf b = BUF_INIT(64 * 1024);
-    struct jsonw j = JSONW_INIT(&b);
-    char name[16];
-    jsonw_object(&j, NULL);
-    jsonw_int(&j, "pid", result->pid);
-    if (result->cause.kind == EXIT_STATUS)
-        jsonw_int(&j, "status", result->cause.value);
-    else
-        jsonw_null(&j, "status");
-    jsonw_string(&j, "signal", result->cause.kind == EXIT_SIGNAL ? exit_signal_name(result->cause.value, name) : NULL);
-    error_json(&j, result);
-    jsonw_object_end(&j);
-    record_json(f, "end", &b);
     http_stream_end(f->request);
     free(f);
 }
@@ -146,38 +69,72 @@ static void on_client_gone(void *arg)
 
 static void begin_answer(struct follower *f)
 {
-    _cleanup_buf_ struct buf b = BUF_INIT(1024);
-    struct jsonw j = JSONW_INIT(&b);
-    char name[32];
-    snprintf(name, sizeof(name), "run:%" PRIu64, run_number(f->run));
     http_request_on_close(f->request, on_client_gone, f);
     http_stream_on_room(f->request, on_room, f);
     http_stream_begin(f->request, 200, "application/vnd.drover.run");
-    jsonw_object(&j, NULL);
-    jsonw_int(&j, "id", (int64_t)run_number(f->run));
-    jsonw_string(&j, "process", name);
-    jsonw_array(&j, "pipes");
-    for (int i = 0; i < STDIO_MAX; i++)
-        if ((run_pipes(f->run) >> i & 1) != 0)
-            jsonw_int(&j, NULL, i);
-    jsonw_array_end(&j);
-    jsonw_object_end(&j);
-    record_json(f, "run", &b);
+}
+
+/* Those who may all are root and the daemon's own user. */
+static bool may_have(const struct control_call *call, uid_t owner)
+{
+    const struct http_peer *peer = http_request_peer(call->request);
+    return !peer->known || peer->uid == 0 || peer->uid == geteuid() || peer->uid == owner;
+}
+
+/* ?key=K&from=N: a client that was cut off and has N bytes of the answer.  False: there
+ * is nothing to go on with, and nothing was answered. */
+static bool go_on(struct control_call *call, uint64_t key, uint64_t from)
+{
+    struct supervisor *s = call->control->supervisor;
+    struct run *run = NULL;
+    uid_t owner = 0;
+    int r = run_look_up(s, key, from, &owner, &run);
+    if (r == -EAGAIN || (r == -ENOENT && from == 0) || (r == 0 && !may_have(call, owner)))
+        return false;
+    struct follower *f = r == 0 ? calloc(1, sizeof(*f)) : NULL;
+    if (f == NULL) {
+        http_reply_error(call->request,
+                         r == -EBUSY ? 409
+                         : r < 0     ? 410
+                                     : 503,
+                         r < 0 ? strerrorname_np(-r) : "ENOMEM",
+                         r == -EBUSY ? "its client is still there" : "nothing is known of it any more");
+        return true;
+    }
+    *f = (struct follower){ .request = call->request, .run = run };
+    begin_answer(f);
+    run_go_on(s, key, from, &(struct run_client){ on_data, on_ended, f });
+    return true;
+}
+
+static uint64_t read_key(struct http_request *r)
+{
+    const char *text = http_request_query(r, "key", 0);
+    char *end;
+    uint64_t key = text != NULL ? strtoull(text, &end, 16) : 0;
+    return key != 0 && *end == '\0' ? key : 0;
 }
 
 static void run_post(struct control_call *call)
 {
     struct run_order o;
+    uint64_t key = read_key(call->request);
+    long long from = control_number(call->request, "from", 0);
+    if (key != 0 && go_on(call, key, (uint64_t)from))
+        return;
     if (control_refuse_if_ending(call) || run_order_read(call->request, &o) < 0)
         return;
     struct follower *f = calloc(1, sizeof(*f));
-    o.client = (struct run_client){ on_began, on_output, on_ended, f };
+    o.client = (struct run_client){ on_data, on_ended, f };
+    o.key = key;
+    o.from = from > 0 ? (uint64_t)from : 0;
     int r = f != NULL ? run_start(call->control->supervisor, &o, &f->run) : -ENOMEM;
     config_unref(o.config);
     free((char *)(uintptr_t)o.input);
     if (r == 0) {
         f->request = call->request;
         begin_answer(f);
+        run_begin_answer(f->run);
         return;
     }
     free(f);
@@ -189,18 +146,49 @@ static void run_post(struct control_call *call)
         control_fail(call->request, FAULT_NO_MEMORY, NULL, NULL);
 }
 
+/* -- which there are --------------------------------------------------------------- */
+
+static void run_list(struct control_call *call)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(1024 * 1024);
+    struct jsonw j = JSONW_INIT(&b);
+    jsonw_object(&j, NULL);
+    jsonw_array(&j, "runs");
+    for (struct run *r = run_next(call->control->supervisor, NULL); r != NULL;
+         r = run_next(call->control->supervisor, r)) {
+        const struct run_info info = run_info(r);
+        char name[32];
+        snprintf(name, sizeof(name), "run:%" PRIu64, info.number);
+        if (!may_have(call, info.owner))
+            continue;
+        jsonw_object(&j, NULL);
+        jsonw_int(&j, "id", (int64_t)info.number);
+        jsonw_string(&j, "process", name);
+        jsonw_int(&j, "pid", info.pid);
+        jsonw_string(&j, "command", info.command);
+        jsonw_int(&j, "uid", info.owner);
+        jsonw_seconds(&j, "start", info.began_wall);
+        jsonw_bool(&j, "detached", info.detached);
+        jsonw_bool(&j, "attached", info.attached);
+        jsonw_bool(&j, "ending", info.ending);
+        jsonw_object_end(&j);
+    }
+    jsonw_array_end(&j);
+    jsonw_object_end(&j);
+    buf_putc(&b, '\n');
+    http_reply_json(call->request, 200, &b);
+}
+
 /* -- input and signals ---------------------------------------------------------- */
 
 /* The transient of that number, for whoever started it and for those who may all. */
 static struct run *find(struct control_call *call)
 {
-    const struct http_peer *peer = http_request_peer(call->request);
     int64_t number;
     struct run *r = NULL;
     if (parse_int(call->name, &number) == 0 && number > 0)
         r = run_find(call->control->supervisor, (uint64_t)number);
-    bool own = !peer->known || peer->uid == 0 || peer->uid == geteuid();
-    if (r == NULL || (!own && run_owner(r) != peer->uid)) {
+    if (r == NULL || !may_have(call, run_owner(r))) {
         http_reply_error(call->request, 404, "ESRCH", "run:%s does not run", call->name);
         return NULL;
     }
@@ -223,6 +211,8 @@ static void reply_written(struct http_request *request, int result)
         http_reply_error(request, 409, "EBUSY", "another piece is being written there");
     else if (result == -EBADF)
         http_reply_error(request, 400, "EBADF", "its stdio has no such pipe");
+    else if (result == -ESPIPE)
+        http_reply_error(request, 409, "ESPIPE", "what comes before that was not given to it");
     else
         http_reply_error(request, 409, "EPIPE", "nobody reads there any more");
 }
@@ -260,7 +250,8 @@ static void run_stdin(struct control_call *call)
                          .supervisor = call->control->supervisor,
                          .run = run_number(r),
                          .number = (int)control_number(call->request, "fd", 0) };
-    int q = run_write(r, p->number, body, len, eof, on_written, p);
+    int64_t at = control_number(call->request, "at", -1);
+    int q = run_write(r, p->number, body, len, at, eof, on_written, p);
     if (q < 0) {
         free(p);
         reply_written(call->request, q);
@@ -284,4 +275,13 @@ static void run_kill(struct control_call *call)
         control_ok(call->request);
     else
         control_fail(call->request, q == -ESRCH ? FAULT_NOT_RUNNING : FAULT_FAILED, NULL, strerror(-q));
+}
+
+static void run_stop_one(struct control_call *call)
+{
+    struct run *r = find(call);
+    if (r == NULL)
+        return;
+    run_stop(r);
+    control_ok(call->request);
 }

@@ -14,12 +14,12 @@
 #include "ctl/ctl.h"
 
 static const struct ctl_command *const commands[] = {
-    &ctl_cmd_add,     &ctl_cmd_avail,   &ctl_cmd_clear,  &ctl_cmd_disconnect, &ctl_cmd_events,   &ctl_cmd_exit,
-    &ctl_cmd_fg,      &ctl_cmd_help,    &ctl_cmd_ipc,    &ctl_cmd_logs,       &ctl_cmd_maintail, &ctl_cmd_messages,
-    &ctl_cmd_open,    &ctl_cmd_pid,     &ctl_cmd_quit,   &ctl_cmd_reload,     &ctl_cmd_remove,   &ctl_cmd_reopen,
-    &ctl_cmd_reread,  &ctl_cmd_restart, &ctl_cmd_run,    &ctl_cmd_send,       &ctl_cmd_show,     &ctl_cmd_shutdown,
-    &ctl_cmd_signal,  &ctl_cmd_start,   &ctl_cmd_status, &ctl_cmd_stop,       &ctl_cmd_tail,     &ctl_cmd_update,
-    &ctl_cmd_upgrade, &ctl_cmd_version, &ctl_cmd_why,    &ctl_cmd_write,
+    &ctl_cmd_add,      &ctl_cmd_avail,   &ctl_cmd_clear,   &ctl_cmd_disconnect, &ctl_cmd_events,   &ctl_cmd_exit,
+    &ctl_cmd_fg,       &ctl_cmd_help,    &ctl_cmd_ipc,     &ctl_cmd_logs,       &ctl_cmd_maintail, &ctl_cmd_messages,
+    &ctl_cmd_open,     &ctl_cmd_pid,     &ctl_cmd_quit,    &ctl_cmd_reload,     &ctl_cmd_remove,   &ctl_cmd_reopen,
+    &ctl_cmd_reread,   &ctl_cmd_restart, &ctl_cmd_run,     &ctl_cmd_runs,       &ctl_cmd_send,     &ctl_cmd_show,
+    &ctl_cmd_shutdown, &ctl_cmd_signal,  &ctl_cmd_start,   &ctl_cmd_status,     &ctl_cmd_stop,     &ctl_cmd_tail,
+    &ctl_cmd_update,   &ctl_cmd_upgrade, &ctl_cmd_version, &ctl_cmd_why,        &ctl_cmd_write,
 };
 
 const struct ctl_command *const *ctl_commands(size_t *n)

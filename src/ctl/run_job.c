@@ -1,5 +1,10 @@
 /* run_job.c - see run_job.h.
  *
+ * A key of our own goes with the request.  When the connection is lost since the
+ * supervisor has died or makes room for another, it is made again with the same key and
+ * the number of bytes that we have had of the answer, and goes on behind them; so does
+ * the input, by the number of bytes that were sent.
+ *
  * Three connections at most: the first carries the answer, which lasts as long as
  * the process; the second its input, a piece at a time, each answered when the
  * process has taken it; a third is opened for each signal.  Signals are blocked and
@@ -12,12 +17,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "ctl/ask.h"
+#include "ctl/gap.h"
 
 #define INPUT_PIECE (32 * 1024)
 #define PIPE_PIECE 4096 /* what a pipe that is ready takes without making us wait */
@@ -38,7 +45,16 @@ struct session {
     size_t left;     /* of the record at hand */
     int number;      /* whose bytes it has; -1: it is JSON */
     struct buf json; /* of a record of JSON */
-    bool told;       /* the last record has come */
+    const char *body;
+    uint64_t key;
+    uint64_t had;    /* bytes of the answer */
+    struct gap gap;  /* since the connection was lost */
+    usec_t again_at; /* when another is tried; 0: it is not lost */
+    char piece[INPUT_PIECE];
+    size_t piece_len;
+    uint64_t sent;      /* bytes of the input before this piece */
+    struct gap fed_gap; /* of the second connection */
+    usec_t feed_at;
 };
 
 /* -- signals ------------------------------------------------------------------- */
@@ -203,6 +219,7 @@ static int on_answer(void *arg, const char *data, size_t len)
 {
     struct session *s = arg;
     int e = 0;
+    s->had += len;
     while (e == 0 && len > 0) {
         if (s->left == 0) {
             e = add_head(s, &data, &len);
@@ -225,27 +242,45 @@ static void stop_feeding(struct session *s)
 {
     s->job->input_fd = -1;
     s->feeding = false;
+    s->feed_at = 0;
     client_close(s->feeder);
 }
 
-static int feed_piece(struct session *s)
+/* It was lost on its way: the same again some time, or no more. */
+static void feed_lost(struct session *s, int error)
 {
-    char data[INPUT_PIECE];
-    ssize_t n = read(s->job->input_fd, data, sizeof(data));
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return 0;
-    if (n < 0)
-        ctl_note(s->job->ctl, "run: input: %s", strerror(errno));
-    s->last = n <= 0;
+    s->feed_at = gap_next(&s->fed_gap, error);
+    if (s->feed_at == 0)
+        stop_feeding(s); /* if the daemon is gone, the answer will say so */
+}
+
+/* How many bytes come before it goes with it, so that nothing is given twice. */
+static void send_piece(struct session *s)
+{
     _cleanup_buf_ struct buf path = BUF_INIT(256);
-    buf_printf(&path, "/v1/run/%lld/stdin%s", s->id, s->last ? "?eof=1" : "");
+    buf_printf(&path, "/v1/run/%lld/stdin?at=%llu%s", s->id, (unsigned long long)s->sent, s->last ? "&eof=1" : "");
     struct client_request q = {
-        .method = "POST", .path = path.data, .body = data, .len = n > 0 ? (size_t)n : 0, .patience = CLIENT_PATIENCE
+        .method = "POST", .path = path.data, .body = s->piece, .len = s->piece_len, .patience = CLIENT_PATIENCE
     };
     reply_done(&s->fed);
     reply_init(&s->fed, NULL, NULL);
     s->feeding = true;
-    return client_begin(s->feeder, &q);
+    s->feed_at = 0;
+    int e = client_begin(s->feeder, &q);
+    if (e < 0)
+        feed_lost(s, e);
+}
+
+static void feed_piece(struct session *s)
+{
+    ssize_t n = read(s->job->input_fd, s->piece, sizeof(s->piece));
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n < 0)
+        ctl_note(s->job->ctl, "run: input: %s", strerror(errno));
+    s->last = n <= 0;
+    s->piece_len = n > 0 ? (size_t)n : 0;
+    send_piece(s);
 }
 
 static void feed_answer(struct session *s)
@@ -253,61 +288,129 @@ static void feed_answer(struct session *s)
     int e = client_receive(s->feeder, &s->fed);
     if (e == 0)
         return;
+    if (e < 0) {
+        feed_lost(s, e);
+        return;
+    }
+    gap_over(&s->fed_gap);
     s->feeding = false;
-    if (e < 0 || s->fed.status != 200 || s->last) /* nobody reads there any more, or that was all */
+    s->sent += s->piece_len;
+    if (s->fed.status != 200 || s->last) /* nobody reads there any more, or that was all */
         stop_feeding(s);
 }
 
 /* -- the whole -------------------------------------------------------------------------- */
 
-/* One wait, and what came of it: 1 when the answer is complete, 0, or a negative errno. */
-static int turn(struct session *s, usec_t until)
+static void on_began(void *arg, const struct reply *r)
 {
-    bool began = reply_began(&s->reply);
+    struct session *s = arg;
+    (void)r;
+    gap_over(&s->gap);
+    gap_over(&s->fed_gap);
+}
+
+static int begin(struct session *s)
+{
+    _cleanup_buf_ struct buf path = BUF_INIT(256);
+    buf_printf(&path, "/v1/run?key=%016llx&from=%llu", (unsigned long long)s->key, (unsigned long long)s->had);
+    struct client_request q = {
+        .method = "POST", .path = path.data, .body = s->body, .len = strlen(s->body), .patience = CLIENT_PATIENCE
+    };
+    reply_done(&s->reply);
+    reply_init(&s->reply, on_answer, s);
+    s->reply.began = on_began;
+    s->again_at = 0;
+    return client_begin(s->client, &q);
+}
+
+/* 0: it will be tried again. */
+static int lost(struct session *s, int error)
+{
+    s->again_at = gap_next(&s->gap, error);
+    return s->again_at != 0 ? 0 : error;
+}
+
+static usec_t soonest(usec_t a, usec_t b)
+{
+    return a == 0 ? b : b == 0 || a < b ? a : b;
+}
+
+static int limit(usec_t at)
+{
+    return at == 0 ? -1 : (int)(usec_sub(at, client_now()) / USEC_PER_MSEC + 1);
+}
+
+/* What is due by the clock. */
+static int try_again(struct session *s, usec_t *until)
+{
+    usec_t now = client_now();
+    if (s->feed_at != 0 && now >= s->feed_at)
+        send_piece(s);
+    if (s->again_at != 0 && now >= s->again_at) {
+        *until = usec_add(now, CLIENT_PATIENCE);
+        int e = begin(s);
+        return e < 0 ? lost(s, e) : 0;
+    }
+    return s->again_at == 0 && !reply_began(&s->reply) && now >= *until ? -ETIMEDOUT : 0;
+}
+
+/* One wait, and what came of it: 1 when the answer is complete, 0, or a negative errno. */
+static int turn(struct session *s, usec_t *until)
+{
+    bool away = s->again_at != 0;
+    bool fed = s->feeding && s->feed_at == 0;
     struct pollfd p[4] = {
-        { .fd = client_fd(s->client), .events = POLLIN },
+        { .fd = away ? -1 : client_fd(s->client), .events = POLLIN },
         { .fd = s->signals, .events = POLLIN },
         { .fd = s->id != 0 && !s->feeding ? s->job->input_fd : -1, .events = POLLIN },
-        { .fd = s->feeding ? client_fd(s->feeder) : -1, .events = POLLIN },
+        { .fd = fed ? client_fd(s->feeder) : -1, .events = POLLIN },
     };
-    int limit = began ? -1 : (int)(usec_sub(until, client_now()) / USEC_PER_MSEC + 1);
-    int n = poll(p, ELEMENTS(p), limit);
+    usec_t due = away ? s->again_at : reply_began(&s->reply) ? 0 : *until;
+    int n = poll(p, ELEMENTS(p), limit(soonest(due, s->feed_at)));
     if (n < 0)
         return errno == EINTR ? 0 : -errno;
-    if (n == 0)
-        return !began && client_now() >= until ? -ETIMEDOUT : 0;
     int e = p[1].revents != 0 ? take_signals(s) : 0;
     if (e == 0 && p[3].revents != 0)
         feed_answer(s);
-    if (e == 0 && p[2].revents != 0 && feed_piece(s) < 0)
-        stop_feeding(s); /* if the daemon is gone, the answer will say so */
+    if (e == 0 && p[2].revents != 0)
+        feed_piece(s);
     if (e == 0 && p[0].revents != 0)
         e = client_receive(s->client, &s->reply);
-    return e;
+    if (gap_is_cut(e))
+        e = lost(s, e);
+    return e == 0 ? try_again(s, until) : e;
 }
 
-static int ask_and_stay(struct session *s, const char *body)
+static int ask_and_stay(struct session *s)
 {
-    struct client_request q = {
-        .method = "POST", .path = "/v1/run", .body = body, .len = strlen(body), .patience = CLIENT_PATIENCE
-    };
-    int e = client_begin(s->client, &q);
     usec_t until = usec_add(client_now(), CLIENT_PATIENCE);
+    int e = begin(s);
+    if (gap_is_cut(e))
+        e = lost(s, e);
     while (e == 0)
-        e = turn(s, until);
+        e = turn(s, &until);
     return e < 0 ? e : 0;
+}
+
+/* Not to be guessed by others of the same user; without randomness it is not kept. */
+static uint64_t random_key(void)
+{
+    uint64_t key;
+    return getrandom(&key, sizeof(key), GRND_NONBLOCK) == (ssize_t)sizeof(key) ? key : 0;
 }
 
 int run_job(struct run_job *j, const char *body, json_t **refusal)
 {
     struct session s = { .job = j, .client = j->ctl->client, .signals = -1, .json = BUF_INIT(JSON_MAX) };
+    s.body = body;
+    s.key = random_key();
     reply_init(&s.reply, on_answer, &s);
     reply_init(&s.fed, NULL, NULL);
     int e = client_new(&j->ctl->endpoint, &s.feeder);
     if (e == 0)
         e = catch_signals(&s);
     if (e == 0)
-        e = ask_and_stay(&s, body);
+        e = ask_and_stay(&s);
     if (e == 0 && s.reply.status != 200) {
         *refusal = ask_parse(s.reply.body.data != NULL ? s.reply.body.data : "", s.reply.body.len);
         e = -EREMOTEIO;

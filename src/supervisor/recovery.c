@@ -25,6 +25,7 @@
 #include "supervisor/child_take.h"
 #include "supervisor/kept.h"
 #include "supervisor/record.h"
+#include "supervisor/run.h"
 #include "supervisor/scope.h"
 
 /* -- what moves bytes into logs ---------------------------------------------- */
@@ -292,8 +293,7 @@ static bool is_left_alone(const struct supervisor *s, const struct roll_child *r
     return rc->state == ROLL_LIVE && slot != NULL && slot->detached && slot->instance == (uint32_t)rc->tag;
 }
 
-/* Born to nobody that we know: a process that the configuration no longer has, or one
- * that was to end with whoever had asked for it. */
+/* Born to nobody that we know: a process that the configuration no longer has. */
 static void end_strangers(struct supervisor *s, const struct roster *roster)
 {
     for (size_t i = 0; i < roster->n; i++) {
@@ -301,9 +301,9 @@ static void end_strangers(struct supervisor *s, const struct roster *roster)
             continue;
         const struct roll_child *rc = &roster->list[i];
         struct child *c = child_of_slot(s, (uint32_t)(rc->tag >> 32));
-        if ((c != NULL && record_tag(c) == rc->tag) || (c == NULL && is_left_alone(s, rc)))
+        if (runs_have(s, rc->tag) || (c != NULL && record_tag(c) == rc->tag) || (c == NULL && is_left_alone(s, rc)))
             continue;
-        if (rc->state == ROLL_LIVE) {
+        if (rc->state == ROLL_LIVE && !run_is_detached(rc->tag)) {
             log_warn("pid %d belongs to no program any more; it is ended", rc->pid);
             if (kill(-rc->pid, SIGKILL) < 0)
                 kill(rc->pid, SIGKILL);
@@ -327,6 +327,7 @@ void recovery_run(struct supervisor *s)
         n++;
     }
     take_lingering(s);
+    runs_recover(s);
     if (capture_mover(s->capture) != NULL)
         mover_forget(capture_mover(s->capture));
     end_strangers(s, &roster);
@@ -343,6 +344,6 @@ void recovery_ended(struct supervisor *s, const struct roll_child *rc)
     struct child *c = child_of_slot(s, (uint32_t)(rc->tag >> 32));
     if (c != NULL && record_tag(c) == rc->tag && c->process.pid == rc->pid)
         ended(c, rc);
-    else
+    else if (!runs_ended(s, rc))
         holder_forget(s->options.holder, rc->pid, rc->tag);
 }

@@ -1,8 +1,10 @@
 /* run.c - see run.h: the life of a transient process, from its plan to its end.
  *
  * Owns, for each: its definition (a reference to a configuration of its own), its
- * pidfd, its pipes, one timer.  What it prints is handed on as it is read; while
- * the client takes no more, its pipes are not read and it waits.
+ * pidfd, its pipes, two timers.  What it prints is handed on as it is read; while
+ * the client takes no more, its pipes are not read and it waits.  What must not be lost
+ * with us lies in its berth (run_keep.h), its pipes are the guardian's as well, and
+ * run_recover.c makes the rest anew.
  *
  * It has ended when it was reaped and its pipes are at their end; when it was told
  * to end, its pipes are emptied and not waited for, and what it has left in its
@@ -11,67 +13,50 @@
 #include "supervisor/run_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "guardian/holder.h"
+#include "os/identity.h"
 #include "os/pidfd.h"
 #include "os/spawn.h"
 #include "supervisor/child_plan.h"
 #include "supervisor/identities.h"
+#include "supervisor/kept.h"
+#include "supervisor/run_say.h"
 #include "supervisor/shutdown.h"
 #include "supervisor/starting.h"
 #include "supervisor/supervisor.h"
 
-/* What the guardian knows it by: in the place of a slot of the journal one that there
- * is none of, so that it belongs to nobody, and is ended, once we have died. */
-static uint64_t tag_of(const struct run *r)
-{
-    return UINT64_C(0xffffffff) << 32 | (uint32_t)r->number;
-}
-
-static void tell_guardian(const struct run *r, struct spawn_plan *plan)
+/* From here on nothing of this start is lost if we are. */
+static void keep(struct run *r, struct child_plan *p)
 {
     const struct holder *h = r->supervisor->options.holder;
     if (h == NULL)
         return;
-    plan->tell_fd = h->fd;
-    plan->n_tell = HOLDER_BORN_SIZE;
-    holder_born(tag_of(r), plan->tell);
+    for (unsigned i = 0; i < p->plan.n_fds; i++) {
+        const struct kept_key key = run_kept_key(r->supervisor->runs, r->keep, i);
+        if (p->ours[i] >= 0)
+            kept_put(&key, p->ours[i]);
+    }
+    kept_flush();
+    p->plan.tell_fd = h->fd;
+    p->plan.n_tell = HOLDER_BORN_SIZE;
+    holder_born(run_tag(r->keep), p->plan.tell);
 }
 
 /* -- to the client ------------------------------------------------------------ */
 
-static bool hand_on(struct run *r, int number, const char *data, size_t len)
-{
-    return r->client.output == NULL || r->client.output(number, data, len, r->client.arg);
-}
-
-static void pause_all(struct run *r, bool paused)
-{
-    r->paused = paused;
-    for (struct run_pipe *p = r->pipes; p != NULL; p = p->next)
-        run_pipe_pause(p, paused);
-}
-
-void run_resume(struct run *r)
-{
-    if (!r->paused)
-        return;
-    pause_all(r, false);
-    run_look(r);
-}
-
 static void tell_event(struct run *r, enum event_type type)
 {
-    struct event e = { .type = (uint8_t)type, .name = r->name, .pid = r->pid };
+    struct event e = { .type = (uint8_t)type, .name = r->name, .pid = r->keep->pid };
     events_add(r->supervisor->events, &e);
 }
 
@@ -80,7 +65,7 @@ static void tell_exit(struct run *r, const struct rusage *u)
     const struct exit_cause *cause = &r->result.cause;
     struct event e = { .type = EVENT_EXIT,
                        .name = r->name,
-                       .pid = r->pid,
+                       .pid = r->keep->pid,
                        .value = cause->value,
                        .kind = (uint8_t)cause->kind,
                        .core = cause->core,
@@ -100,9 +85,12 @@ void run_free(struct run *r)
     loop_io_clear(&r->exit_io);
     loop_timer_clear(&r->timer);
     loop_undefer(r->supervisor->loop, &r->end_work);
+    loop_timer_clear(&r->grace);
     cleanup_close(&r->pidfd);
     run_pipe_free_all(r->pipes);
     run_feed_free_all(r->feeds);
+    if (r->keep != NULL)
+        run_memory_told(r->keep);
     event_name_unref(r->name);
     config_unref(r->config);
     free(r->identity);
@@ -115,20 +103,33 @@ static void log_end(const struct run *r)
     char words[128];
     exit_cause_words(&r->result.cause, words, sizeof(words));
     if (r->result.cause.kind == EXIT_SPAWN)
-        log_info("run:%" PRIu64 ": %s", r->number, r->result.message != NULL ? r->result.message : words);
+        log_info("run:%" PRIu64 ": %s", r->keep->number, r->result.message != NULL ? r->result.message : words);
     else
-        log_info("run:%" PRIu64 ": pid %d has ended (%s)%s%s", r->number, r->pid, words,
+        log_info("run:%" PRIu64 ": pid %d has ended (%s)%s%s", r->keep->number, r->keep->pid, words,
                  r->result.error != 0 ? ": " : "", r->result.error != 0 ? strerrorname_np(r->result.error) : "");
 }
 
+static void say_end(struct run *r)
+{
+    if (r->keep->answered)
+        return;
+    r->keep->answered = true;
+    run_say_end(r);
+}
+
+/* Over.  One whose client was cut off stays until that has come back, or will not. */
 static void on_end(void *arg)
 {
     struct run *r = arg;
     struct supervisor *s = r->supervisor;
-    if (r->pid != 0)
+    if (!r->closed && r->keep->pid != 0)
         tell_event(r, EVENT_CLOSE);
+    r->closed = true;
+    say_end(r);
+    if (r->awaited)
+        return;
     if (r->client.ended != NULL)
-        r->client.ended(&r->result, r->client.arg);
+        r->client.ended(r->client.arg);
     runs_forget(r);
     run_free(r);
     supervisor_shutdown_look(s);
@@ -147,10 +148,12 @@ void run_look(struct run *r)
 {
     if (r->pidfd >= 0 || r->ended)
         return;
-    for (struct run_pipe *p = r->pipes; r->told_to_end && p != NULL; p = p->next)
+    for (struct run_pipe *p = r->pipes; r->keep->told_to_end && p != NULL; p = p->next)
         run_pipe_finish(p);
     if (has_open_pipe(r) && !r->hurried)
         return;
+    if (r->hurried)
+        r->awaited = false;
     r->ended = true;
     loop_timer_clear(&r->timer);
     loop_defer(r->supervisor->loop, &r->end_work, on_end, r);
@@ -162,7 +165,8 @@ int run_signal(struct run *r, int signal)
 {
     if (r->pidfd < 0)
         return -ESRCH;
-    int q = pidfd_signal_group(r->pid, signal);
+    int q = r->taken_over ? pidfd_signal_group_of(r->pidfd, r->keep->pid, signal)
+                          : pidfd_signal_group(r->keep->pid, signal);
     return q == -ESRCH ? pidfd_signal(r->pidfd, signal) : q; /* it has no group of its own yet */
 }
 
@@ -170,31 +174,14 @@ int run_signal(struct run *r, int signal)
 static void on_ladder(void *arg)
 {
     struct run *r = arg;
-    const struct program *p = r->program;
-    const struct stop_step *step = &p->ladder[r->step];
-    log_warn("run:%" PRIu64 ": pid %d is still there; it gets %s", r->number, r->pid,
-             exit_signal_name(step->signal, (char[16]){ 0 }));
-    run_signal(r, step->signal);
-    if (++r->step < p->n_ladder)
-        loop_timer_set(r->supervisor->loop, &r->timer, usec_add(loop_now(r->supervisor->loop), step->wait), on_ladder,
-                       r);
-}
-
-void run_tell_to_end(struct run *r, int why)
-{
-    const struct program *p = r->program;
-    if (r->told_to_end || r->ended)
-        return;
-    r->told_to_end = true;
-    r->result.error = why;
-    if (r->pidfd < 0) { /* it has; what it has left still has its pipes */
-        run_look(r);
-        return;
-    }
-    run_signal(r, p->common->timeout_signal);
-    r->step = p->ladder[0].signal == p->common->timeout_signal && p->n_ladder > 1 ? 1 : 0;
-    loop_timer_set(r->supervisor->loop, &r->timer, usec_add(loop_now(r->supervisor->loop), p->ladder[0].wait),
-                   on_ladder, r);
+    struct run_keep *k = r->keep;
+    int signal = k->ladder[k->step].signal;
+    usec_t wait = k->ladder[k->step].wait;
+    log_warn("run:%" PRIu64 ": pid %d is still there; it gets %s", k->number, k->pid,
+             exit_signal_name(signal, (char[16]){ 0 }));
+    run_signal(r, signal);
+    if (++k->step < k->n_ladder)
+        loop_timer_set(r->supervisor->loop, &r->timer, usec_add(loop_now(r->supervisor->loop), wait), on_ladder, r);
 }
 
 static void on_timeout(void *arg)
@@ -202,34 +189,58 @@ static void on_timeout(void *arg)
     run_tell_to_end(arg, ETIMEDOUT);
 }
 
+static usec_t boottime(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_BOOTTIME, &ts);
+    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
+}
+
+void run_arm(struct run *r)
+{
+    struct loop *loop = r->supervisor->loop;
+    const struct run_keep *k = r->keep;
+    if (k->told_to_end && k->step < k->n_ladder && r->pidfd >= 0)
+        loop_timer_set(loop, &r->timer, usec_add(loop_now(loop), k->ladder[0].wait), on_ladder, r);
+    else if (!k->told_to_end && k->deadline != 0)
+        loop_timer_set(loop, &r->timer, usec_add(loop_now(loop), usec_sub(k->deadline, boottime())), on_timeout, r);
+}
+
+void run_tell_to_end(struct run *r, int why)
+{
+    struct run_keep *k = r->keep;
+    if (k->told_to_end || r->ended)
+        return;
+    k->error = r->result.error = why;
+    k->told_to_end = true;
+    if (r->pidfd < 0) { /* it has; what it has left still has its pipes */
+        run_look(r);
+        return;
+    }
+    k->step = k->ladder[0].signal == k->timeout_signal && k->n_ladder > 1 ? 1 : 0;
+    run_signal(r, k->timeout_signal);
+    run_arm(r);
+}
+
+void run_stop(struct run *r)
+{
+    run_tell_to_end(r, ECANCELED);
+}
+
 void run_leave(struct run *r)
 {
     r->client = (struct run_client){ 0 };
     if (r->attached)
         r->supervisor->runs->n_attached--;
-    r->attached = false;
-    if (!r->detached)
+    r->attached = r->awaited = false;
+    loop_timer_clear(&r->grace);
+    if (!r->keep->detached)
         run_tell_to_end(r, ECANCELED);
     run_resume(r);
-    run_look(r);
-}
-
-/* -- what it prints ----------------------------------------------------------------- */
-
-static void on_output(struct run_pipe *p, const char *data, size_t len, void *arg)
-{
-    struct run *r = arg;
-    if (data == NULL) {
-        if (!r->told_to_end || r->pidfd >= 0) /* else run_look() has asked */
-            run_look(r);
-        return;
-    }
-    uint64_t before = p->total - len;
-    size_t room = before >= r->max_buffer ? 0 : (size_t)(r->max_buffer - before < len ? r->max_buffer - before : len);
-    if (room > 0 && !hand_on(r, p->number, data, room))
-        pause_all(r, true);
-    if (room < len)
-        run_tell_to_end(r, ENOBUFS);
+    if (r->ended)
+        loop_defer(r->supervisor->loop, &r->end_work, on_end, r);
+    else
+        run_look(r);
 }
 
 /* -- its start ---------------------------------------------------------------------- */
@@ -244,7 +255,7 @@ static void fail(struct run *r, struct exit_cause cause, const char *culprit)
     r->result.path = r->detail != NULL ? r->detail + strlen(r->detail) + 1 : NULL;
     struct event e = { .type = EVENT_ERROR,
                        .name = r->name,
-                       .pid = r->pid,
+                       .pid = r->keep->pid,
                        .value = cause.value,
                        .stage = (uint8_t)cause.stage,
                        .text = event_error_text(r->result.path, r->detail) };
@@ -255,12 +266,14 @@ static void program_runs(struct run *r)
 {
     starting_free(TAKE_PTR(r->starting));
     tell_event(r, EVENT_SPAWN);
-    if (r->client.began != NULL)
-        r->client.began(r->pid, r->client.arg);
-    if (!r->detached || r->client.ended == NULL)
+    r->keep->ran = true;
+    if (r->client.data != NULL || r->awaited)
+        run_say_runs(r);
+    if (!r->keep->detached || r->client.ended == NULL)
         return;
-    r->result.pid = r->pid;
-    r->client.ended(&r->result, r->client.arg); /* that is all a client of a detached one hears */
+    r->result.pid = r->keep->pid;
+    say_end(r);
+    r->client.ended(r->client.arg); /* that is all a client of a detached one hears */
     run_leave(r);
 }
 
@@ -279,100 +292,88 @@ static void never_ran(struct run *r, const struct spawn_report *report)
     if (report->stage == SPAWN_STAGE_STDIO)
         path = stdio_entry(r->program->stdio, (unsigned)report->index).path;
     fail(r, exit_cause_from_spawn(report->stage, report->error), path);
-    r->told_to_end = true; /* nobody else can have its pipes */
+    r->keep->told_to_end = true; /* nobody else can have its pipes */
+}
+
+/* On record before it is forgotten where else it stands. */
+static void note_end(struct run *r, const struct exit_cause *cause)
+{
+    r->keep->cause_value = cause->value;
+    r->keep->cause_core = cause->core;
+    r->keep->cause_kind = (uint8_t)cause->kind;
+}
+
+void run_ended(struct run *r, struct exit_cause cause, const struct rusage *usage)
+{
+    note_end(r, &cause);
+    if (r->keep->told_to_end) /* else its time goes on for who has its pipes */
+        loop_timer_clear(&r->timer);
+    loop_io_clear(&r->exit_io);
+    cleanup_close(&r->pidfd);
+    for (struct run_feed *f = r->feeds; f != NULL; f = f->next)
+        run_feed_close(f);
+    if (cause.kind != EXIT_SPAWN) {
+        r->result.pid = r->keep->pid;
+        r->result.cause = cause;
+        if (cause.kind == EXIT_UNKNOWN && r->result.error == 0)
+            r->result.error = EOWNERDEAD;
+        tell_exit(r, usage);
+    }
+    log_end(r);
+    run_look(r);
 }
 
 void run_reap(struct run *r)
 {
     int status = 0;
     struct rusage usage = { 0 };
-    if (r->told_to_end) /* its number is its group's until it is reaped */
-        pidfd_signal_group(r->pid, SIGKILL);
-    int q = pidfd_reap(r->pidfd, &status, &usage);
-    if (q == 0)
+    if (r->keep->told_to_end && !r->taken_over) /* its number is its group's until it is reaped */
+        pidfd_signal_group(r->keep->pid, SIGKILL);
+    int q = r->taken_over ? pidfd_status_of_other(r->pidfd, &status) : pidfd_look(r->pidfd, &status, &usage);
+    if (q == 0 || q == -EAGAIN)
         return;
     const struct spawn_report *report = r->starting != NULL ? starting_settle(r->starting) : NULL;
     if (r->starting != NULL && report == NULL)
         program_runs(r);
-    if (r->told_to_end) /* else its time goes on for who has its pipes */
-        loop_timer_clear(&r->timer);
-    loop_io_clear(&r->exit_io);
-    cleanup_close(&r->pidfd);
-    if (!r->detached && r->supervisor->options.holder != NULL)
-        holder_forget(r->supervisor->options.holder, r->pid, tag_of(r));
-    for (struct run_feed *f = r->feeds; f != NULL; f = f->next)
-        run_feed_close(f);
+    struct exit_cause cause = q > 0 ? exit_cause_from_wait(status) : (struct exit_cause){ .kind = EXIT_UNKNOWN };
     if (report != NULL) {
+        cause = exit_cause_from_spawn(report->stage, report->error);
         never_ran(r, report);
-    } else {
-        r->result.pid = r->pid;
-        r->result.cause = q > 0 ? exit_cause_from_wait(status) : (struct exit_cause){ .kind = EXIT_UNKNOWN };
-        tell_exit(r, &usage);
     }
-    log_end(r);
-    run_look(r);
+    note_end(r, &cause);
+    if (!r->taken_over)
+        pidfd_reap(r->pidfd, &status, NULL);
+    if (r->supervisor->options.holder != NULL)
+        holder_forget(r->supervisor->options.holder, r->keep->pid, run_tag(r->keep));
+    run_ended(r, cause, &usage);
 }
 
-static void on_exit_io(int fd, unsigned what, void *arg)
+void run_on_exit(int fd, unsigned what, void *arg)
 {
     (void)fd;
     (void)what;
     run_reap(arg);
 }
 
-static int adopt_pipe(struct run *r, struct child_plan *p, unsigned i)
-{
-    struct loop *loop = r->supervisor->loop;
-    struct run_pipe *pipe = NULL;
-    struct run_feed *feed = NULL;
-    int q = 0;
-    if (i == 0 || i >= 3) { /* a descriptor is watched for one direction only */
-        int fd = i == 0 ? TAKE_FD(p->ours[i]) : fcntl(p->ours[i], F_DUPFD_CLOEXEC, 3);
-        q = fd < 0 ? -errno : run_feed_new(loop, fd, (int)i, &feed);
-    }
-    if (q == 0 && i > 0)
-        q = run_pipe_new(loop, TAKE_FD(p->ours[i]), (int)i, on_output, r, &pipe);
-    if (feed != NULL) {
-        feed->next = r->feeds;
-        r->feeds = feed;
-    }
-    if (pipe != NULL) {
-        pipe->next = r->pipes;
-        r->pipes = pipe;
-    }
-    return q;
-}
-
 static int adopt(struct run *r, struct child_plan *p, struct spawned *spawned)
 {
     struct loop *loop = r->supervisor->loop;
-    r->pid = spawned->pid;
+    struct run_keep *k = r->keep;
+    struct identity id = { 0 };
+    if (k->detached)
+        identity_of_child(spawned->pid, spawned->pidfd, &id);
+    k->start = id.start;
+    k->inode = id.inode;
+    k->deadline = k->timeout != 0 ? usec_add(boottime(), k->timeout) : 0;
+    k->pid = spawned->pid;
     r->pidfd = spawned->pidfd;
-    int q = loop_io_set(loop, &r->exit_io, r->pidfd, LOOP_READ, LOOP_LIFE, on_exit_io, r);
+    int q = loop_io_set(loop, &r->exit_io, r->pidfd, LOOP_READ, LOOP_LIFE, run_on_exit, r);
     for (unsigned i = 0; q == 0 && i < p->plan.n_fds; i++)
         if (p->ours[i] >= 0)
-            q = adopt_pipe(r, p, i);
+            q = run_adopt_pipe(r, i, TAKE_FD(p->ours[i]));
     int w = starting_new(loop, p, spawned, on_starting, r, &r->starting);
-    usec_t timeout = r->program->common->timeout;
-    if (timeout > 0 && timeout != USEC_INFINITY)
-        loop_timer_set(loop, &r->timer, usec_add(loop_now(loop), timeout), on_timeout, r);
+    run_arm(r);
     return q < 0 ? q : w;
-}
-
-static void give_input(struct run *r, const struct run_order *o)
-{
-    struct run_feed *f = r->feeds;
-    while (f != NULL && f->number != 0)
-        f = f->next;
-    if (f == NULL || o->input_follows)
-        return;
-    char *own = o->input != NULL && *o->input != '\0' ? strdup(o->input) : NULL;
-    if (own != NULL && run_feed_write(f, own, strlen(own), true, NULL, NULL) == 0) {
-        f->own = own;
-        return;
-    }
-    free(own);
-    run_feed_close(f);
 }
 
 void run_spawn(struct run *r, const struct run_order *o)
@@ -390,9 +391,8 @@ void run_spawn(struct run *r, const struct run_order *o)
     } else if (child_plan_make(&from, &p, &cause) < 0) {
         fail(r, cause, p.culprit);
     } else {
-        p.plan.new_session = r->detached;
-        if (!r->detached) /* which is to outlive us, and the guardian too */
-            tell_guardian(r, &p.plan);
+        p.plan.new_session = r->keep->detached;
+        keep(r, &p);
         q = spawn(&p.plan, &spawned);
         if (q < 0)
             fail(r, exit_cause_from_spawn(SPAWN_STAGE_FORK, -q), NULL);
@@ -403,11 +403,12 @@ void run_spawn(struct run *r, const struct run_order *o)
         return;
     }
     q = adopt(r, &p, &spawned);
-    log_info("run:%" PRIu64 ": '%s' with pid %d for %s", r->number, r->program->command, r->pid, o->by);
+    log_info("run:%" PRIu64 ": '%s' with pid %d for %s", r->keep->number, r->program->command, r->keep->pid, o->by);
     if (q < 0) {
-        log_error("run:%" PRIu64 ": cannot watch pid %d: %s; it is killed", r->number, r->pid, strerror(-q));
+        log_error("run:%" PRIu64 ": cannot watch pid %d: %s; it is killed", r->keep->number, r->keep->pid,
+                  strerror(-q));
         run_tell_to_end(r, -q);
         pidfd_signal(r->pidfd, SIGKILL);
     }
-    give_input(r, o);
+    run_give_input(r);
 }

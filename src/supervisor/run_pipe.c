@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "os/logmove.h"
+#include "supervisor/kept.h"
 
 #define CHUNK (16 * 1024)
 #define LAST_MAX (1024 * 1024) /* more than a pipe holds: whoever still writes does not keep us */
@@ -20,21 +22,40 @@
 void run_pipe_close(struct run_pipe *p)
 {
     loop_io_clear(&p->io);
-    cleanup_close(&p->fd);
+    kept_close(&p->fd);
+}
+
+/* Through a pipe that the guardian holds, where that can be: until they are on record a
+ * kill leaves them there. */
+static ssize_t take(struct run_pipe *p, char data[CHUNK], struct move **move)
+{
+    ssize_t n = -ENOBUFS;
+    if (p->mover != NULL) {
+        p->before(p, p->arg);
+        n = mover_take(p->mover, p->fd, data, CHUNK, 0, 0, move);
+    }
+    if (n < 0 && n != -EAGAIN && n != -EINTR) {
+        n = read(p->fd, data, CHUNK);
+        n = n < 0 ? -errno : n;
+    }
+    return n;
 }
 
 /* Bytes read; 0 when there are none now, or ever again. */
 static size_t read_once(struct run_pipe *p)
 {
     char data[CHUNK];
-    ssize_t n = read(p->fd, data, sizeof(data));
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    struct move *move = NULL;
+    ssize_t n = take(p, data, &move);
+    if (n == -EAGAIN || n == -EINTR)
         return 0;
     if (n <= 0)
         run_pipe_close(p);
-    else
-        p->total += (uint64_t)n;
     p->fn(p, n > 0 ? data : NULL, n > 0 ? (size_t)n : 0, p->arg);
+    if (move != NULL)
+        mover_end(p->mover, &move, NULL, 0, 0);
+    if (n > 0 && p->after != NULL)
+        p->after(p, p->arg);
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -108,7 +129,7 @@ void run_feed_close(struct run_feed *f)
     loop_io_clear(&f->io);
     if (f->socket && f->fd >= 0)
         shutdown(f->fd, SHUT_WR);
-    cleanup_close(&f->fd);
+    kept_close(&f->fd);
     tell(f, -EPIPE);
 }
 
@@ -118,7 +139,9 @@ static void taken(struct run_feed *f)
     if (f->eof) {
         if (f->socket)
             shutdown(f->fd, SHUT_WR);
-        cleanup_close(&f->fd);
+        if (f->ended != NULL)
+            *f->ended |= UINT64_C(1) << f->number;
+        kept_close(&f->fd);
     }
     tell(f, 0);
 }
@@ -134,6 +157,8 @@ static void write_some(struct run_feed *f)
         run_feed_close(f);
         return;
     }
+    if (f->given != NULL)
+        *f->given += (uint64_t)n;
     f->data += n;
     f->left -= (size_t)n;
     if (f->left == 0)

@@ -7,6 +7,7 @@
 #include "supervisor/loop.h"
 
 /* Called with what was read; data is NULL at the end.  May close the pipe. */
+struct mover;
 struct run_pipe;
 typedef void (*run_pipe_fn)(struct run_pipe *p, const char *data, size_t len, void *arg);
 
@@ -15,8 +16,12 @@ struct run_pipe {
     struct loop *loop;
     struct loop_io io;
     run_pipe_fn fn;
+    /* what a predecessor of ours would not lose: NULL, or who moves the bytes, and what is
+     * called before they are taken and when they are safe */
+    struct mover *mover;
+    void (*before)(struct run_pipe *p, void *arg);
+    void (*after)(struct run_pipe *p, void *arg);
     void *arg;
-    uint64_t total; /* bytes read */
     int fd, number; /* fd -1: at its end */
     bool paused;
 };
@@ -32,6 +37,8 @@ void run_pipe_free_all(struct run_pipe *first);
 /* The other direction: one piece at a time, which stays the writer's. */
 struct run_feed {
     struct run_feed *next;
+    uint64_t *given; /* counts what was written; NULL: nobody does */
+    uint64_t *ended; /* bit `number` is set at its end; NULL */
     struct loop *loop;
     struct loop_io io;
     const char *data;

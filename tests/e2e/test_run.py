@@ -457,9 +457,10 @@ class Leaving(RunTestCase):
         pid = int(self.line(p))
         detached = int(self.ctl("--detached", "sleep", "100").stdout)
         os.kill(self.d.supervisor, signal.SIGKILL)
-        self.assertEqual(p.wait(20), 125)
-        procs.wait_gone(pid)  # whose client has lost it
         self.d.wait_ready()
+        self.assertTrue(procs.alive(pid))
+        os.kill(pid, signal.SIGTERM)
+        self.assertEqual(p.wait(20), 128 + signal.SIGTERM)
         self.assertEqual(self.ctl("echo", "again").stdout, b"again\n")
         self.assertTrue(procs.alive(detached))
         os.kill(detached, signal.SIGKILL)
