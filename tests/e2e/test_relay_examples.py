@@ -38,6 +38,14 @@ class Examples(drover.TestCase):
         self.assertEqual(sum(done.values()), 100)
         self.assertLessEqual(set(done), {"worker:worker_%d" % i for i in range(4)})
 
+    def test_ring(self):
+        """Each language on to the next: Node, Python, C, sh."""
+        d = self.example("ring")
+        for name in ("node", "python", "c", "sh"):
+            d.wait_state(name, "RUNNING", timeout=60)
+        d.post(d.process_path("node", "/message"), b'"go"')
+        self.assertEqual(self.message(d, "node", "round")["round"], "node > python > c > sh > node")
+
     def greet(self, port, name):
         with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
             s.sendall(b"%s\nhello\n" % name.encode())

@@ -1,6 +1,7 @@
 """Descriptors between processes: which kinds, to how many, and that none is ever left behind."""
 import os
 import socket
+import subprocess
 import tempfile
 import textwrap
 import unittest
@@ -210,23 +211,71 @@ ECHO = {
         done""",
 }
 
+C = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static char line[1 << 16];
+static size_t have;
+static int descriptor = -1;
+
+static void answer(int channel, char *text, size_t len)
+{
+    static const char ack[] = "{\"cmd\":\"NODE_HANDLE_ACK\"}\n";
+    text[len] = '\0';
+    int handle = strncmp(text, "{\"cmd\":\"NODE_HANDLE\"", 20) == 0 && descriptor >= 0;
+    char *from = strstr(text, "\"from\":\"") + 8, *msg = strstr(from, "\"msg\":") + 6, *id = strstr(msg, ",\"id\":");
+    if (handle) {
+        write(channel, ack, sizeof(ack) - 1);
+        write(descriptor, "from c", 6);
+        close(descriptor);
+    }
+    dprintf(channel, "{\"to\":\"%.*s\",\"re\":%lu,\"msg\":{\"got\":%.*s,\"by\":\"c\",\"handle\":%s}}\n",
+            (int)strcspn(from, "\""), from, strtoul(id + 6, NULL, 10), (int)(id - msg), msg, handle ? "true" : "false");
+}
+
+int main(void)
+{
+    int channel = atoi(getenv("DROVER_CHANNEL_FD"));
+    for (;;) {
+        union { struct cmsghdr align; char bytes[CMSG_SPACE(sizeof(int))]; } control;
+        struct iovec part = { line + have, sizeof(line) - have };
+        struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+        ssize_t n = recvmsg(channel, &m, MSG_CMSG_CLOEXEC);
+        if (n <= 0)
+            return 0;
+        if (CMSG_FIRSTHDR(&m) != NULL)
+            memcpy(&descriptor, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(descriptor));
+        have += (size_t)n;
+        for (char *end; (end = memchr(line, '\n', have)) != NULL;) {
+            size_t len = (size_t)(end - line);
+            answer(channel, line, len);
+            memmove(line, end + 1, have -= len + 1);
+        }
+    }
+}
+"""
+
 ASK = {
     "node": """
-        const peers = ['node', 'python3', 'sh'], got = [];
+        const peers = ['node', 'python3', 'sh', 'c'], got = [];
         process.on('message', m => { got.push(m); if (got.length == peers.length) process.send({done: got}); });
         peers.forEach((p, i) => process.send({to: p, id: i, msg: {text: '\\u00e4\\u4e2d', n: [1, null]}}));""",
     "python3": """
         import json, os
         f = os.fdopen(int(os.environ["DROVER_CHANNEL_FD"]), "r+b", 0)
-        for i, p in enumerate(["node", "python3", "sh"]):
+        for i, p in enumerate(["node", "python3", "sh", "c"]):
             f.write(json.dumps({"to": p, "id": i, "msg": {"text": "\\u00e4\\u4e2d", "n": [1, None]}}).encode() + b"\\n")
         r = open(f.fileno(), "rb", closefd=False)
-        got = [json.loads(r.readline()) for _ in range(3)]
+        got = [json.loads(r.readline()) for _ in range(4)]
         f.write(json.dumps({"done": got}).encode() + b"\\n")""",
     "sh": """
-        for p in node python3 sh; do echo "{\\"to\\":\\"$p\\",\\"id\\":1,\\"msg\\":{\\"text\\":\\"\\\\u00e4\\\\u4e2d\\",\\"n\\":[1,null]}}" >&3; done
-        read -r a <&3; read -r b <&3; read -r c <&3
-        echo "{\\"done\\":[$a,$b,$c]}" >&3""",
+        for p in node python3 sh c; do echo "{\\"to\\":\\"$p\\",\\"id\\":1,\\"msg\\":{\\"text\\":\\"\\\\u00e4\\\\u4e2d\\",\\"n\\":[1,null]}}" >&3; done
+        read -r a <&3; read -r b <&3; read -r c <&3; read -r d <&3
+        echo "{\\"done\\":[$a,$b,$c,$d]}" >&3""",
 }
 
 
@@ -236,9 +285,15 @@ class Languages(Case):
         return "[program:%s]\ncommand=%s %s\nrelay=true\nstartsecs=0\nautorestart=false\n%s\n" % (
             name, language, path, settings)
 
+    def in_c(self):
+        """The same in C, compiled."""
+        source, program = self.write("worker.c", C), self.path("worker-c")
+        subprocess.run(["cc", "-w", "-o", program, source], check=True)
+        return "[program:c]\ncommand=%s\nrelay=true\nstartsecs=0\nautorestart=false\n" % program
+
     def workers(self):
-        return "".join(self.section(name, name, code, "ipc_handles=none" if name == "sh" else "")
-                       for name, code in ECHO.items())
+        return self.in_c() + "".join(self.section(name, name, code, "ipc_handles=none" if name == "sh" else "")
+                                     for name, code in ECHO.items())
 
     def test_each_asks_each(self):
         askers = "".join(self.section("ask_" + name, name, code, "autostart=false") for name, code in ASK.items())
@@ -249,14 +304,14 @@ class Languages(Case):
         for name in ASK:
             d.start("ask_" + name)
             done = d.wait_event("message", "ask_" + name, after=-1)["message"]["done"]
-            self.assertEqual(sorted((m["from"], m["msg"]["by"]) for m in done), [(n, n) for n in sorted(ECHO)])
+            self.assertEqual(sorted((m["from"], m["msg"]["by"]) for m in done), [(n, n) for n in sorted([*ECHO, "c"])])
             for m in done:
                 if m["from"] != "sh":
                     self.assertEqual(m["msg"]["got"], {"text": "\u00e4\u4e2d", "n": [1, None]})
 
     def test_connections_from_node_to_each(self):
         code = """
-            const net = require('net'), peers = ['node', 'python3'];
+            const net = require('net'), peers = ['node', 'python3', 'c'];
             let got = [];
             process.on('message', m => { got.push(m); if (got.length == peers.length) process.send({done: got}); });
             let n = 0;
@@ -271,15 +326,15 @@ class Languages(Case):
         d.start("front")
         port = d.wait_event("message", "front", after=-1)["message"]["port"]
         said = []
-        for _ in range(2):
+        for _ in range(3):
             with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
                 said.append(s.makefile().read())
-        self.assertEqual(sorted(said), ["from node", "from python3"])
+        self.assertEqual(sorted(said), ["from c", "from node", "from python3"])
         done = [e["message"]["done"] for e in d.events.list if e["event"] == "message" and "done" in e["message"]]
         if not done:
             done = [d.events.until(lambda l: next((e["message"]["done"] for e in l if e["event"] == "message" and
                                                    "done" in e["message"]), None), "both answers", 20)]
-        self.assertEqual(sorted((m["from"], m["msg"]["handle"]) for m in done[0]), [("node", True), ("python3", True)])
+        self.assertEqual(sorted((m["from"], m["msg"]["handle"]) for m in done[0]), [("c", True), ("node", True), ("python3", True)])
 
 
 if __name__ == "__main__":
