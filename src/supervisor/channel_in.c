@@ -14,6 +14,8 @@
 #include "supervisor/channel_internal.h"
 
 #define MESSAGES_A_TURN 256
+#define HANDLES_A_TURN 8 /* half of those that may wait for one receiver */
+#define EAGER_TRIES 16
 #define READ_LEAST 4096
 #define NESTING_MAX 8 /* Node wraps a handle once more each time it sends it again, 4 times in all */
 
@@ -253,28 +255,42 @@ static ssize_t receive(struct channel *ch, struct fdio_received *got)
     return n;
 }
 
-void channel_read(struct channel *ch)
+/* True: a descriptor came, and behind that a read ends. */
+static bool read_once(struct channel *ch)
 {
     struct fdio_received got;
     ssize_t n = receive(ch, &got);
     if (n == -EAGAIN && !ch->last_words)
-        return;
+        return false;
     if (n > 0 && ch->last_words) {
         n = (size_t)n > ch->last_left ? 0 : n;
         ch->last_left -= (uint32_t)n;
     }
     if (n <= 0) {
         channel_end(ch);
-        return;
+        return false;
     }
     if (got.n_fds > 0) /* of those that were cut off, their messages will tell */
         add_fds(ch, &got);
     frame_feed(&ch->frame, ch->hub->desk->batch, (size_t)n);
     unsigned lines = take_lines(ch);
     if (ch->fd < 0)
-        return;
+        return false;
     ch->now.batch = false; /* what is left of it is kept */
     channel_publish(ch);
     choose_size(ch, (size_t)n, lines);
     channel_trim_later(ch);
+    return got.n_fds > 0;
+}
+
+/* With descriptors a read brings little, so there are several in a turn where that has
+ * been of use lately. */
+void channel_read(struct channel *ch)
+{
+    bool more = read_once(ch);
+    if (!more || (!ch->eager && ++ch->reads % EAGER_TRIES != 0))
+        return;
+    for (int i = 1; i < HANDLES_A_TURN && more && ch->fd >= 0 && ch->paused == 0 && !frame_has_more(&ch->frame); i++)
+        more = read_once(ch);
+    ch->eager = more;
 }

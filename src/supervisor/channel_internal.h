@@ -53,6 +53,8 @@ struct channel {
     bool mapped;
     bool headless;  /* the first line that comes may have lost its beginning */
     uint8_t paused; /* enum channel_reason */
+    uint8_t reads;  /* that brought a descriptor, counted round */
+    bool eager;     /* there is another one behind that, as a rule */
     bool is_dirty, is_slow, freed;
     bool blocked;     /* the socket is full, */
     bool retry_later; /* or the kernel lacks something */
