@@ -421,7 +421,7 @@ class Limits(Case):
         self.assertEqual(self.channel("b")["bounced"], 51)
 
     def test_a_sender_waits_for_room(self):
-        self.play("a", ("b", self.FULL + "ipc_wait=60\n"))
+        self.play(("a", "ipc_wait=60\n"), ("b", self.FULL + "ipc_wait=60\n"))
         a, b = self.actors("a", "b")
         n, data = 3000, b"".join(b'{"to":"b","msg":%d,"id":%d}\n' % (i, i) for i in range(3000))
         sent = a.raw(data, 0.5)
