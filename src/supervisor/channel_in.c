@@ -267,6 +267,8 @@ static bool read_once(struct channel *ch)
         ch->last_left -= (uint32_t)n;
     }
     if (n <= 0) {
+        if (!ch->broken && !ch->blocked) /* it may only have said all, and wait for what this turn owes it */
+            channel_flush(ch);
         channel_end(ch);
         return false;
     }
