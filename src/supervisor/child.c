@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,13 +24,12 @@
 #include "supervisor/child_plan.h"
 #include "supervisor/child_take.h"
 #include "supervisor/kept.h"
+#include "supervisor/reaper.h"
 #include "supervisor/record.h"
 #include "supervisor/remember.h"
 #include "supervisor/scope.h"
 #include "supervisor/starting.h"
 #include "supervisor/supervisor.h"
-
-#define REAPED_WITHIN 10 /* milliseconds */
 
 static void on_exit_event(int fd, unsigned what, void *arg);
 
@@ -235,15 +233,21 @@ static void on_exit_event(int fd, unsigned what, void *arg)
     child_reap(arg);
 }
 
-/* Its parent reaps it, in its own time; the status can be had after that.  A parent
- * that does not within these milliseconds will not (PID 1 of a careless container). */
-static int status_of_adopted(const struct child *c, int *status)
+static void end_run(struct child *c, struct exit_cause cause, const struct rusage *usage);
+
+static void on_nobody_reaps(void *arg)
 {
-    int r = pidfd_status_of_other(c->pidfd, status);
-    if (r != -EAGAIN)
-        return r;
-    poll(&(struct pollfd){ .fd = c->pidfd }, 1, REAPED_WITHIN); /* for POLLHUP */
-    return pidfd_status_of_other(c->pidfd, status);
+    end_run(arg, (struct exit_cause){ .kind = EXIT_UNKNOWN }, &(struct rusage){ 0 });
+}
+
+/* Its parent reaps it, in its own time, and its status can be had after that; one who
+ * does not for long never will (PID 1 of a careless container).  A pidfd cannot be
+ * written, so to wait for that is to wait for its hang-up alone. */
+static int await_reaper(struct child *c)
+{
+    int r = reaper_await(c, on_nobody_reaps);
+    return r < 0 ? r
+                 : loop_io_set(c->supervisor->loop, &c->exit_event, c->pidfd, LOOP_WRITE, LOOP_LIFE, on_exit_event, c);
 }
 
 int child_hold(struct child *c, int pidfd)
@@ -265,10 +269,15 @@ void child_reap(struct child *c)
     scope_kill(c, c->process.pid); /* while its number still is its own */
     int r = pidfd_look(c->pidfd, &status, &usage);
     if (r == -ECHILD && c->adopted)
-        r = status_of_adopted(c, &status);
-    if (r == 0)
+        r = pidfd_status_of_other(c->pidfd, &status);
+    if (r == 0 || (r == -EAGAIN && await_reaper(c) == 0))
         return;
-    struct exit_cause cause = r > 0 ? exit_cause_from_wait(status) : (struct exit_cause){ .kind = EXIT_UNKNOWN };
+    end_run(c, r > 0 ? exit_cause_from_wait(status) : (struct exit_cause){ .kind = EXIT_UNKNOWN }, &usage);
+}
+
+static void end_run(struct child *c, struct exit_cause cause, const struct rusage *usage)
+{
+    int status;
     cause.timed_out = c->process.timed_out > 0;
     const struct spawn_report *report = c->starting != NULL ? starting_settle(c->starting) : NULL;
     if (c->starting != NULL && report == NULL)
@@ -280,7 +289,7 @@ void child_reap(struct child *c)
             path = stdio_entry(c->process.program->stdio, (unsigned)report->index).path;
         explain(c, &cause, path);
     }
-    take_usage(c, &usage);
+    take_usage(c, usage);
     loop_io_clear(&c->exit_event);
     _cleanup_close_ int pidfd = TAKE_FD(c->pidfd);
     uint64_t tag = record_tag(c);
@@ -295,6 +304,7 @@ void child_reap(struct child *c)
 void child_ended(struct child *c, struct exit_cause cause)
 {
     pid_t run = c->process.pid; /* which it forgets at its exit */
+    reaper_done(c);
     starting_free(TAKE_PTR(c->starting));
     loop_io_clear(&c->exit_event);
     cleanup_close(&c->pidfd);
@@ -399,6 +409,7 @@ void child_free(struct child *c)
     feed_end(&c->in);
     duplex_free_all(c->duplexes);
     child_ipc_free(c);
+    reaper_done(c);
     if (c->timer != NULL)
         loop_timer_clear(c->timer);
     free(c->timer);

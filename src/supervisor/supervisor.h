@@ -57,6 +57,7 @@ struct supervisor {
     struct capture *capture;
     struct identities *identities;
     struct syslogger *syslogger;
+    struct reaper_wait *reaper_waits;
     struct channels *channels; /* NULL while no process has one */
     struct relay *relay;       /* NULL while no program takes part in it */
     /* what a process asks of the supervisor over its channel: 0 and JSON, or a negative errno */
