@@ -3,6 +3,7 @@
 #   make            build/droverd and build/droverctl
 #   make demo       installs what is missing, builds, shows a small fleet at work
 #   make check      installs what the tests need, builds, runs every test
+#   make check-valgrind   unit tests and the programs, as far as it goes, under valgrind
 #   make check-node the tests of channels with Node 16 to 26, which it downloads (NODES="20 26" for some)
 #   make fault      kills the supervisor 10,000 times under load (KILLS=n; SEED=n repeats one);
 #                   1,000,000 requests and descriptors through the relay (MESSAGES=n)
@@ -72,7 +73,7 @@ FUZZ_BIN = $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(FUZZ_SRC))
 TOOL_BIN = $(patsubst tests/tools/%.c,$(B)/tests/%,$(TOOL_SRC))
 BENCH_BIN = $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_SRC))
 
-.PHONY: all demo check check-node test-programs fault lint bench peers bench-programs fuzz install uninstall clean
+.PHONY: all demo check check-node check-valgrind test-programs fault lint bench peers bench-programs fuzz install uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -215,6 +216,10 @@ check:
 
 $(addprefix check-,$(SUITES)): check-%: all test-programs
 	@$(RUN_CHECK) $*
+
+check-valgrind: all test-programs
+	@tests/need build check valgrind
+	@$(RUN_CHECK) valgrind
 
 check-node: all
 	@BUILD=$(B) tests/node-matrix $(NODES)

@@ -362,7 +362,9 @@ class Daemon:
 
     def wait_output(self, name, text, stream="stdout", timeout=20):
         """Until a process has printed this; what its log holds by then."""
-        s = self.client.stream(self.process_path(name, "/log"), stream=stream, offset=0, follow=1)
+        path = self.process_path(name, "/log")
+        procs.wait_until(lambda: self.get(path, stream=stream, offset=0, length=1).status == 200, "a log of " + name)
+        s = self.client.stream(path, stream=stream, offset=0, follow=1)
         try:
             return s.until_text(text, timeout)
         finally:

@@ -62,7 +62,7 @@ struct kernel_action {
 
 static void with_all_ignored(bool learned)
 {
-    struct kernel_action before[65], ignore = { { (unsigned long)(uintptr_t)SIG_IGN } };
+    struct kernel_action before[65] = { 0 }, ignore = { { (unsigned long)(uintptr_t)SIG_IGN } };
     unsigned long all = ~0UL, mask;
     struct spawn_plan plan = plan_inherits();
     for (int s = 1; s <= 64; s++)
