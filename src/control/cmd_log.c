@@ -336,7 +336,7 @@ static void log_duplex(struct control_call *call, struct child *c, int number)
     snprintf(place, sizeof(place), "%016llx", (unsigned long long)c->supervisor->started_wall);
     if (from != NULL) {
         bool same = strncmp(from, place, strlen(place)) == 0;
-        range = same ? (struct range){ .from = (off_t)kept } : (struct range){ .length = kept };
+        range = (struct range){ .from = same ? (off_t)kept : 0, .length = same ? 0 : kept };
     }
     snprintf(header, sizeof(header), "X-Drover-Position: %s:0%s", place, from != NULL ? "\r\nX-Drover-Missed: 1" : "");
     http_request_add_header(call->request, header);

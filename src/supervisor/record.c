@@ -167,7 +167,8 @@ struct process record_read(const struct journal_slot *s, const struct program *p
     struct process p = read_slot(s);
     if (p.step >= program->n_ladder)
         p.step = (uint8_t)(program->n_ladder - 1);
-    if (p.state == PROCESS_RUNNING && p.timed_out == 0 && (program->common->timeout == 0 || program->common->timeout == USEC_INFINITY))
+    if (p.state == PROCESS_RUNNING && p.timed_out == 0 &&
+        (program->common->timeout == 0 || program->common->timeout == USEC_INFINITY))
         p.deadline = 0;
     return p;
 }

@@ -216,9 +216,7 @@ static int carry_out(struct child *c, const struct effect *e)
  * they do in turn (a restart starts what has just stopped) meets a settled value. */
 void supervisor_handle(struct child *c, enum process_event event, pid_t pid, struct exit_cause cause)
 {
-    struct process_input in = {
-        .event = event, .pid = pid, .cause = cause, .now = loop_clock(), .wall = wall_now()
-    };
+    struct process_input in = { .event = event, .pid = pid, .cause = cause, .now = loop_clock(), .wall = wall_now() };
     in.random = next_random(c->supervisor);
     if (!process_event_legal(c->process.state, event))
         log_debug("%s: event %d has no place in state %s", c->process.program->name, (int)event,
