@@ -5,7 +5,7 @@
 #   make check      installs what the tests need, builds, runs every test
 #   make check-valgrind   unit tests and the programs, as far as it goes, under valgrind
 #   make check-node the tests of channels with Node 16 to 26, which it downloads (NODES="20 26" for some)
-#   make fault      kills the supervisor 10,000 times under load (KILLS=n; SEED=n repeats one);
+#   make fault      kills the supervisor 10,000 times under load of 1,000 jobs (KILLS=n JOBS=n SEED=n);
 #                   1,000,000 requests and descriptors through the relay (MESSAGES=n)
 #   make lint       static analysis, manual pages, shell scripts, layers
 #   make bench      benchmarks beside the physical limit and, if installed, supervisord
@@ -149,7 +149,7 @@ $(B)/tests/log-copier: $(B)/obj/tests/fault/log-copier.o $(LIFE_LIB) $(CORE_LIB)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -ljansson -linih
 
-$(B)/tests/fault-job: $(B)/obj/tests/fault/fault-job.o
+$(B)/tests/fault-job $(B)/tests/fault-worker: $(B)/tests/%: $(B)/obj/tests/fault/%.o
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
@@ -200,7 +200,7 @@ uninstall:
 	done
 
 # What the tests run besides the programs.
-TEST_BIN = $(UNIT_BIN) $(FUZZ_BIN) $(TOOL_BIN) $(B)/tests/log-copier $(B)/tests/fault-job
+TEST_BIN = $(UNIT_BIN) $(FUZZ_BIN) $(TOOL_BIN) $(B)/tests/log-copier $(B)/tests/fault-job $(B)/tests/fault-worker
 SUITES = layers docs install systemd unit fuzz corpus cli transcript e2e fault
 RUN_CHECK = BUILD=$(B) $(if $(CORPUS),CORPUS=$(CORPUS)) tests/check
 
@@ -230,11 +230,12 @@ test-programs: $(TEST_BIN)
 KILLS ?= 10000
 MESSAGES ?= 1000000
 UPGRADES ?= 1000
+JOBS ?= 1000
 fault:
 	@tests/need build check
 	@$(MAKE) --no-print-directory all test-programs
 	@BUILD=$(B) tests/fault/logs -n $(KILLS) $(if $(SEED),-s $(SEED))
-	@BUILD=$(B) tests/fault/kills -n $(KILLS) $(if $(SEED),-s $(SEED))
+	@BUILD=$(B) tests/fault/kills -n $(KILLS) -j $(JOBS) $(if $(SEED),-s $(SEED))
 	@BUILD=$(B) tests/fault/steps -e 1 $(if $(SEED),-s $(SEED))
 	@BUILD=$(B) tests/fault/refusals $(if $(SEED),-s $(SEED))
 	@BUILD=$(B) RELAY_REQUESTS=$(MESSAGES) RELAY_DESCRIPTORS=$(MESSAGES) RELAY_FLOOD_SECONDS=5 \

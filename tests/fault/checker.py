@@ -19,6 +19,7 @@ import procs  # noqa: E402
 ANSWER_WITHIN = 1.0  # seconds, of a daemon that has been killed
 SETTLE = 5.0         # seconds in which what is under way comes to an end
 TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z ")
+WORKERS = "node", "python", "c"  # jobs that talk to each other, and are to live from the beginning to the end
 UNTOUCHED = "exit", "log"  # jobs whom no operator stops before the end
 
 
@@ -41,6 +42,9 @@ class Trace:
                 self.ends.setdefault(name, {})[run] = rest
             elif word == "quiet":
                 self.quiet[name] = run
+            elif word in ("eof", "broken") and name.startswith(WORKERS):
+                self.doubles.append("%s (%d): %s" % (name, pid, "the end of its channel" if word == "eof" else
+                                                     "what came was not what was sent"))
             elif word == "double":
                 self.doubles.append("%s was started twice, the second time as %d" % (name, pid))
 
@@ -204,6 +208,65 @@ def check_logs(directory, jobs, trace):
             written = {run: end[1 + i] for run, end in trace.ends.get(name, {}).items()}
             complaints += check_log(os.path.join(directory, "%s.%s" % (name, stream)), form, written)
     return complaints
+
+
+class Book:
+    """What a worker knows of its messages; see fault-worker.c."""
+
+    def __init__(self, path):
+        self.sent, self.done, self.got, self.wrote, self.answers = {}, {}, [], [], []
+        for line in procs.read(path).decode().splitlines():
+            word, *rest = line.split()
+            if word == "s":
+                self.sent[int(rest[1])] = rest[0]
+            elif word in "kb":
+                self.done.setdefault(int(rest[0]), []).append(word)
+            elif word == "r":
+                self.got.append((rest[0], int(rest[1])))
+            elif word == "w":
+                self.wrote.append((rest[0], int(rest[1])))
+            elif word == "v":
+                self.answers.append((rest[0], int(rest[1]), int(rest[2])))
+
+
+def check_order(name, what, pairs):
+    """Of each sender once, and in the order in which it has sent."""
+    last = {}
+    for sender, n in pairs:
+        if last.setdefault(sender, 0) >= n:
+            return ["%s: %s %d of %s came behind number %d" % (name, what, n, sender, last[sender])]
+        last[sender] = n
+    return []
+
+
+def check_relay(directory, names, records):
+    """Complaints, and how many messages there were, were missed, and were counted as lost."""
+    books = {name: Book(os.path.join(directory, "book." + name)) for name in names}
+    channels = {name: records["%s:%s" % (name, name)]["channel"] for name in names}
+    complaints, missed, unsure = [], 0, 0
+    for name, book in books.items():
+        error = procs.read(os.path.join(directory, name + ".err")).decode(errors="replace")
+        complaints += ["%s said: %s" % (name, error[:300])] if error else []
+        complaints += check_order(name, "message", book.got) + check_order(name, "answer", [a[:2] for a in book.answers])
+        c = channels[name]
+        if not c["open"] or c["malformed"] + c["oversized"] + c["cut"] > 0:
+            complaints.append("%s: its channel is %r" % (name, c))
+        missed += sum(k not in {a[1] for a in books[to].answers if a[0] == name} for to, k in book.wrote if to in books)
+    got = {to: set(book.got) for to, book in books.items()}
+    for name, book in books.items():
+        answered = {a[2] for a in book.answers}
+        for n, to in book.sent.items():
+            there, end = (name, n) in got[to], book.done.get(n, [])
+            if len(end) > 1 or (there and "b" in end) or (not there and "k" in end):
+                complaints.append("%s: message %d to %s: %s, and %s" % (name, n, to, "it came" if there else "it did not",
+                                                                       "told " + " ".join(end)))
+            missed += not there and not end
+            unsure += there and not end and n not in answered
+    lost, handles = (sum(c[k] for c in channels.values()) for k in ("lost", "handles_lost"))
+    if not missed <= lost + handles <= missed + unsure + handles:
+        complaints.append("%d messages are missed, of %d nobody was told; %d are counted as lost, and %d descriptors" % (
+            missed, unsure, lost, handles))
+    return complaints, (sum(len(b.sent) for b in books.values()), missed, lost)
 
 
 def check_echo(path, acknowledged, unknown):

@@ -25,6 +25,9 @@ import procs
 JOB = os.path.join(drover.ROOT, os.environ.get("BUILD", "build"), "tests", "fault-job")
 FORMATS = "raw", "raw", "timestamp", "json"
 N_STAY, N_EXIT, N_LOG, N_OP = 8, 8, 6, 6
+HERE = os.path.dirname(os.path.abspath(__file__))
+WORKERS = {"node": "node %s/worker.js" % HERE, "python": "python3 -S %s/worker.py" % HERE,
+           "c": os.path.join(os.path.dirname(JOB), "fault-worker")}
 PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 PROGRAM = """
@@ -42,6 +45,23 @@ autorestart=true
 startsecs=0
 restart_interval=0
 """
+
+WORKER = """
+[program:{name}]
+command={command} {directory} {name} {peers} {senders}
+stdout_logfile={directory}/{name}.out
+stderr_logfile={directory}/{name}.err
+relay=true
+autostart=false
+startsecs=0
+"""
+
+
+def size_of(path):
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 class Operator(threading.Thread):
@@ -114,11 +134,13 @@ class Scene:
     """Also what drover.Daemon wants to know of a test."""
 
     def __init__(self, seed, sizes=(N_STAY, N_EXIT, N_LOG, N_OP), daemon="", env=None, operate=True,
-                 echo_maxbytes="1MB", log_maxbytes="20KB"):
+                 echo_maxbytes="1MB", log_maxbytes="20KB", workers=0):
         self.seed, self.dice, self.operate = seed, random.Random(seed), operate
         self.known, self.complaints, self.times = set(), [], []
         self.sizes, self.text, self.env = sizes, daemon, env or {}
         self.maxbytes = {"log": log_maxbytes, "echo": echo_maxbytes}
+        self.workers = ["%s%d" % (list(WORKERS)[i % 3], i // 3) for i in range(workers)]
+        self.messages = 0, 0, 0  # sent, missed, counted as lost
         self.daemon = self.operator = self.weight = None
 
     def __enter__(self):
@@ -166,7 +188,15 @@ class Scene:
 
     def configuration(self):
         return "".join(PROGRAM.format(name=name, kind=kind, form=form, job=JOB, directory=self.directory,
-                                      maxbytes=self.maxbytes.get(kind, "1MB")) for name, kind, form in self.jobs)
+                                      maxbytes=self.maxbytes.get(kind, "1MB")) for name, kind, form in self.jobs) + \
+            "".join(self.worker(name) for name in self.workers)
+
+    def worker(self, name):
+        """One of another language and, where there are enough, one of the same hear of it."""
+        n = len(self.workers)
+        hears = {w: sorted({self.workers[(i + k) % n] for k in (1, 3)} - {w}) for i, w in enumerate(self.workers)}
+        return WORKER.format(name=name, command=WORKERS[name.rstrip("0123456789")], directory=self.directory,
+                             peers=",".join(hears[name]), senders=sum(name in h for h in hears.values()))
 
     # -- faults ------------------------------------------------------------------------
 
@@ -216,14 +246,30 @@ class Scene:
         if reply.status != 200 or bad:
             raise AssertionError("%s of all: %d %r" % (verb, reply.status, bad))
 
+    def wait_quiet(self, active, timeout=60):
+        deadline = time.monotonic() + timeout
+        while True:
+            left = active - set(checker.Trace(self.trace_path).quiet)
+            if not left:
+                return
+            if time.monotonic() > deadline:
+                raise AssertionError("waited in vain for the last word of %s" % sorted(left))
+            time.sleep(0.05)
+
+    def logs(self):
+        return [path for name, kind, _ in self.jobs if kind == "log" for stream in ("out", "err")
+                for path in checker.log_files(os.path.join(self.directory, "%s.%s" % (name, stream)))]
+
     def finish(self, exact=True):
         """Everything comes to its end, and then the accounts must be right.  Not exact: some starts were refused, and
         the last of them may have been called off."""
         self.check("in the end")
         self.operator.pause()
         os.unlink(self.gate)
-        logs = {name for name, kind, _ in self.jobs if kind == "log"}
-        procs.wait_until(lambda: logs <= set(checker.Trace(self.trace_path).quiet), "the loggers to have written all")
+        active = {name for name, kind, _ in self.jobs if kind == "log"} | set(self.workers)
+        self.wait_quiet(active)
+        complaints, self.messages = checker.check_relay(self.directory, self.workers, self.daemon.all())
+        self.complaints += complaints
         self.all("stop")
         self.complaints += checker.check_weight(self.weight, lambda: checker.weigh(self.daemon))
         trace, records = checker.Trace(self.trace_path), self.daemon.all()
