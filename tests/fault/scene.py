@@ -228,6 +228,14 @@ class Scene:
                 raise AssertionError("no answer in 20 s; the log ends:\n" + self.daemon.log()[-1500:])
             time.sleep(0.001)
 
+    def kills(self):
+        return self.daemon.log().count("the supervisor has ended")
+
+    def names(self):
+        """Of all processes; None when there is no answer just now."""
+        reply = self.operator.get("/v1/processes?fields=name,group")
+        return None if reply is None else ["%s:%s" % (p["group"], p["name"]) for p in reply.json["processes"]]
+
     # -- looking -----------------------------------------------------------------------
 
     def check(self, when):

@@ -15,7 +15,24 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "supervisor/loop.h"
+
+/* The kernel has no room: this many calls fail. */
+static int epoll_fails, epoll_error;
+
+int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+    if (epoll_fails > 0 && op != EPOLL_CTL_DEL) {
+        epoll_fails--;
+        errno = epoll_error;
+        return -1;
+    }
+    return (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
+}
 
 struct probe {
     struct loop *loop;
@@ -115,6 +132,36 @@ static void test_read_and_write(void **state)
     run_for(l, 2000);
     assert_int_equal(p.calls, calls); /* silent */
     probe_close(&p);
+}
+
+static void test_without_room_it_is_watched_later(void **state)
+{
+    static const int errors[] = { ENOMEM, ENOSPC };
+    struct loop *l = *state;
+    struct probe p;
+    for (unsigned i = 0; i < 2; i++) {
+        probe_open(&p, l);
+        epoll_error = errors[i];
+        epoll_fails = 2;
+        assert_int_equal(loop_io_set(l, &p.event, p.fds[0], LOOP_READ, LOOP_DATA, on_io, &p), 0);
+        assert_int_equal(write(p.fds[1], "a", 1), 1);
+        run_for(l, 2000);
+        assert_int_equal(p.calls, 0);
+        while (p.calls == 0) /* the timer, and another */
+            run_for(l, 20000);
+        assert_int_equal(epoll_fails, 0);
+        epoll_fails = 1; /* a change of what is watched */
+        assert_int_equal(loop_io_set(l, &p.event, p.fds[0], LOOP_READ | LOOP_WRITE, LOOP_DATA, on_io, &p), 0);
+        assert_int_equal(loop_io_set(l, &p.event, p.fds[0], LOOP_READ, LOOP_DATA, on_io, &p), 0);
+        assert_int_equal(write(p.fds[1], "b", 1), 1);
+        run_for(l, 2000);
+        assert_int_equal(p.calls, 2);
+        epoll_fails = 1; /* and one that is cleared meanwhile */
+        assert_int_equal(loop_io_set(l, &p.event, p.fds[0], LOOP_READ | LOOP_WRITE, LOOP_DATA, on_io, &p), 0);
+        probe_close(&p);
+        run_for(l, 150000);
+        assert_int_equal(p.calls, 2);
+    }
 }
 
 static void test_regular_file_is_an_error(void **state)
@@ -428,6 +475,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_read_and_write),
+        TEST(test_without_room_it_is_watched_later),
         TEST(test_regular_file_is_an_error),
         TEST(test_all_zero_may_be_cleared),
         TEST(test_a_descriptor_is_watched_once),
