@@ -160,6 +160,12 @@ $(B)/without/droverd-journal: $(call obj,$(DROVERD_SRC) tests/bench/without/jour
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=journal_commit,--wrap=journal_set_sequence -o $@ $^ $(LIBS)
 
+# What fails on demand, for LD_PRELOAD.
+$(B)/tests/faulty.so: tests/fault/faulty.c
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 -O2 -g -fPIC -shared $(WARNINGS) $(if $(CI),-Werror) -fno-builtin -o $@ $<
+
 # The limits are programs without a start-up of their own: static, and the job even without a libc.
 $(B)/bench/%: ALL_LDFLAGS = -static $(LDFLAGS)
 $(B)/bench/job: ALL_LDFLAGS = -static -nostdlib $(LDFLAGS)
@@ -200,7 +206,7 @@ uninstall:
 	done
 
 # What the tests run besides the programs.
-TEST_BIN = $(UNIT_BIN) $(FUZZ_BIN) $(TOOL_BIN) $(B)/tests/log-copier $(B)/tests/fault-job $(B)/tests/fault-worker
+TEST_BIN = $(UNIT_BIN) $(FUZZ_BIN) $(TOOL_BIN) $(B)/tests/log-copier $(B)/tests/fault-job $(B)/tests/fault-worker $(B)/tests/faulty.so
 SUITES = layers docs install systemd unit fuzz corpus cli transcript e2e fault
 RUN_CHECK = BUILD=$(B) $(if $(CORPUS),CORPUS=$(CORPUS)) tests/check
 

@@ -150,8 +150,11 @@ class Scene:
         self.trace_path = os.path.join(self.directory, "trace")
         self.gate = os.path.join(self.directory, "gate")
         open(self.gate, "w").close()
+        with open(os.path.join(self.directory, "faulty"), "wb") as f:  # see faulty.c
+            f.write(bytes(4096))
         self.jobs = self.make_jobs()
-        self.daemon = drover.Daemon(self, self.configuration(), native=True, daemon=self.text, env=self.env)
+        self.daemon = drover.Daemon(self, self.configuration(), native=True, daemon=self.text,
+                                    env={k: v.format(directory=self.directory) for k, v in self.env.items()})
         self.weight = checker.weigh(self.daemon)
         self.all("start")
         names = ["%s:%s" % (n, n) for n, kind, _ in self.jobs if n.startswith("op")]
@@ -279,7 +282,7 @@ class Scene:
         complaints, self.messages = checker.check_relay(self.directory, self.workers, self.daemon.all())
         self.complaints += complaints
         self.all("stop")
-        self.complaints += checker.check_weight(self.weight, lambda: checker.weigh(self.daemon))
+        self.complaints += checker.check_weight(self.daemon, self.weight, len(self.jobs) + len(self.workers))
         trace, records = checker.Trace(self.trace_path), self.daemon.all()
         self.complaints += checker.check_counts(records, trace) if exact else []
         self.daemon.close()

@@ -111,6 +111,23 @@ static void test_rotation_of_what_was_there(void **state)
     logfile_unref(f);
 }
 
+/* A name of which nobody can tell whether a file has it (here: links that lead to each
+ * other) might be one that has: it is not overwritten. */
+static void test_what_may_be_there_is_not_overwritten(void **state)
+{
+    (void)state;
+    struct logfile *f = opened("l.log", 10, 3);
+    assert_int_equal(symlink("l.log.1", "l.log.1"), 0);
+    put(f, "0123456789\n");
+    put(f, "0123456789\n");
+    assert_content("l.log", "0123456789\n0123456789\n");
+    assert_int_equal(unlink("l.log.1"), 0);
+    put(f, "x\n");
+    assert_content("l.log.1", "0123456789\n0123456789\nx\n");
+    assert_content("l.log", "");
+    logfile_unref(f);
+}
+
 static void test_no_backups(void **state)
 {
     (void)state;
@@ -429,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_open_fails),
         cmocka_unit_test(test_rotation_at_line_ends),
         cmocka_unit_test(test_rotation_of_what_was_there),
+        cmocka_unit_test(test_what_may_be_there_is_not_overwritten),
         cmocka_unit_test(test_no_backups),
         cmocka_unit_test(test_endless_line),
         cmocka_unit_test(test_directory_is_not_ours),
