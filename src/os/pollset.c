@@ -1,12 +1,15 @@
 /* pollset.c - an epoll set.
  *
  * Owns the epoll descriptor; the descriptors in it are their owners', and so is
- * what `arg` points to.  Never waits: whoever has a loop waits for pollset_fd(). */
+ * what `arg` points to.  Never waits: whoever has a loop waits for pollset_fd().
+ * Those that the kernel has no room for (memory, max_user_watches) are in a list
+ * here, until there is. */
 #include "os/pollset.h"
 
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -15,8 +18,16 @@
 /* The kernel begins the next call behind what it told last, so nobody starves. */
 #define COLLECT_MAX 512
 
+struct late {
+    int fd;
+    unsigned what;
+    void *arg;
+};
+
 struct pollset {
     int fd;
+    struct late *late;
+    size_t n_late;
     struct epoll_event events[COLLECT_MAX];
 };
 
@@ -25,6 +36,8 @@ int pollset_new(struct pollset **ret)
     struct pollset *s = malloc(sizeof(*s));
     if (s == NULL)
         return -ENOMEM;
+    s->late = NULL;
+    s->n_late = 0;
     s->fd = epoll_create1(EPOLL_CLOEXEC);
     if (s->fd < 0) {
         int r = -errno;
@@ -40,6 +53,7 @@ void pollset_free(struct pollset *s)
     if (s == NULL)
         return;
     close(s->fd);
+    free(s->late);
     free(s);
 }
 
@@ -48,15 +62,65 @@ int pollset_fd(const struct pollset *s)
     return s->fd;
 }
 
-int pollset_change(struct pollset *s, int fd, unsigned before, unsigned now, void *arg)
+static int set(const struct pollset *s, int fd, unsigned before, unsigned now, void *arg)
 {
-    if (before == now)
-        return 0;
     struct epoll_event e = { .data.ptr = arg };
     e.events |= now & POLLSET_READ ? EPOLLIN : 0;
     e.events |= now & POLLSET_WRITE ? EPOLLOUT : 0;
     int op = before == 0 ? EPOLL_CTL_ADD : now == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
     return epoll_ctl(s->fd, op, fd, &e) < 0 ? -errno : 0;
+}
+
+/* -- what the kernel has no room for -------------------------------------------- */
+
+static int delay(struct pollset *s, int fd, unsigned what, void *arg)
+{
+    struct late *list = reallocarray(s->late, s->n_late + 1, sizeof(*list));
+    if (list == NULL)
+        return -ENOMEM;
+    list[s->n_late++] = (struct late){ .fd = fd, .what = what, .arg = arg };
+    s->late = list;
+    return 0;
+}
+
+/* True: it was in the list. */
+static bool hurry(struct pollset *s, int fd)
+{
+    size_t i = 0;
+    while (i < s->n_late && s->late[i].fd != fd)
+        i++;
+    if (i == s->n_late)
+        return false;
+    memmove(&s->late[i], &s->late[i + 1], (--s->n_late - i) * sizeof(*s->late));
+    return true;
+}
+
+size_t pollset_retry(struct pollset *s)
+{
+    while (s->n_late > 0 && set(s, s->late->fd, 0, s->late->what, s->late->arg) == 0)
+        hurry(s, s->late->fd);
+    return s->n_late;
+}
+
+size_t pollset_late(const struct pollset *s)
+{
+    return s->n_late;
+}
+
+int pollset_change(struct pollset *s, int fd, unsigned before, unsigned now, void *arg)
+{
+    if (before == now)
+        return 0;
+    if (hurry(s, fd))
+        before = 0;
+    if (before == now)
+        return 0;
+    int r = set(s, fd, before, now, arg);
+    if ((r != -ENOMEM && r != -ENOSPC) || now == 0)
+        return r;
+    if (before != 0)
+        set(s, fd, before, 0, arg);
+    return delay(s, fd, now, arg);
 }
 
 static unsigned ready_of(uint32_t events)

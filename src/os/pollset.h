@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum { POLLSET_READ = 1, POLLSET_WRITE = 2 };
 
@@ -17,8 +18,12 @@ int pollset_fd(const struct pollset *s);
 /* From what was asked for before to what is now; 0 is not in the set, and then
  * not even a hang-up is told.  `arg` comes back with what is ready.  Take a
  * descriptor out before it is closed: a child may hold a copy, and then it would
- * stay in.  0 or a negative errno. */
+ * stay in.  0 or a negative errno.  One that the kernel has no room for is not
+ * watched until pollset_retry(), which is no error. */
 int pollset_change(struct pollset *s, int fd, unsigned before, unsigned now, void *arg);
+/* How many are not watched; retry: still. */
+size_t pollset_late(const struct pollset *s);
+size_t pollset_retry(struct pollset *s);
 
 /* Tells what is ready, without waiting; a hang-up or an error as all that may be
  * asked for.  What did not fit comes with the next call.  fn may not change the set.

@@ -21,7 +21,6 @@
 #include "supervisor/loop.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/queue.h>
 #include <time.h>
 
@@ -35,7 +34,7 @@
 #define LATE (100 * USEC_PER_MSEC)
 #define ASKED (10 * USEC_PER_MSEC) /* a moment: whoever has asked often asks again */
 
-enum entry_kind { ENTRY_IO, ENTRY_LATE_IO, ENTRY_TIMER, ENTRY_SIGNAL };
+enum entry_kind { ENTRY_IO, ENTRY_TIMER, ENTRY_SIGNAL };
 
 /* What a struct loop_io really is, and what the others begin with. */
 struct entry {
@@ -76,10 +75,9 @@ struct loop {
     struct pollset *set;
     struct event set_event; /* something in the set is ready */
     bool set_ready;
+    struct loop_timer late_timer; /* while the kernel has no room for some of the set */
+    bool late, late_told;
     struct entry_queue ready[LOOP_PRIORITIES];
-    struct entry_queue late; /* ENTRY_LATE_IO: the kernel had no room for them in the set */
-    struct loop_timer late_timer;
-    bool late_told;
     struct work_queue work;    /* for the end of this turn */
     struct work_queue running; /* being run now; kept here so that loop_undefer() finds it */
     usec_t now;                /* 0: not in a turn */
@@ -159,7 +157,6 @@ int loop_new(struct loop **ret)
     }
     for (int i = 0; i < LOOP_PRIORITIES; i++)
         STAILQ_INIT(&l->ready[i]);
-    STAILQ_INIT(&l->late);
     work_queue_init(&l->work);
     work_queue_init(&l->running);
     *ret = l;
@@ -209,46 +206,22 @@ static void on_timed(evutil_socket_t fd, short events, void *arg)
 
 /* --- descriptors ------------------------------------------------------------ */
 
-/* Without room in the kernel (memory, max_user_watches) one is not watched for now.
- * Nothing of it is lost, so its owner is not bothered. */
+/* Nothing of what is not watched for now is lost, so its owner is not bothered. */
 static void on_late(void *arg)
 {
     struct loop *l = arg;
-    struct entry *e;
-    while ((e = STAILQ_FIRST(&l->late)) != NULL && pollset_change(l->set, e->fd, 0, e->what, e) == 0) {
-        STAILQ_REMOVE_HEAD(&l->late, ready_link);
-        e->kind = ENTRY_IO;
-    }
-    if (e != NULL)
+    l->late = pollset_retry(l->set) > 0;
+    if (l->late)
         loop_timer_set(l, &l->late_timer, clock_now() + LATE, on_late, l);
 }
 
-static void entry_delay(struct entry *e, int error)
+static void look_after_late(struct loop *l)
 {
-    struct loop *l = e->loop;
     if (!l->late_told)
-        log_warn("epoll_ctl: %s; what cannot be watched now is tried again and again", strerror(-error));
+        log_warn(
+            "the kernel has no room to watch all descriptors (memory, or fs.epoll.max_user_watches); trying again");
     l->late_told = true;
-    e->kind = ENTRY_LATE_IO;
-    STAILQ_INSERT_TAIL(&l->late, e, ready_link);
-    loop_timer_set(l, &l->late_timer, clock_now() + LATE, on_late, l);
-}
-
-/* From e->what to `what`. */
-static int entry_change(struct entry *e, unsigned what)
-{
-    unsigned before = e->kind == ENTRY_LATE_IO ? 0 : e->what;
-    if (e->kind == ENTRY_LATE_IO)
-        STAILQ_REMOVE(&e->loop->late, e, entry, ready_link);
-    e->kind = ENTRY_IO;
-    entry_unqueue(e);
-    int r = pollset_change(e->loop->set, e->fd, before, what, e);
-    if (r != -ENOMEM && r != -ENOSPC)
-        return r;
-    pollset_change(e->loop->set, e->fd, before, 0, e);
-    if (what != 0)
-        entry_delay(e, r);
-    return 0;
+    l->late = loop_timer_set(l, &l->late_timer, clock_now() + LATE, on_late, l) == 0;
 }
 
 int loop_io_set(struct loop *l, struct loop_io *io, int fd, unsigned what, enum loop_priority priority, loop_io_fn fn,
@@ -260,13 +233,15 @@ int loop_io_set(struct loop *l, struct loop_io *io, int fd, unsigned what, enum 
         *e = (struct entry){ .loop = l, .fd = fd, .kind = ENTRY_IO };
     }
     if (e->what != what) {
-        int r = entry_change(e, what);
+        int r = pollset_change(l->set, fd, e->what, what, e);
         if (r < 0) {
             loop_io_clear(io);
             return r;
         }
+        if (!l->late && pollset_late(l->set) > 0)
+            look_after_late(l);
     }
-    if (e->priority != priority)
+    if (e->what != what || e->priority != priority)
         entry_unqueue(e);
     e->what = (uint8_t)what;
     e->priority = (uint8_t)priority;
@@ -285,7 +260,8 @@ void loop_io_clear(struct loop_io *io)
     struct entry *e = (struct entry *)(void *)io;
     if (e->loop == NULL)
         return;
-    entry_change(e, 0);
+    entry_unqueue(e);
+    pollset_change(e->loop->set, e->fd, e->what, 0, e);
     e->loop = NULL;
 }
 
@@ -371,7 +347,6 @@ static void entry_run(struct entry *e)
     entry_unqueue(e);
     switch ((enum entry_kind)e->kind) {
     case ENTRY_IO:
-    case ENTRY_LATE_IO:
         e->fn.io(e->fd, ready, e->arg);
         break;
     case ENTRY_TIMER:

@@ -66,8 +66,9 @@ def check_records(daemon, records):
     return complaints
 
 
-def check_tallies(records, before, after):
-    """Each exit of those whom no operator touches is one restart, and its status is the right one."""
+def check_tallies(records, before, after, refused):
+    """Each exit of those whom no operator touches is one restart, and its status is the right one.  refused: a start may
+    have been, and then that is what came last."""
     complaints = {}
     for name, p in records.items():
         plain = name.split(":")[1]
@@ -80,7 +81,7 @@ def check_tallies(records, before, after):
         pids = [pid for pid, _ in starts]
         if p["pid"] in pids[1:]:
             last = pids[len(pids) - 2 - pids[::-1].index(p["pid"])]
-            if p["exit"]["status"] != status_of(last):
+            if (p["exit"] is not None or not refused) and (p["exit"] or {}).get("status") != status_of(last):
                 complaints["status", name] = "%s: pid %d ended with %d; the daemon says %r" % (
                     name, last, status_of(last), p["exit"])
     return complaints
@@ -92,27 +93,27 @@ def check_acknowledged(records, expected):
             for name, state in expected.items() if state is not None and records[name]["statename"] != state}
 
 
-def check_once(daemon, trace_path, expected):
+def check_once(daemon, trace_path, expected, refused):
     before = Trace(trace_path)
     began = time.monotonic()
     records = daemon.all()
     took = time.monotonic() - began
     complaints = check_records(daemon, records)
     after = Trace(trace_path)
-    complaints.update(check_tallies(records, before, after))
+    complaints.update(check_tallies(records, before, after, refused))
     complaints.update(check_acknowledged(records, expected))
     if took > ANSWER_WITHIN:
         complaints["slow", 0] = "the daemon took %.2f s for an answer" % took
     return complaints, after.doubles
 
 
-def check_now(daemon, trace_path, expected):
+def check_now(daemon, trace_path, expected, refused=False):
     """Jobs come and go while we look: a complaint counts when it does not go away."""
-    complaints, doubles = check_once(daemon, trace_path, expected)
+    complaints, doubles = check_once(daemon, trace_path, expected, refused)
     deadline = time.monotonic() + SETTLE
     while complaints and not doubles and time.monotonic() < deadline:
         time.sleep(0.02)
-        again, doubles = check_once(daemon, trace_path, expected)
+        again, doubles = check_once(daemon, trace_path, expected, refused)
         complaints = {key: text for key, text in again.items() if key in complaints}
     return doubles + list(complaints.values())
 

@@ -141,6 +141,7 @@ class Scene:
         self.maxbytes = {"log": log_maxbytes, "echo": echo_maxbytes}
         self.workers = ["%s%d" % (list(WORKERS)[i % 3], i // 3) for i in range(workers)]
         self.messages = 0, 0, 0  # sent, missed, counted as lost
+        self.refused = False  # starts may be
         self.daemon = self.operator = self.weight = None
 
     def __enter__(self):
@@ -245,7 +246,7 @@ class Scene:
         self.operator.pause()
         self.daemon.close()
         self.wait_control()
-        found = checker.check_now(self.daemon, self.trace_path, self.operator.expected)
+        found = checker.check_now(self.daemon, self.trace_path, self.operator.expected, self.refused)
         self.complaints += ["%s: %s" % (when, c) for c in found]
         if self.operate:
             self.operator.resume()
