@@ -219,7 +219,7 @@ bool mail_receive(struct guardian *g)
                         .msg_controllen = sizeof(control) };
     ssize_t n = g->socket >= 0 ? recvmsg(g->socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) : -1;
     if (n < 0)
-        return g->socket >= 0 && errno == EINTR;
+        return g->socket >= 0 && (errno == EINTR || errno == ECONNRESET); /* that comes before what is still there */
     int none = 0, *fds = &none;
     size_t n_fds = 0;
     struct ucred sender = { 0 };

@@ -1,7 +1,7 @@
 /* faulty.c - a libc that fails on demand, for LD_PRELOAD; only in droverd.
  *
  * What is to fail is in the file FAULTY, which whoever injects writes to at any time:
- * each k-th allocation (0: none), and how many bytes at most a read or a write of a
+ * each k-th allocation (0: none), each k-th descriptor to be watched, and how many bytes at most a read or a write of a
  * pipe, a stream socket or a file takes (0: all).  Packets stay whole, and so do
  * writes to a channel of up to 32 KiB, which the kernel never cuts. */
 #include <dlfcn.h>
@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,8 +21,8 @@
 #define WHOLE (32 * 1024)
 
 struct faults {
-    uint32_t malloc_every, bytes; /* what is asked for */
-    uint32_t mallocs, refused, cut;
+    uint32_t malloc_every, epoll_every, bytes; /* what is asked for */
+    uint32_t mallocs, epolls, refused, cut;
 };
 
 static struct faults none, *faults = &none;
@@ -77,6 +78,19 @@ void *reallocarray(void *p, size_t n, size_t size)
         return NULL;
     }
     return realloc(p, n * size);
+}
+
+/* -- descriptors ----------------------------------------------------------------- */
+
+/* To take one out of a set needs no room, and never fails. */
+int epoll_ctl(int set, int op, int fd, struct epoll_event *event)
+{
+    uint32_t every = __atomic_load_n(&faults->epoll_every, __ATOMIC_RELAXED);
+    if (every == 0 || op == EPOLL_CTL_DEL || ++faults->epolls % every != 0)
+        return (int)syscall(SYS_epoll_ctl, set, op, fd, event);
+    faults->refused++;
+    errno = faults->refused % 2 == 0 ? ENOSPC : ENOMEM;
+    return -1;
 }
 
 /* -- bytes ----------------------------------------------------------------------- */

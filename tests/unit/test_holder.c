@@ -398,6 +398,26 @@ static void test_only_known_lines_are_passed_on(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* The supervisor is killed before it has read what we told it; a child of its says that it is born and closes the pair
+ * by its exec: the kernel tells of the end before the child's word. */
+static void test_a_birth_behind_an_end_is_heard(void **state)
+{
+    (void)state;
+    unsigned char born[HOLDER_BORN_SIZE];
+    holder_born(77, born);
+    assert_true(mail_tell(&g, (struct message_op){ .kind = MESSAGE_ANSWER }, NULL, 0));
+    pid_t child = fork();
+    if (child == 0)
+        _exit(send(h.fd, born, sizeof(born), MSG_NOSIGNAL) == (ssize_t)sizeof(born) ? 0 : 1);
+    cleanup_close(&h.fd);
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    receive_all();
+    assert_non_null(roll_live(&g.roll, child));
+    assert_int_equal(g.roll.n_born, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -412,6 +432,7 @@ int main(void)
         TEST(test_a_table_that_is_full),
         TEST(test_a_child_may_say_one_thing),
         TEST(test_nobody_is_born_behind_the_end),
+        TEST(test_a_birth_behind_an_end_is_heard),
         TEST(test_every_end_is_told_once_however_slow_the_supervisor_is),
         TEST(test_only_known_lines_are_passed_on),
     };
