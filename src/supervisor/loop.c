@@ -212,7 +212,7 @@ static void on_late(void *arg)
     struct loop *l = arg;
     l->late = pollset_retry(l->set) > 0;
     if (l->late)
-        loop_timer_set(l, &l->late_timer, clock_now() + LATE, on_late, l);
+        loop_timer_set(l, &l->late_timer, loop_clock() + LATE, on_late, l);
 }
 
 static void look_after_late(struct loop *l)
@@ -221,7 +221,7 @@ static void look_after_late(struct loop *l)
         log_warn(
             "the kernel has no room to watch all descriptors (memory, or fs.epoll.max_user_watches); trying again");
     l->late_told = true;
-    l->late = loop_timer_set(l, &l->late_timer, clock_now() + LATE, on_late, l) == 0;
+    l->late = loop_timer_set(l, &l->late_timer, loop_clock() + LATE, on_late, l) == 0;
 }
 
 int loop_io_set(struct loop *l, struct loop_io *io, int fd, unsigned what, enum loop_priority priority, loop_io_fn fn,
