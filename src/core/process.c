@@ -70,6 +70,7 @@ static void start(struct process *p, const struct process_input *in, struct effe
     p->wanted = true;
     p->operator_stopped = false;
     p->restart_token = true;
+    p->restart_due = false;
     p->tries = 0;
     enter_starting(p, in, out);
 }
@@ -82,9 +83,17 @@ static void start_after_stop(struct process *p, const struct process_input *in, 
     p->operator_stopped = false;
 }
 
+/* One that waits for its turn and is called off meanwhile was none. */
+static void count_restart(struct process *p)
+{
+    p->restarts += p->restart_due;
+    p->restart_due = false;
+}
+
 static void spawned(struct process *p, const struct process_input *in, struct effects *out)
 {
     (void)out;
+    count_restart(p);
     p->pid = in->pid;
     p->started = in->now;
     p->started_wall = in->wall;
@@ -134,6 +143,7 @@ static void starting_timer(struct process *p, const struct process_input *in, st
 
 static void fail_start(struct process *p, const struct process_input *in, struct effects *out)
 {
+    count_restart(p);
     p->pid = 0;
     p->cause = in->cause;
     p->stopped_wall = in->wall;
@@ -151,7 +161,7 @@ static void fail_start(struct process *p, const struct process_input *in, struct
 static void backoff_timer(struct process *p, const struct process_input *in, struct effects *out)
 {
     p->deadline = 0;
-    p->restarts++;
+    p->restart_due = true;
     enter_starting(p, in, out);
 }
 
@@ -176,7 +186,7 @@ static void restart(struct process *p, const struct process_input *in, struct ef
         return;
     }
     p->restart_token = stable;
-    p->restarts++;
+    p->restart_due = true;
     enter_starting(p, in, out);
 }
 
@@ -217,7 +227,7 @@ static void starting_exited(struct process *p, const struct process_input *in, s
 static void exited_timer(struct process *p, const struct process_input *in, struct effects *out)
 {
     p->deadline = 0;
-    p->restarts++;
+    p->restart_due = true;
     enter_starting(p, in, out);
 }
 

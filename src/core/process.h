@@ -69,6 +69,7 @@ struct process {
     bool wanted;                    /* desired: up */
     bool execed;                    /* of this child: its program runs */
     bool restart_token;             /* one restart at once is allowed, see restart_interval */
+    bool restart_due;               /* the start under way counts as a restart once it is made */
     bool operator_stopped;          /* down because an operator said so */
     bool signal_due;                /* the last signal asked for; until whoever sent it says false */
     uint8_t step;                   /* of the stop ladder */

@@ -39,7 +39,8 @@ struct journal_slot {
     uint8_t step, timed_out, signal_due; /* as in struct process */
     uint8_t written;                     /* not 0: this is not a slot that was just given out */
     uint8_t was_up;                      /* before the update that is under way stopped it */
-    uint8_t spare[8];
+    uint8_t restart_due;                 /* as in struct process */
+    uint8_t spare[7];
     char auto_log[2][8]; /* stdout, stderr: what tells its AUTO log from others of that name; empty: none */
 };
 

@@ -54,6 +54,7 @@ static void put_process(struct journal_slot *s, const struct process *p)
     s->wanted = p->wanted;
     s->operator_stopped = p->operator_stopped;
     s->restart_token = p->restart_token;
+    s->restart_due = p->restart_due;
     s->execed = p->execed;
     s->signal_due = p->signal_due;
     s->step = p->step;
@@ -136,6 +137,7 @@ static struct process read_slot(const struct journal_slot *s)
                              .execed = s->execed,
                              .signal_due = s->signal_due,
                              .restart_token = s->restart_token,
+                             .restart_due = s->restart_due,
                              .operator_stopped = s->operator_stopped,
                              .step = s->step,
                              .timed_out = s->timed_out,
