@@ -195,7 +195,8 @@ class Restarts(drover.TestCase):
         procs.wait_until(lambda: d.info("loop:0")["restarts"] > 5, "some restarts")
         before = d.get("/v1/daemon").json["starts"]
         busy = statistics.median(d.round_trip() for _ in range(20))
-        self.assertLess(busy, 5 * idle)
+        if not drover.SAN:  # whose memory a start copies, for milliseconds
+            self.assertLess(busy, 5 * idle)
         self.assertGreater(d.get("/v1/daemon").json["starts"], before + 20)  # and they go on meanwhile
         before = min(p["restarts"] for p in d.all().values())
         procs.wait_until(lambda: min(p["restarts"] for p in d.all().values()) > before, "each one's turn")
