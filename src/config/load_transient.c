@@ -25,6 +25,7 @@ static bool is_of_transients(const struct option *o)
                                         "nice",
                                         "ionice",
                                         "timeout_signal",
+                                        "kill_mode",
                                         "oom_score_adj",
                                         "cpu_affinity",
                                         "no_new_privileges",

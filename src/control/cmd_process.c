@@ -265,6 +265,8 @@ static void json_stderr_tail(struct jsonw *j, const struct child *c)
     off_t from = end > STDERR_TAIL ? end - STDERR_TAIL : 0;
     ssize_t n = end > 0 ? pread(fd, tail, sizeof(tail), from) : 0;
     jsonw_bytes(j, "stderr_tail", tail, n > 0 ? (size_t)n : 0);
+    if (c->process.program->redirect_stderr)
+        jsonw_string(j, "stderr_tail_of", "stdout");
 }
 
 static void process_why(struct control_call *call)

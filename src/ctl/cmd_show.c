@@ -154,7 +154,9 @@ static void why_process(struct ctl *c, json_t *why)
     _cleanup_free_ char *tail = strdup(ask_string(why, "stderr_tail", ""));
     if (tail == NULL || *tail == '\0')
         return;
-    ctl_say(c, "  last words on stderr:");
+    ctl_say(c, "  last words on %s:",
+            strcmp(ask_string(why, "stderr_tail_of", "stderr"), "stderr") == 0 ? "stderr"
+                                                                               : "stdout and stderr, which are one");
     char *rest = tail, *line;
     while ((line = strsep(&rest, "\n")) != NULL)
         if (*line != '\0' || rest != NULL)

@@ -46,12 +46,21 @@ static bool mount_of(const char *line, char place[PATH_MAX])
     return type != NULL && strncmp(type, " - cgroup2 ", 11) == 0 && sscanf(line, "%*d %*d %*s %*s %4095s", place) == 1;
 }
 
-static int find_mount(char place[PATH_MAX])
+/* One place may be mounted over another, or show the hierarchy from elsewhere: it is the
+ * one where our own cgroup is. */
+static bool has_cgroup(const char *place, const char *own)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof(path), "%s%s/cgroup.procs", place, own);
+    return n < (int)sizeof(path) && access(path, F_OK) == 0;
+}
+
+static int find_mount(const char *own, char place[PATH_MAX])
 {
     _cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
     char line[2 * PATH_MAX];
     while (f != NULL && fgets(line, sizeof(line), f) != NULL)
-        if (mount_of(line, place))
+        if (mount_of(line, place) && has_cgroup(place, own))
             return 0;
     return -ENOENT;
 }
@@ -135,9 +144,9 @@ int cgroups_new(struct cgroups **ret)
     if (c == NULL)
         return -ENOMEM;
     c->owner = getpid();
-    int r = find_mount(c->mount);
+    int r = find_cgroup(c->owner, c->own);
     if (r == 0)
-        r = find_cgroup(c->owner, c->own);
+        r = find_mount(c->own, c->mount);
     if (r == 0)
         r = make_one(c, "probe", probe);
     if (r < 0)

@@ -31,6 +31,7 @@
 #include "supervisor/identities.h"
 #include "supervisor/kept.h"
 #include "supervisor/run_say.h"
+#include "supervisor/scope.h"
 #include "supervisor/shutdown.h"
 #include "supervisor/starting.h"
 #include "supervisor/supervisor.h"
@@ -163,11 +164,26 @@ void run_look(struct run *r)
 
 int run_signal(struct run *r, int signal)
 {
+    const struct run_keep *k = r->keep;
     if (r->pidfd < 0)
         return -ESRCH;
-    int q = r->taken_over ? pidfd_signal_group_of(r->pidfd, r->keep->pid, signal)
-                          : pidfd_signal_group(r->keep->pid, signal);
+    if (k->kill_mode == KILL_MODE_PROCESS)
+        return pidfd_signal(r->pidfd, signal);
+    if (k->kill_mode == KILL_MODE_CGROUP && signal == SIGKILL)
+        scope_kill_pid(r->supervisor, k->pid, r->taken_over);
+    int q = r->taken_over ? pidfd_signal_group_of(r->pidfd, k->pid, signal) : pidfd_signal_group(k->pid, signal);
     return q == -ESRCH ? pidfd_signal(r->pidfd, signal) : q; /* it has no group of its own yet */
+}
+
+/* What is left of it, at its end: before it is reaped, since its number is its group's
+ * until then. */
+static void end_rest(const struct run *r)
+{
+    const struct run_keep *k = r->keep;
+    if (k->told_to_end && !r->taken_over && k->kill_mode != KILL_MODE_PROCESS)
+        pidfd_signal_group(k->pid, SIGKILL);
+    if (k->kill_mode == KILL_MODE_CGROUP)
+        scope_kill_pid(r->supervisor, k->pid, r->taken_over);
 }
 
 /* The signal that it was to be ended with, then what is left of the ladder. */
@@ -310,6 +326,8 @@ void run_ended(struct run *r, struct exit_cause cause, const struct rusage *usag
         loop_timer_clear(&r->timer);
     loop_io_clear(&r->exit_io);
     cleanup_close(&r->pidfd);
+    if (r->keep->kill_mode == KILL_MODE_CGROUP)
+        scope_sweep(r->supervisor);
     for (struct run_feed *f = r->feeds; f != NULL; f = f->next)
         run_feed_close(f);
     if (cause.kind != EXIT_SPAWN) {
@@ -327,11 +345,10 @@ void run_reap(struct run *r)
 {
     int status = 0;
     struct rusage usage = { 0 };
-    if (r->keep->told_to_end && !r->taken_over) /* its number is its group's until it is reaped */
-        pidfd_signal_group(r->keep->pid, SIGKILL);
     int q = r->taken_over ? pidfd_status_of_other(r->pidfd, &status) : pidfd_look(r->pidfd, &status, &usage);
     if (q == 0 || q == -EAGAIN)
         return;
+    end_rest(r);
     const struct spawn_report *report = r->starting != NULL ? starting_settle(r->starting) : NULL;
     if (r->starting != NULL && report == NULL)
         program_runs(r);
@@ -392,6 +409,8 @@ void run_spawn(struct run *r, const struct run_order *o)
         fail(r, cause, p.culprit);
     } else {
         p.plan.new_session = r->keep->detached;
+        if (r->keep->kill_mode == KILL_MODE_CGROUP)
+            p.plan.cgroup_fd = scope_make_for(r->supervisor, event_name_text(r->name));
         keep(r, &p);
         q = spawn(&p.plan, &spawned);
         if (q < 0)

@@ -39,6 +39,7 @@ struct run_keep {
     int32_t cause_value;
     uint8_t cause_kind, cause_core;
     uint8_t detached, told_to_end, step, ran, answered;
+    uint8_t kill_mode;     /* enum kill_mode */
     uint8_t input_follows; /* else the text below is all that it reads */
     uint32_t n_ladder, input_len;
     int32_t timeout_signal;

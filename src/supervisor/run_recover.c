@@ -20,6 +20,7 @@
 #include "os/pidfd.h"
 #include "supervisor/run_internal.h"
 #include "supervisor/run_say.h"
+#include "supervisor/scope.h"
 #include "supervisor/supervisor.h"
 
 #define GRACE (15 * USEC_PER_SEC) /* a client tries for 10 */
@@ -146,6 +147,8 @@ static void go_on(struct supervisor *s, struct run_keep *k, const struct roll_ch
         k->pid = rc->pid;
     runs_add(s, r);
     r->pidfd = open_process(k, rc);
+    if (k->kill_mode == KILL_MODE_CGROUP && r->pidfd >= 0)
+        scope_note_pid(s, k->pid);
     take_pipes(r);
     run_pause(r, r->awaited);
     if (r->awaited)
@@ -207,6 +210,8 @@ bool runs_ended(struct supervisor *s, const struct roll_child *rc)
         if (run_tag(r->keep) != rc->tag || r->pidfd < 0 || !r->taken_over)
             continue;
         const struct rusage usage = usage_of(rc);
+        if (r->keep->kill_mode == KILL_MODE_CGROUP)
+            scope_kill_pid(s, r->keep->pid, true);
         run_ended(r, cause_of(r->keep, rc), &usage);
         holder_forget(s->options.holder, rc->pid, rc->tag);
         return true;

@@ -92,6 +92,7 @@ static void fill(struct run_keep *k, const struct run_order *o, const struct pro
     k->began_wall = wall_now();
     k->timeout = p->common->timeout != USEC_INFINITY ? p->common->timeout : 0;
     k->detached = o->detached;
+    k->kill_mode = (uint8_t)p->common->kill_mode;
     k->input_follows = o->input_follows;
     k->input_len = o->input != NULL ? (uint32_t)strnlen(o->input, RUN_INPUT_MAX) : 0;
     if (k->input_len > 0)

@@ -10,3 +10,9 @@ void scope_note(const struct child *c, pid_t pid); /* it was found running, and 
  * and noted.  Nothing happens to a process that is in no cgroup of its own. */
 void scope_kill(const struct child *c, pid_t pid);
 void scope_remove(const struct child *c); /* when nobody is left in it */
+
+/* The same for a transient process, which is known by its pid alone. */
+int scope_make_for(struct supervisor *s, const char *name);
+void scope_note_pid(struct supervisor *s, pid_t pid);
+void scope_kill_pid(struct supervisor *s, pid_t pid, bool adopted);
+void scope_sweep(struct supervisor *s);

@@ -8,6 +8,7 @@ import subprocess
 
 import drover
 import procs
+import test_cgroup
 import test_run
 
 UPGRADE = "upgrade"
@@ -198,6 +199,36 @@ class Lives(TestCase):
         os.kill(before, signal.SIGKILL)
         procs.wait_gone(job, 25)
         self.d.wait_ready()
+
+
+class Modes(TestCase):
+    def grandchild(self, mode, ending):
+        """The pid of a child that has left session and group, and the process that has it."""
+        p = self.start("--set", "kill_mode=" + mode, "--kill-signal", "USR1", "sh", "-c",
+                       "setsid sh -c 'trap \"\" USR1; echo $$; exec sleep 1000 >/dev/null 2>&1' & %s" % ending)
+        return p, int(self.line(p))
+
+    def test_process(self):
+        """Its group is left alone."""
+        p = self.start("--set", "kill_mode=process", "sh", "-c",
+                       "(trap '' TERM; exec sleep 1000 >/dev/null 2>&1) & echo $!; wait")
+        pid = int(self.line(p))
+        self.assertEqual(self.d.post("/v1/run/1/stop").status, 200)
+        self.assertEqual(self.end(p)[0], 125)
+        self.assertTrue(procs.alive(pid))
+        os.kill(pid, signal.SIGKILL)
+
+    def test_cgroup(self):
+        if not test_cgroup.can_make():
+            self.skipTest("no cgroup can be made here")
+        p, pid = self.grandchild("cgroup", "wait")
+        self.replace()
+        self.assertEqual(self.d.post("/v1/run/1/stop").status, 200)
+        self.assertEqual(self.end(p)[0], 125)
+        procs.wait_gone(pid)
+        p, pid = self.grandchild("cgroup", "sleep 0.2; exit 3")
+        self.assertEqual(self.end(p)[0], 3)
+        procs.wait_gone(pid)
 
 
 class Detached(TestCase):
