@@ -679,7 +679,7 @@ static void test_reply_that_nobody_reads(void **state)
 {
     (void)state;
     if (under_valgrind())
-        skip(); /* too slow for its short deadlines */
+        skip();                         /* too slow for its short deadlines */
     t.server->timeouts.stall = 2000000; /* a sanitizer takes its time */
     t.server->timeouts.awaited = 50000;
     int fds[20];
