@@ -254,6 +254,8 @@ static void keep_sources(struct loader *l, const struct ini_section *section, st
         if (key != NULL)
             found[n++] = (struct program_source){ i, key->file, key->line - p->line };
     }
+    if (n == 0)
+        return;
     if (n != l->n_last_sources || memcmp(l->last_sources, found, n * sizeof *found) != 0) {
         struct program_source *sources = arena_new_array(l->keep, n, struct program_source);
         if (sources == NULL)

@@ -184,6 +184,7 @@ class Events(TestCase):
         for _ in range(6):
             d.start("p")
             d.stop("p")
+            r.until(lambda out: b'"STOPPED"' in out, "the first answer")  # whose gap would be told otherwise
             d.crash()
         d.start("p")
         d.stop("p")

@@ -227,7 +227,7 @@ class Floods(Case):
         held = [self.channel(name)["queued"] for name in names]
         self.assertGreater(held[0], 200)  # as long as there is some, it may have it
         self.assertGreater(min(held), 0)
-        self.assertLess(resident(pid) - before, 80 << 20)
+        self.assertLess(resident(pid) - before, (256 if drover.SAN else 80) << 20)  # sanitizers keep what was freed
         a.to("b", "hello")
         self.assertEqual(b.hear()["msg"], "hello")
 
