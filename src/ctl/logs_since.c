@@ -32,25 +32,21 @@ struct probe {
 
 /* -- the files --------------------------------------------------------------- */
 
-/* Those of the answer that are not in the list yet: between two answers the last
- * ones may have moved on. */
+/* What the answer has behind the last one that is known; what is before it was rotated
+ * there meanwhile and is newer than all.  Without that one in it, those that were older
+ * have gone as well. */
 static int add_files(struct files *f, const json_t *answer)
 {
-    size_t i;
-    const json_t *entry;
-    uint64_t *list = realloc(f->list, (f->n + json_array_size(answer) + 1) * sizeof(*list));
+    size_t n = json_array_size(answer), i = 0;
+    uint64_t *list = realloc(f->list, (f->n + n + 1) * sizeof(*list));
     if (list == NULL)
         return -ENOMEM;
     f->list = list;
-    json_array_foreach(answer, i, entry)
-    {
-        uint64_t file = (uint64_t)ask_integer(entry, "file", 0);
-        bool known = false;
-        for (size_t k = 0; k < f->n; k++)
-            known |= f->list[k] == file;
-        if (!known)
-            f->list[f->n++] = file;
-    }
+    uint64_t last = f->n > 0 ? f->list[f->n - 1] : 0;
+    while (last != 0 && i < n && (uint64_t)ask_integer(json_array_get(answer, i++), "file", 0) != last)
+        ;
+    for (; i < n; i++)
+        f->list[f->n++] = (uint64_t)ask_integer(json_array_get(answer, i), "file", 0);
     return 0;
 }
 
@@ -61,7 +57,7 @@ static int list_files(struct logs_stream *s, struct files *f)
         _cleanup_answer_ struct answer a = { 0 };
         before = f->n;
         logs_path(&path, s);
-        buf_printf(&path, "&files=1&rotated=%zu", f->n);
+        buf_printf(&path, "&files=1&rotated=%zu", f->n > 0 ? f->n - 1 : 0);
         int e = path.error < 0 ? path.error : ask(s->ctl, "GET", path.data, NULL, 0, &a);
         if (e == 0 && a.status != 200)
             answer_complain(s->ctl, &a, s->process->name);
