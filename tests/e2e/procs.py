@@ -60,6 +60,18 @@ def supervisor(guardian):
     return wait_until(look, "process %d to have a supervisor" % guardian)
 
 
+def kill_supervisor(guardian):
+    """The present one; its pid.  One that is found while it dies, of the kill before, may be gone when it is its turn."""
+    def try_one():
+        pid = supervisor(guardian)
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return None
+        return pid
+    return wait_until(try_one, "a supervisor to kill")
+
+
 def descendants(root):
     parents = {}
     for pid in pids():

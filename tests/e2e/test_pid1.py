@@ -108,7 +108,7 @@ class Pid1(drover.TestCase):
         d = self.container("[program:p]\ncommand=sleep 1000\nstartsecs=0\n")
         before = d.wait_state("p", "RUNNING")["pid"]
         for n in range(1, 4):
-            os.kill(procs.supervisor(d.inside), signal.SIGKILL)
+            procs.kill_supervisor(d.inside)
             procs.wait_until(lambda number=n: d.get("/v1/daemon").json["recoveries"] == number, "another supervisor")
             self.assertEqual((d.get("/v1/daemon").json["pid"], d.pid_of("p")), (1, before))
         self.assertEqual(self.zombies(d), [])

@@ -153,7 +153,7 @@ class Recovery(drover.TestCase):
             for _ in range(chance.randrange(3)):
                 d.round_trip()
             d.close()
-            os.kill(d.supervisor, signal.SIGKILL)
+            procs.kill_supervisor(d.pid)
             procs.wait_until(lambda: os.stat(self.path("a.err")).st_size > mark, "more output")
         d.wait_ready()
         self.assertEqual(d.pids(), pids)
