@@ -172,6 +172,11 @@ class Daemon:
         """The pid of the process that has the jobs; .pid is the guardian's, which is the one that people know."""
         return procs.supervisor(self.pid)
 
+    def held(self):
+        """The guardian's descriptors.  The supervisor tells it of each, and waits for no answer."""
+        procs.wait_asleep(self.supervisor, self.pid)
+        return procs.descriptors(self.pid)
+
     def crash(self):
         """Kills the supervisor; back when the next one answers."""
         before = self.supervisor

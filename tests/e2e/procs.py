@@ -109,6 +109,14 @@ def descriptors(pid):
     return found
 
 
+def wait_asleep(*several):
+    """Until all of them wait at once: whoever has something to read is awake, so what one of them has told another
+    before this call has been heard."""
+    def look():
+        return all((stat(pid) or "?")[0] in "SZ?" for pid in several + several[:-1])
+    wait_until(look, "processes %s to fall asleep" % (several,))
+
+
 def settled_descriptors(pid):
     """Once its dynamic loader has closed the libraries."""
     def look():

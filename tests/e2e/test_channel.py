@@ -57,8 +57,8 @@ class Workers(drover.TestCase):
     def descriptors(self, d):
         """Of the guardian and of the supervisor."""
         d.events  # is one of them
-        # without what all channels share from the first one on
-        return sum("memfd:desk" not in what for pid in (d.pid, d.supervisor) for what in procs.descriptors(pid).values())
+        found = [*d.held().values(), *procs.descriptors(d.supervisor).values()]
+        return sum("memfd:desk" not in what for what in found)  # all channels share it, from the first one on
 
     def none_left(self, d, before):
         """The guardian lets go a little later."""

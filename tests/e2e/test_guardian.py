@@ -53,7 +53,7 @@ class Replaced(drover.TestCase):
         d = self.daemon("", native=True)
         self.kill_supervisor(d)
         self.ask(d)
-        main, held = d.pid, procs.descriptors(d.pid)
+        main, held = d.pid, d.held()
         inode, count = os.stat(d.socket).st_ino, None
         for i in range(2, 102):
             os.kill(d.supervisor, signal.SIGKILL)
@@ -63,7 +63,7 @@ class Replaced(drover.TestCase):
             self.assertEqual((info["pid"], info["recoveries"]), (main, i))
             count = count or info["descriptors"]
             self.assertEqual(info["descriptors"], count)
-        self.assertEqual(procs.descriptors(main).keys(), held.keys())
+        self.assertEqual(d.held().keys(), held.keys())
         self.assertEqual(os.stat(d.socket).st_ino, inode)
         self.assertEqual(int(procs.read(self.path("pid"))), main)
         self.assertEqual(d.log().count("terminated by SIGKILL"), 101)

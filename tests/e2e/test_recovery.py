@@ -65,12 +65,12 @@ class Recovery(drover.TestCase):
             d.wait_state(name, "RUNNING")
         before = self.facts(d)
         exits = {name: p["exit"] for name, p in d.all().items()}
-        held = len(procs.descriptors(d.pid))
+        held = len(d.held())
         for _ in range(10):
             d.crash()
             self.assertEqual(self.facts(d), before)
         self.assertEqual({name: p["exit"] for name, p in d.all().items()}, exits)
-        self.assertEqual(len(procs.descriptors(d.pid)), held)
+        self.assertEqual(len(d.held()), held)
         self.assertEqual(len(procs.descendants(d.pid)), 1 + 6)
         d.start("down")
         d.stop("up")

@@ -43,7 +43,6 @@ for i in range(n):
     if i % 64 == 63: acks += s.recv(65536).count(b"_ACK")
 while acks < n: acks += s.recv(65536).count(b"_ACK")
 s.sendall(b'{"acknowledged":%d}\\n' % acks)
-s.recv(1)
 """
 
 RECEIVER = """\
@@ -160,16 +159,16 @@ class Descriptors(Case):
         pids = [daemon["pid"], daemon["supervisor_pid"]]
 
         def opened():
+            procs.wait_asleep(pids[1], pids[0])  # the guardian is told of each, and nobody waits for it
             return [len(os.listdir("/proc/%d/fd" % pid)) for pid in pids]
-        self.d.start("sender")
-        self.d.wait_state("sender", "RUNNING")
+        self.d.events  # is a connection
         before = opened()
-        self.d.events
+        self.d.start("sender")
         got = self.d.wait_event("message", "receiver", after=-1, timeout=self.timeout)["message"]
         self.assertEqual((got["lines"], got["descriptors"]), (DESCRIPTORS, DESCRIPTORS))
         self.assertLess(got["open"], 8)
-        # the guardian may hear of the sender's own ones, pidfd, pipes and channel, only after the look before
-        procs.wait_until(lambda: max(map(int.__sub__, opened(), before)) <= 8, "no more descriptors than before")
+        self.d.wait_event("close", "sender")
+        procs.wait_until(lambda: max(map(int.__sub__, opened(), before)) <= 0, "no more descriptors than before")
         self.assertEqual((self.channel("receiver")["handles_sent"], self.channel("sender")["handles_received"]),
                          (DESCRIPTORS, DESCRIPTORS))
         report("%d descriptors handed over; open in guardian and supervisor before %s, after %s" % (

@@ -468,14 +468,14 @@ class Leaving(RunTestCase):
     def test_nothing_is_left_open(self):
         self.ctl("true")
         self.d.wait_event("close", "run:1")
-        before = procs.descriptors(self.d.pid)
+        before = self.d.held()
         for words in (["echo"], ["nosuch"], ["--timeout=50ms", "sleep", "9"], ["--stdio=pipe,pipe,pipe,pipe", "true"]):
             self.ctl(*words)
         p = self.start("sleep", "100")
         self.d.wait_event("spawn", "run:6")
         p.kill()
         self.d.wait_event("close", "run:6")
-        procs.wait_until(lambda: len(procs.descriptors(self.d.pid)) <= len(before), "the daemon to close all")
+        procs.wait_until(lambda: len(self.d.held()) <= len(before), "the daemon to close all")
 
 
 class Detached(RunTestCase):

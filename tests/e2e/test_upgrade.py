@@ -47,14 +47,14 @@ class Done(TestCase):
         d = self.daemon(SLEEPER, native=True)
         d.wait_state("a", "RUNNING")
         own, newer = self.version(d), self.of_version("9.9.9")
-        main, held, inode = d.pid, procs.descriptors(d.pid), os.stat(d.socket).st_ino
+        main, held, inode = d.pid, d.held(), os.stat(d.socket).st_ino
         run = self.ctl(d, "upgrade", newer)
         self.assertEqual((run.returncode, run.stdout), (0, "Upgraded from %s to 9.9.9\n" % own))
         self.assertEqual(os.readlink("/proc/%d/exe" % main), newer)
         info = client.Client(d.socket).get("/v1/daemon").json
         self.assertEqual((info["pid"], info["version"], info["supervisor_pid"]), (main, "9.9.9", d.supervisor))
         self.assertEqual(procs.read("/proc/%d/comm" % main), b"droverd\n")
-        self.assertEqual(len(procs.descriptors(main)), len(held))
+        self.assertEqual(len(d.held()), len(held))
         self.assertEqual(os.stat(d.socket).st_ino, inode)
         self.assertEqual(int(procs.read(self.path("pid"))), main)
         self.assertEqual((info["upgrades"], info["recoveries"]), (1, 0))
@@ -83,7 +83,7 @@ class Done(TestCase):
         for _ in range(30):
             self.assertEqual(self.ctl(d, "upgrade").returncode, 0)
             info = client.Client(d.socket).get("/v1/daemon").json
-            now = (procs.descriptors(d.pid).keys(), info["descriptors"] - info["connections"])
+            now = (d.held().keys(), info["descriptors"] - info["connections"])
             before = before or now
             self.assertEqual(now, before)
         self.assertEqual(d.get("/v1/daemon").json["pid"], d.pid)
