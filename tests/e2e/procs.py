@@ -85,12 +85,27 @@ def descendants(root):
     return found
 
 
+def link(pid, name):
+    """What /proc/PID/cwd, exe or root leads to; nothing when there is no such process, or it is somebody else's."""
+    try:
+        return os.readlink("/proc/%d/%s" % (pid, name))
+    except OSError:
+        return ""
+
+
 def command_line(pid):
     return read("/proc/%d/cmdline" % pid).replace(b"\0", b" ").decode(errors="replace").strip()
 
 
+def begun(pid):
+    """The same pid, once its exec is over.  A daemon knows that a program runs from what exec has closed, and that
+    comes before the process has its new capabilities, words and variables, in this order."""
+    wait_until(lambda: read("/proc/%d/environ" % pid) or not alive(pid), "process %d to have begun" % pid)
+    return pid
+
+
 def environment(pid):
-    pairs = [e.split(b"=", 1) for e in read("/proc/%d/environ" % pid).split(b"\0") if b"=" in e]
+    pairs = [e.split(b"=", 1) for e in read("/proc/%d/environ" % begun(pid)).split(b"\0") if b"=" in e]
     return {k.decode(errors="replace"): v.decode(errors="replace") for k, v in pairs}
 
 
@@ -117,12 +132,23 @@ def wait_asleep(*several):
     wait_until(look, "processes %s to fall asleep" % (several,))
 
 
-def settled_descriptors(pid):
-    """Once its dynamic loader has closed the libraries."""
+def standing_descriptors(pid, numbers=(0, 1, 2)):
+    """What a program has open, once it has exactly these numbers open.
+
+    A program that begins opens libraries, and later the files of its locale, and closes them again, in its own time;
+    so one look shows whatever is open at that moment.  What has leaked into it stays open for as long as it runs:
+    waiting until nothing else is open misses no leak."""
+    wanted, found = sorted(numbers), {}
+
     def look():
-        found = descriptors(pid)
-        return found if not any(".so" in path or path.endswith("/ld.so.cache") for path in found.values()) else None
-    return wait_until(look, "process %d to be loaded" % pid)
+        found.clear()
+        found.update(descriptors(pid))
+        return sorted(found) == wanted
+    try:
+        wait_until(look, "process %d to have %s open" % (pid, wanted))
+    except AssertionError as error:
+        raise AssertionError("%s; it has %s" % (error, found))
+    return found
 
 
 def limit(pid, name):
@@ -136,10 +162,11 @@ def wait_until(condition, what, timeout=20):
     """For what sends no event.  Looks every few milliseconds, and fails at the bound."""
     deadline = time.monotonic() + timeout
     while True:
+        over = time.monotonic() > deadline  # before the last look: we may be kept from running after one
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        if over:
             raise AssertionError("waited %g s in vain for: %s" % (timeout, what))
         time.sleep(0.005)
 

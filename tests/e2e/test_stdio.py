@@ -18,11 +18,11 @@ def ctl(d, *words, **more):
 
 
 class Job(drover.TestCase):
-    def job(self, stdio, settings="", command="sleep 1000", **options):
+    def job(self, stdio, settings="", command="sleep 1000", numbers=(0, 1, 2), **options):
         d = self.daemon("[program:a]\ncommand=%s\nstartsecs=0\nstdio=%s\n%s" % (command, stdio, settings), native=True,
                         **options)
         pid = d.wait_state("a", "RUNNING")["pid"]
-        return d, pid, procs.settled_descriptors(pid)
+        return d, pid, procs.standing_descriptors(pid, numbers)
 
     def failed(self, stdio, settings="", **options):
         d = self.daemon("[program:a]\ncommand=sleep 1000\nstartretries=0\nstdio=%s\n%s" % (stdio, settings), native=True,
@@ -73,18 +73,18 @@ class Lists(Job):
         places = ["ignore"] * 64
         places[63] = "pipe"
         places[10] = "</dev/zero"
-        _, _, found = self.job(", ".join(places))
-        self.assertEqual(sorted(found), [0, 1, 2, 10, 63])
+        _, _, found = self.job(", ".join(places), numbers=(0, 1, 2, 10, 63))
         self.assertEqual((found[10], found[63][:7]), ("/dev/zero", "socket:"))
 
     def test_numbers_swap_and_repeat(self):
-        _, _, found = self.job("0, 2, 1, 1, 2, 0")
+        _, _, found = self.job("0, 2, 1, 1, 2, 0", numbers=range(6))
         out, err = os.path.realpath(self.path("stdout")), os.path.realpath(self.path("stderr"))
         self.assertEqual(found, {0: "/dev/null", 1: err, 2: out, 3: out, 4: err, 5: "/dev/null"})
 
     def test_what_the_starter_gave_can_be_passed_on_and_nothing_else(self):
         with open(self.path("given"), "w") as f:
-            _, _, found = self.job("ignore, ignore, ignore, %d" % f.fileno(), pass_fds=(f.fileno(),))
+            _, _, found = self.job("ignore, ignore, ignore, %d" % f.fileno(), numbers=range(4),
+                                   pass_fds=(f.fileno(),))
         self.assertEqual(found[3], os.path.realpath(self.path("given")))
 
     def test_the_daemons_own_descriptors_stay_its_own(self):
@@ -138,9 +138,10 @@ class Lists(Job):
         d = self.daemon(text, native=True)
         d.wait_all("RUNNING")
         for name, pid in d.pids().items():
+            model = models[name.split(":")[0]]
             found = {n: t.split(":")[0] + ":" if t.startswith(("pipe:", "socket:")) else t
-                     for n, t in procs.descriptors(pid).items()}
-            self.assertEqual(found, models[name.split(":")[0]], name)
+                     for n, t in procs.standing_descriptors(pid, model).items()}
+            self.assertEqual(found, model, name)
 
     def test_refusals(self):
         for stdio, words in (("pipe, what", '"what" is none of'), ("ipc, ipc", "names ipc twice"), ("64", "is none of"), (">", "names no file"),
@@ -153,7 +154,7 @@ class Lists(Job):
                 self.daemons.remove(d)
 
     def test_show_and_the_configuration_have_it(self):
-        d, _, _ = self.job("ignore, pipe, null, pipe, </dev/zero")
+        d, _, _ = self.job("ignore, pipe, null, pipe, </dev/zero", numbers=range(5))
         self.assertEqual(d.get("/v1/config").json["groups"][0]["processes"][0]["stdio"],
                          ["ignore", "pipe", "pipe", "pipe", "</dev/zero"])
         shown = d.get(d.process_path("a"), show=1).json["descriptors"]
@@ -165,7 +166,7 @@ class Lists(Job):
 class Pipes(Job):
     def echo(self):
         self.write("echo.py", ECHO3)
-        return self.job("pipe, pipe, pipe, pipe", command="%s %%(here)s/echo.py" % sys.executable)
+        return self.job("pipe, pipe, pipe, pipe", command="%s %%(here)s/echo.py" % sys.executable, numbers=range(4))
 
     def come(self, d, text):
         s = d.client.stream(d.process_path("a", "/log"), fd=3, offset=0, follow=1)
@@ -213,14 +214,14 @@ class Pipes(Job):
         self.assertEqual(len(kept()), 64 * 1024)
 
     def test_one_that_does_not_read(self):
-        d, _, _ = self.job("pipe, pipe, pipe, pipe")
+        d, _, _ = self.job("pipe, pipe, pipe, pipe", numbers=range(4))
         replies = [d.post(d.process_path("a", "/stdin"), b"x" * 60000, fd=3) for _ in range(20)]
         self.assertEqual((replies[0].status, replies[-1].status), (200, 500))
         self.assertIn("nothing was sent", replies[-1].json["error"]["message"] + str(replies[-1].json))
         self.assertEqual(d.info("a")["statename"], "RUNNING")
 
     def test_there_is_no_such_pipe(self):
-        d, _, _ = self.job("ignore, pipe, pipe, </dev/null")
+        d, _, _ = self.job("ignore, pipe, pipe, </dev/null", numbers=range(4))
         for fd in ("1", "3", "9", "700"):
             self.assertEqual(ctl(d, "write", "a", "x", "--fd", fd).returncode, 1, fd)
         self.assertEqual(ctl(d, "write", "a", "x").stdout, "a: ERROR (it reads no more there)\n")
