@@ -93,7 +93,7 @@ int run_adopt_pipe(struct run *r, unsigned number, int fd)
         q = run_pipe_new(r->supervisor->loop, fd, (int)number, on_output, r, &pipe);
     else
         kept_close(&fd);
-    if (q < 0)
+    if (pipe == NULL)
         return q;
     if (r->supervisor->options.holder != NULL)
         pipe->mover = capture_mover(r->supervisor->capture);

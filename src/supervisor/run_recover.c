@@ -143,7 +143,7 @@ static void go_on(struct supervisor *s, struct run_keep *k, const struct roll_ch
     struct run *r = make_again(s, k);
     if (r == NULL)
         return;
-    if (k->pid == 0)
+    if (k->pid == 0 && rc != NULL)
         k->pid = rc->pid;
     runs_add(s, r);
     r->pidfd = open_process(k, rc);

@@ -309,12 +309,11 @@ static void test_spawnerr_of_exits(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_autorestart),       cmocka_unit_test(test_restart_interval),
-        cmocka_unit_test(test_stop_ladder),       cmocka_unit_test(test_start_during_stop),
-        cmocka_unit_test(test_timeout),           cmocka_unit_test(test_stop_after_a_timeout),
-        cmocka_unit_test(test_stop_is_no_exit),
-        cmocka_unit_test(test_a_restart_that_is_called_off_is_none),   cmocka_unit_test(test_spawnerr),
-        cmocka_unit_test(test_spawnerr_of_exits),
+        cmocka_unit_test(test_autorestart),     cmocka_unit_test(test_restart_interval),
+        cmocka_unit_test(test_stop_ladder),     cmocka_unit_test(test_start_during_stop),
+        cmocka_unit_test(test_timeout),         cmocka_unit_test(test_stop_after_a_timeout),
+        cmocka_unit_test(test_stop_is_no_exit), cmocka_unit_test(test_a_restart_that_is_called_off_is_none),
+        cmocka_unit_test(test_spawnerr),        cmocka_unit_test(test_spawnerr_of_exits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
