@@ -7,6 +7,7 @@
 
 Complaints are gathered in s.complaints.
 """
+import contextlib
 import http.client
 import os
 import random
@@ -213,9 +214,15 @@ class Scene:
         return found[0] if len(found) == 1 else None
 
     def kill_supervisor(self, sig=signal.SIGKILL):
-        pid = procs.wait_until(self.find_supervisor, "a supervisor")
-        os.kill(pid, sig)
-        return pid
+        """One that is found while it dies, of the kill before, may be gone when it is its turn."""
+        def try_one():
+            pid = self.find_supervisor()
+            with contextlib.suppress(ProcessLookupError):
+                if pid is not None:
+                    os.kill(pid, sig)
+                    return pid
+            return None
+        return procs.wait_until(try_one, "a supervisor to kill")
 
     def wait_control(self):
         """Until somebody answers; how many seconds that took."""
