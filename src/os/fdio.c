@@ -21,7 +21,7 @@ static void take_fds(struct msghdr *m, struct fdio_received *ret)
     ret->cut = (m->msg_flags & MSG_CTRUNC) != 0;
 }
 
-ssize_t fdio_receive(int fd, void *data, size_t len, struct fdio_received *ret, struct mmsghdr *note)
+static ssize_t receive(int fd, void *data, size_t len, struct fdio_received *ret, struct mmsghdr *note, int flags)
 {
     union {
         struct cmsghdr align;
@@ -36,7 +36,7 @@ ssize_t fdio_receive(int fd, void *data, size_t len, struct fdio_received *ret, 
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)
     };
     do {
-        r = recvmmsg(fd, note, 1, MSG_CMSG_CLOEXEC | MSG_DONTWAIT, NULL);
+        r = recvmmsg(fd, note, 1, MSG_CMSG_CLOEXEC | MSG_DONTWAIT | flags, NULL);
         /* recvmmsg(2) tells of a peer that has gone before what that had sent; once */
     } while (r < 0 && (errno == EINTR || (errno == ECONNRESET && !was_reset && (was_reset = true))));
     if (r < 0)
@@ -44,6 +44,16 @@ ssize_t fdio_receive(int fd, void *data, size_t len, struct fdio_received *ret, 
     ret->n_fds = 0;
     take_fds(&note->msg_hdr, ret);
     return (ssize_t)note->msg_len;
+}
+
+ssize_t fdio_receive(int fd, void *data, size_t len, struct fdio_received *ret, struct mmsghdr *note)
+{
+    return receive(fd, data, len, ret, note, 0);
+}
+
+ssize_t fdio_look(int fd, void *data, size_t len, struct fdio_received *ret)
+{
+    return receive(fd, data, len, ret, NULL, MSG_PEEK);
 }
 
 ssize_t fdio_send(int fd, const struct iovec *parts, unsigned n, int pass, struct mmsghdr *note)

@@ -22,6 +22,9 @@ struct fdio_received {
 /* Bytes read, 0 at the end, or a negative errno; *ret is filled in whenever bytes came. */
 ssize_t fdio_receive(int fd, void *data, size_t len, struct fdio_received *ret, struct mmsghdr *note);
 
+/* The same, and all of it stays there; descriptors are duplicates. */
+ssize_t fdio_look(int fd, void *data, size_t len, struct fdio_received *ret);
+
 /* Bytes taken, or a negative errno.  `pass` goes with the first of them, -1: none;
  * it remains the caller's, and has been passed whenever a byte was taken. */
 ssize_t fdio_send(int fd, const struct iovec *parts, unsigned n, int pass, struct mmsghdr *note);

@@ -125,6 +125,8 @@ static void attend(struct channel *ch)
         channel_take_out(ch);
     if (!ch->freed)
         channel_settle(ch);
+    if (ch->handles.n > 0)
+        channel_look_at_handles(ch);
     if (!ch->freed)
         tell_room(ch);
     if (ch->fd < 0)
@@ -270,11 +272,10 @@ static void resume(struct channel *ch)
     ch->broken = !channel_keep_restore(ch->keep, ch->hub->desk, &ch->now);
     if (ch->now.batch)
         take_batch(ch);
+    channel_open_boxes(ch);
     channel_publish(ch);
-    if (ch->now.unacked) {
-        ch->unacked_until = loop_now(ch->hub->loop) + CHANNEL_ACK_WAIT;
-        channel_slow(ch);
-    }
+    if (ch->now.unacked)
+        channel_wait_for_ack(ch);
     if (ch->broken) /* half a line may be there, and nothing may follow it */
         ch->closing = true;
     channel_touch(ch);
@@ -297,6 +298,8 @@ int channel_new(struct channels *s, int fd, int memory, const struct ipc_setting
     ch->fd = fd;
     ch->memory = memory;
     ch->mapped = memory >= 0;
+    if (keep->id == 0)
+        keep->id = ++s->desk->last_id;
     ch->queue_bytes = settings->queue_bytes;
     ch->queue_messages = settings->queue_messages;
     ch->no_acks = settings->handles == IPC_HANDLES_ANY;
@@ -332,6 +335,7 @@ static void let_go(struct channel *ch, int error)
     kept_close(&ch->fd);
     kept_close(&ch->memory);
     drop_input(ch);
+    channel_debts_forget(ch);
     ch->broken = true;
     channel_out_forget(ch, error);
 }

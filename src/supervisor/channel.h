@@ -46,8 +46,14 @@ int channel_send(struct channel *ch, const struct iovec *parts, unsigned n, unsi
 
 /* The same with a descriptor, which is taken over when the result is 0: `parts` are a
  * whole NODE_HANDLE, see node_wrap_before().  To a receiver that acknowledges handles
- * the next one goes only after its answer. */
-int channel_send_handle(struct channel *ch, const struct iovec *parts, unsigned n, int fd, uint64_t tag);
+ * the next one goes only after its answer.  The debt is held until the descriptor cannot
+ * be lost any more. */
+int channel_send_handle(struct channel *ch, const struct iovec *parts, unsigned n, int fd, struct channel_debt *debt,
+                        uint64_t tag);
+
+/* For who keeps a descriptor longer than .message; NULL is none. */
+struct channel_debt *channel_debt_hold(struct channel_debt *d);
+void channel_debt_release(struct channel_debt *d);
 
 /* What was sent with that tag must not go any more: is taken out of the queue, if the
  * socket has nothing of it.  `sent` is not called. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "supervisor/channel_internal.h"
 
 /* Where the messages that wait begin, in all that was ever queued. */
@@ -23,6 +24,7 @@ static bool cancel_in(struct channel *ch, const struct channel_marks *list, uint
         if (m->tag != tag || m->cancelled || m->start < first_byte(ch))
             continue;
         m->cancelled = true;
+        channel_debt_release(TAKE_PTR(m->debt)); /* its sender is told of the end next, and is to hear of this before */
         ch->cancelled++;
         channel_touch(ch);
         return true;
@@ -117,7 +119,7 @@ static void drop_cancelled(struct channel *ch, struct channel_marks *list)
         list->n--;
         if (m.fd < 0)
             continue;
-        close(m.fd);
+        channel_handle_done(ch, &m);
         ch->now.counters.handles_lost++;
     }
 }

@@ -85,8 +85,10 @@ static int unwrap(struct channel *ch, struct channel_message *m, struct jsonscan
 static void take_handle(struct channel *ch, const char *text, size_t len, struct jsonscan *scan)
 {
     struct channel_message m = { .text = text, .len = len, .scan = scan, .fd = frame_take_fd(&ch->frame) };
-    channel_answer_ack(ch, m.fd >= 0);
-    if (m.fd < 0) {
+    m.debt = m.fd >= 0 ? channel_debt_new(ch) : NULL;
+    if (m.debt == NULL) {
+        cleanup_close(&m.fd);
+        channel_answer_ack(ch, false);
         ch->now.counters.handles_lost++;
         tell_fault(ch, &(struct channel_fault){ .kind = CHANNEL_NO_HANDLE, .len = len });
         return;
@@ -98,6 +100,7 @@ static void take_handle(struct channel *ch, const char *text, size_t len, struct
     else if (r == -EINVAL)
         malformed(ch, len, 0, "a NODE_HANDLE without a message");
     cleanup_close(&m.fd);
+    channel_debt_release(m.debt);
 }
 
 static void take_answer(struct channel *ch, bool arrived)
@@ -167,7 +170,8 @@ static void skipped(struct channel *ch, uint64_t len)
 static bool only_looked(const struct channel_state *a, const struct channel_state *b)
 {
     return a->batch && b->batch && a->in.len == 0 && b->in.len == 0 && !a->in.skipping && !b->in.skipping &&
-           a->acks == b->acks && a->nacks == b->nacks && a->unacked == b->unacked && a->parked == b->parked &&
+           a->acks == b->acks && a->nacks == b->nacks && a->owed == b->owed && a->unacked == b->unacked &&
+           a->parked == b->parked &&
            memcmp(&a->counters.sent, &b->counters.sent, sizeof(a->counters) - sizeof(a->counters.received)) == 0;
 }
 

@@ -2,13 +2,13 @@
 #pragma once
 
 #include "supervisor/channel.h"
+#include "supervisor/channel_desk.h"
+#include "supervisor/channel_handles.h"
 #include "supervisor/channel_keep.h"
 #include "supervisor/channel_queue.h"
 
 #define CHANNEL_RESERVE_BYTES (64 * 1024)
 #define CHANNEL_RESERVE_MESSAGES 64
-#define CHANNEL_ACK_WAIT (2 * USEC_PER_SEC)
-#define CHANNEL_HANDLES_MAX 16 /* that wait for one receiver: each is an open file of ours */
 
 struct channels {
     struct loop *loop;
@@ -22,8 +22,9 @@ struct channels {
     unsigned n_spares;
     size_t held; /* bytes of all queues and spares */
     struct channel_desk *desk;
-    int memory;             /* the memfd that .desk is in, -1: plain memory */
-    struct channel *reader; /* whose line is being looked at, and nobody has taken it over yet */
+    int memory;                /* the memfd that .desk is in, -1: plain memory */
+    struct channel *reader;    /* whose line is being looked at, and nobody has taken it over yet */
+    struct channel_debt *paid; /* by the write that is under way */
 };
 
 struct channel {
@@ -37,7 +38,11 @@ struct channel {
     struct channel_bytes out; /* whole lines */
     uint64_t out_end;         /* all that was ever queued, in bytes */
     struct channel_marks tags, handles;
-    uint32_t cancelled; /* of both */
+    uint32_t cancelled;         /* of both */
+    struct channel_debt *debts; /* what it is owed for descriptors of its own */
+    usec_t box_at;              /* descriptors that wait are put into boxes then; 0: not yet known */
+    uint16_t boxes;             /* numbers that are in use */
+    bool boxes_all;             /* it takes none: all are put into boxes at once */
     uint64_t unacked_tag;
     usec_t unacked_until;
     usec_t trim_at; /* rooms that are empty are given back; 0: there is none to look at */
@@ -91,3 +96,7 @@ bool channel_out_is_empty(const struct channel *ch);
 void channel_answer_ack(struct channel *ch, bool arrived);
 void channel_answer(struct channel *ch, const char *line, size_t len);
 void channel_out_forget(struct channel *ch, int error); /* what waits is lost */
+void channel_tell(struct channel *ch, uint64_t tag, int result);
+size_t channel_line_length(const struct iovec *parts, unsigned n);
+int channel_make_room(struct channel *ch, size_t len, unsigned flags);
+void channel_append(struct channel *ch, const struct iovec *parts, unsigned n);

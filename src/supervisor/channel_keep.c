@@ -125,19 +125,40 @@ static bool finish_write(struct channel_state *s, size_t n)
     s->queued -= w.messages < s->queued ? w.messages : s->queued;
     s->counters.sent += w.messages;
     s->counters.handles_sent += w.handle;
+    s->handles -= w.handle && s->handles > 0;
+    if (w.box > 0)
+        s->boxes &= (uint16_t) ~(1U << (w.box - 1));
     s->unacked = s->unacked || w.handle;
     return n == w.len; /* what may be cut is written alone */
+}
+
+/* What had become of a descriptor that was just changing hands. */
+static void conclude(const struct channel_keep *k, const struct channel_desk *d, struct channel_state *s)
+{
+    const struct channel_deal *deal = &d->deal;
+    if (deal->receiver == 0 ? d->out.msg_len == 0 : !deal->done)
+        return;
+    if (deal->done && deal->receiver == k->id && deal->box < 16)
+        s->boxes |= (uint16_t)(1U << deal->box);
+    if (deal->settled == 0 || deal->sender != k->id || deal->settled != s->settled + 1 || s->owed == 0)
+        return;
+    s->owed--;
+    s->settled++;
+    s->acks++;
 }
 
 bool channel_keep_restore(struct channel_keep *k, const struct channel_desk *d, struct channel_state *now)
 {
     struct channel_state s = *channel_keep_state(k);
     bool whole = s.write.len == 0 || finish_write(&s, d->out.msg_len);
+    conclude(k, d, &s);
+    s.nacks += s.owed; /* those we do not have */
+    s.owed = 0;
     s.counters.received += s.batch_at.received;
     s.batch_at.received = 0;
-    s.counters.lost += s.queued + s.parked;
+    s.counters.lost += (s.queued > s.handles ? s.queued - s.handles : 0) + s.parked;
     s.write = (struct channel_write){ 0 };
-    s.queued = 0;
+    s.queued = s.handles = 0;
     s.parked = false;
     *now = s;
     return whole;
@@ -239,7 +260,7 @@ void channel_keep_trim(struct channel_keep **k, int memory, struct channel_state
 /* -- the desk ---------------------------------------------------------------------- */
 
 #define DESK_SIZE ((sizeof(struct channel_desk) + PAGE - 1) / PAGE * PAGE)
-#define DESK_MAGIC (0x6b730000U + (uint32_t)sizeof(void *))
+#define DESK_MAGIC (0x6b740000U + (uint32_t)sizeof(void *))
 
 struct channel_desk *channel_desk_new(int memory)
 {

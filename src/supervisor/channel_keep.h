@@ -14,19 +14,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
+#include "supervisor/channel_desk.h"
 #include "supervisor/channel_owner.h"
 #include "wire/frame.h"
-
-#define CHANNEL_READ_MAX (64 * 1024)
 
 /* A write that is under way. */
 struct channel_write {
     uint32_t len;                    /* of all of it; 0: there is none */
     uint32_t messages, messages_len; /* of those that wait, how many are in it */
     uint32_t acks, nacks;
-    bool handle; /* it carries a descriptor */
+    bool handle; /* it carries a descriptor, */
+    uint8_t box; /* of which there is a box too: its number and 1 */
 };
 
 /* How far a batch on the desk is done with; both numbers with one store. */
@@ -42,7 +41,12 @@ struct channel_state {
     struct frame_state in;         /* bytes[0 .. in_size): lines that were read and not looked at */
     uint32_t rest_start, rest_len; /* in the second room: the rest of a line of which the socket has the beginning */
     uint32_t acks, nacks;          /* owed, whole ones */
+    uint32_t owed;                 /* acknowledgements of descriptors that we may still lose, */
+    uint32_t settled;              /* and of how many we could not any more, counted round */
     uint32_t queued;               /* messages that wait in memory which dies with us */
+    uint32_t handles;              /* of them with a descriptor: these are boxed, or their senders are told */
+    uint32_t boxed;                /* how many boxes there have been, see channel_box.c, */
+    uint16_t boxes;                /* and which of their numbers are of messages that wait */
     struct channel_write write;
     bool batch;           /* what was read, or is being read, lies on the desk */
     bool rest_is_message; /* rather than a word of the protocol */
@@ -52,24 +56,12 @@ struct channel_state {
 
 struct channel_keep {
     uint32_t magic;
+    uint64_t id; /* no other channel has it */
     uint32_t in_size, rest_size;
     uint32_t current; /* which of both counts: who is killed leaves one that is whole */
     struct channel_state states[2];
     char bytes[];
 };
-
-/* What all channels share for as long as one of them is read or written: one call of
- * the system at a time, and it is the kernel that notes here how much it has taken or
- * given. */
-struct channel_desk {
-    uint32_t magic;
-    struct mmsghdr in, out;
-    char batch[CHANNEL_READ_MAX];
-};
-
-/* In a memfd, which remains the caller's, or -1: plain memory.  NULL without memory. */
-struct channel_desk *channel_desk_new(int memory);
-void channel_desk_free(struct channel_desk *d, bool mapped);
 
 /* In a memfd, which remains the caller's: as it was left there, or empty when it is new;
  * -1: plain memory.  NULL without memory. */

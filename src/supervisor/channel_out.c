@@ -24,7 +24,7 @@ static const char acks[] = FOUR(FOUR(NODE_ACK_LINE)), nacks[] = FOUR(FOUR(NODE_N
 #define ACK_LEN (sizeof(NODE_ACK_LINE) - 1)
 #define NACK_LEN (sizeof(NODE_NACK_LINE) - 1)
 
-static void tell(struct channel *ch, uint64_t tag, int result)
+void channel_tell(struct channel *ch, uint64_t tag, int result)
 {
     if (tag != 0 && ch->owner->sent != NULL)
         ch->owner->sent(ch, tag, result, ch->arg);
@@ -56,7 +56,7 @@ void channel_want_room(struct channel *ch)
 bool channel_out_is_empty(const struct channel *ch)
 {
     return ch->out.len == 0 && ch->now.rest_len == 0 && ch->now.acks == 0 && ch->now.nacks == 0 &&
-           ch->answers_len == 0 && !ch->now.unacked;
+           ch->answers_len == 0 && !ch->now.unacked && ch->now.owed == 0;
 }
 
 static bool has_room(const struct channel *ch, size_t len, unsigned flags)
@@ -71,7 +71,7 @@ static bool has_room(const struct channel *ch, size_t len, unsigned flags)
 }
 
 /* A queue may be full only because the turn is not over yet. */
-static int make_room(struct channel *ch, size_t len, unsigned flags)
+int channel_make_room(struct channel *ch, size_t len, unsigned flags)
 {
     if (ch->fd < 0 || ch->broken || ch->closing)
         return -EPIPE;
@@ -94,7 +94,7 @@ static char *lay_down(char *at, const struct iovec *parts, unsigned n)
     return at;
 }
 
-static void append(struct channel *ch, const struct iovec *parts, unsigned n)
+void channel_append(struct channel *ch, const struct iovec *parts, unsigned n)
 {
     char *to = ch->out.data + ch->out.head + ch->out.len;
     char *at = lay_down(to, parts, n);
@@ -125,7 +125,7 @@ static bool append_long(struct channel *ch, const struct iovec *parts, unsigned 
     return true;
 }
 
-static size_t length_of(const struct iovec *parts, unsigned n)
+size_t channel_line_length(const struct iovec *parts, unsigned n)
 {
     size_t len = 1;
     for (unsigned i = 0; i < n; i++)
@@ -135,29 +135,13 @@ static size_t length_of(const struct iovec *parts, unsigned n)
 
 int channel_send(struct channel *ch, const struct iovec *parts, unsigned n, unsigned flags, uint64_t tag)
 {
-    size_t len = length_of(parts, n);
-    int r = make_room(ch, len, flags);
+    size_t len = channel_line_length(parts, n);
+    int r = channel_make_room(ch, len, flags);
     if (r == 0 && tag != 0)
         r = channel_marks_add(&ch->tags, (struct channel_mark){
                                              .start = ch->out_end, .end = ch->out_end + len, .tag = tag, .fd = -1 });
     if (r == 0 && !append_long(ch, parts, n, len))
-        append(ch, parts, n);
-    return r;
-}
-
-int channel_send_handle(struct channel *ch, const struct iovec *parts, unsigned n, int fd, uint64_t tag)
-{
-    size_t len = length_of(parts, n);
-    int r = make_room(ch, len, 0);
-    if (r == 0 && ch->handles.n >= CHANNEL_HANDLES_MAX) {
-        ch->wants_room = true;
-        r = -ENOBUFS;
-    }
-    if (r == 0)
-        r = channel_marks_add(&ch->handles, (struct channel_mark){
-                                                .start = ch->out_end, .end = ch->out_end + len, .tag = tag, .fd = fd });
-    if (r == 0)
-        append(ch, parts, n);
+        channel_append(ch, parts, n);
     return r;
 }
 
@@ -274,21 +258,9 @@ static void took_messages(struct channel *ch, size_t n)
     channel_bytes_consume(ch->hub, &ch->out, n);
 }
 
-/* The descriptor has gone with the first byte. */
 static void took_handle(struct channel *ch, size_t n)
 {
-    struct channel_mark m = channel_marks_pop(&ch->handles);
-    close(m.fd);
-    ch->now.counters.handles_sent++;
-    if (ch->no_acks) {
-        if (m.tag != 0)
-            channel_marks_add(&ch->tags, (struct channel_mark){ .end = m.end, .tag = m.tag, .fd = -1 });
-    } else {
-        ch->now.unacked = true;
-        ch->unacked_tag = m.tag;
-        ch->unacked_until = loop_now(ch->hub->loop) + CHANNEL_ACK_WAIT;
-        channel_slow(ch);
-    }
+    channel_handle_went(ch);
     took_messages(ch, n);
 }
 
@@ -389,6 +361,10 @@ static void announce(struct channel *ch, const struct batch *b)
 {
     ch->hub->desk->out.msg_len = 0;
     ch->now.write = (struct channel_write){ .len = (uint32_t)b->len, .messages = b->messages, .handle = b->pass >= 0 };
+    const struct channel_mark *handle = b->pass >= 0 ? channel_marks_first(&ch->handles) : NULL;
+    channel_deal_begin(ch, handle);
+    if (handle != NULL && handle->box >= 0)
+        ch->now.write.box = (uint8_t)(handle->box_number + 1);
     for (unsigned i = 0; i < b->n; i++) {
         if (b->took[i] == took_acks)
             ch->now.write.acks = (uint32_t)words(ch->now.acks);
@@ -429,6 +405,8 @@ void channel_flush(struct channel *ch)
             take_off(ch, &b, (size_t)n);
         ch->now.write.len = 0;
         channel_publish(ch);
+        if (ch->hub->paid != NULL)
+            channel_debt_release(TAKE_PTR(ch->hub->paid));
         if (n < 0) {
             failed(ch, (int)n);
             return;
@@ -440,31 +418,14 @@ void channel_flush(struct channel *ch)
     }
 }
 
-/* A receiver that has not answered a handle for so long never will: it is no Node
- * program, and handles go to it without waiting until it does answer one. */
-static void look_at_unacked(struct channel *ch)
-{
-    if (!ch->now.unacked || ch->fd < 0)
-        return;
-    if (loop_now(ch->hub->loop) < ch->unacked_until) {
-        channel_slow(ch);
-        return;
-    }
-    uint64_t tag = ch->unacked_tag;
-    ch->now.unacked = false;
-    ch->no_acks = true;
-    channel_touch(ch);
-    tell(ch, tag, 0);
-}
-
 void channel_settle(struct channel *ch)
 {
     const struct channel_mark *m;
     uint64_t taken = out_start(ch) - (ch->now.rest_len > 0 && ch->now.rest_is_message);
     while (!ch->freed && (m = channel_marks_first(&ch->tags)) != NULL && m->end <= taken)
-        tell(ch, channel_marks_pop(&ch->tags).tag, 0);
+        channel_tell(ch, channel_marks_pop(&ch->tags).tag, 0);
     if (!ch->freed)
-        look_at_unacked(ch);
+        channel_look_at_unacked(ch);
 }
 
 void channel_out_forget(struct channel *ch, int error)
@@ -477,16 +438,11 @@ void channel_out_forget(struct channel *ch, int error)
     free(TAKE_PTR(ch->answers));
     channel_bytes_done(ch->hub, &ch->out);
     if (ch->now.unacked)
-        tell(ch, ch->unacked_tag, error);
+        channel_tell(ch, ch->unacked_tag, error);
     ch->now.unacked = false;
-    while (ch->handles.n > 0) {
-        struct channel_mark m = channel_marks_pop(&ch->handles);
-        close(m.fd);
-        ch->now.counters.handles_lost++;
-        tell(ch, m.tag, error);
-    }
+    channel_handles_forget(ch, error);
     while (ch->tags.n > 0)
-        tell(ch, channel_marks_pop(&ch->tags).tag, error);
+        channel_tell(ch, channel_marks_pop(&ch->tags).tag, error);
     free(TAKE_PTR(ch->handles.list));
     free(TAKE_PTR(ch->tags.list));
     ch->handles = ch->tags = (struct channel_marks){ 0 };

@@ -8,6 +8,7 @@
 #include "wire/node.h"
 
 struct channel;
+struct channel_debt;
 
 struct channel_message {
     const char *text; /* one well-formed JSON text; this and .scan are valid during the call */
@@ -16,6 +17,8 @@ struct channel_message {
     enum node_type type;         /* what .fd is, as its sender says; NODE_TYPE_NONE: not said, or no descriptor */
     enum node_dgram dgram;
     int fd; /* that came with it, -1: none.  TAKE_FD() it, else it is closed after the call */
+    struct channel_debt
+        *debt; /* goes with .fd: its sender is told that it has arrived when nobody holds this any more */
 };
 
 enum channel_fault_kind {

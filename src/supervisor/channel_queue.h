@@ -8,6 +8,7 @@
 #define CHANNEL_SPARES 8
 
 struct channels;
+struct channel_debt;
 
 /* A queue of bytes: its memory is borrowed from the hub, and only while it has some. */
 struct channel_bytes {
@@ -19,7 +20,10 @@ struct channel_bytes {
 struct channel_mark {
     uint64_t start, end; /* where it lies in all that was ever queued */
     uint64_t tag;
-    int fd; /* -1: none */
+    struct channel_debt *debt; /* to who has sent .fd; NULL: none */
+    int fd;                    /* -1: none */
+    int box;                   /* the descriptor of the box that it is in as well, -1: none */
+    uint8_t box_number;
     bool cancelled;
 };
 

@@ -1,9 +1,9 @@
 /* kept.c - see kept.h.
  *
  * Owns a table of names by descriptor number, for those that are kept.  A name is
- * "j" ("k" for the memory of a channel), the number in the process as one of 64 characters, four digits for the slot
- * and two for the run, to the base of 36: a run is told from the 1,295 before it,
- * and of those only the few are there whose pipes somebody still holds. */
+ * "j" ("k" for the memory of a channel, "h" for a box of one and its own number), the number in the process as one of
+ * 64 characters, four digits for the slot and two for the run, to the base of 36: a run is told from the 1,295 before
+ * it, and of those only the few are there whose pipes somebody still holds. */
 #include "supervisor/kept.h"
 
 #include <errno.h>
@@ -111,6 +111,35 @@ int kept_take(const struct kept_key *k)
     int fd = holder_take(kept.holder, name);
     if (fd >= 0)
         note(fd, roll_name(name)); /* without memory it stays with the guardian when we close it */
+    return fd;
+}
+
+/* The memory's name is that of the box but for its beginning. */
+static bool box_name(int memory, unsigned n, char name[ROLL_NAME_MAX + 1])
+{
+    if (kept.holder == NULL || memory < 0 || memory >= kept.n || kept.names[memory] == 0)
+        return false;
+    roll_name_text(kept.names[memory], name);
+    name[0] = 'h';
+    name[1] = numbers[n % 64];
+    return true;
+}
+
+int kept_put_box(int memory, unsigned n, int fd)
+{
+    char name[ROLL_NAME_MAX + 1];
+    if (!box_name(memory, n, name))
+        return 0;
+    int r = note(fd, roll_name(name));
+    return r < 0 ? r : holder_put(kept.holder, name, fd);
+}
+
+int kept_take_box(int memory, unsigned n)
+{
+    char name[ROLL_NAME_MAX + 1];
+    int fd = box_name(memory, n, name) ? holder_take(kept.holder, name) : -1;
+    if (fd >= 0)
+        note(fd, roll_name(name));
     return fd;
 }
 

@@ -23,6 +23,9 @@ void kept_end(void);
 
 /* Has the guardian hold a duplicate, from the next kept_flush() on.  0, -ENOMEM. */
 int kept_put(const struct kept_key *k, int fd);
+/* Beside the memory of a channel, box `n` of 0 to 63. */
+int kept_put_box(int memory, unsigned n, int fd);
+int kept_take_box(int memory, unsigned n);
 /* One that a supervisor before us had, which is ours now, or -1. */
 int kept_take(const struct kept_key *k);
 /* The next of those that nobody has taken, of a process and any of its runs; *at is 0

@@ -12,7 +12,8 @@ struct parcel {
     const char *text;
     size_t len;
     struct envelope e;
-    int fd; /* -1: none; taken when it has gone */
+    int fd;                    /* -1: none; taken when it has gone */
+    struct channel_debt *debt; /* goes with it */
     bool with_handle;
     enum node_type type;
     enum node_dgram dgram;
@@ -37,6 +38,7 @@ struct relay_port {
     char *kept; /* the message that waits; malloc'd */
     size_t kept_len;
     int kept_fd;
+    struct channel_debt *kept_debt;
     enum node_type kept_type;
     enum node_dgram kept_dgram;
     uint32_t tokens; /* refusals that it may have before it is paced */

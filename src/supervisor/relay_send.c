@@ -116,7 +116,7 @@ static int send_with_handle(struct channel *ch, const struct envelope_parts *par
     list[0] = (struct iovec){ before, (size_t)len };
     memcpy(list + 1, parts->list, parts->n * sizeof(*list));
     list[parts->n + 1] = (struct iovec){ (void *)(uintptr_t)NODE_WRAP_BEHIND, sizeof(NODE_WRAP_BEHIND) - 1 };
-    int error = channel_send_handle(ch, list, parts->n + 2, *fd, tag);
+    int error = channel_send_handle(ch, list, parts->n + 2, *fd, parcel->debt, tag);
     if (error == 0)
         *fd = -1;
     return error;
@@ -410,6 +410,7 @@ bool relay_message(struct relay_port *p, struct channel_message *m)
         return true;
     }
     parcel.fd = TAKE_FD(m->fd);
+    parcel.debt = m->debt;
     parcel.with_handle = parcel.fd >= 0;
     enum wait_kind kind = owes_reading(p) ? WAIT_OWN : relay_route(p, &parcel, &full);
     if (kind != WAIT_NOT)

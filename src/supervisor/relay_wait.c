@@ -45,6 +45,7 @@ static void delist(struct relay_port *p)
         channel_park(p->channel, false);
     free(TAKE_PTR(p->kept));
     cleanup_close(&p->kept_fd);
+    channel_debt_release(TAKE_PTR(p->kept_debt));
     channel_resume(p->channel, CHANNEL_PAUSE_RELAY);
 }
 
@@ -59,9 +60,10 @@ void relay_keep(struct relay_port *p, struct parcel *parcel, enum wait_kind kind
         return;
     }
     memcpy(p->kept, parcel->text, parcel->len);
-    channel_park(p->channel, true);
+    channel_park(p->channel, parcel->debt == NULL);
     p->kept_len = parcel->len;
     p->kept_fd = TAKE_FD(parcel->fd);
+    p->kept_debt = channel_debt_hold(parcel->debt);
     p->kept_type = parcel->type;
     p->kept_dgram = parcel->dgram;
     p->full = full;
@@ -96,6 +98,7 @@ static bool unpack(const struct relay_port *p, struct parcel *parcel)
     *parcel = (struct parcel){ .text = p->kept,
                                .len = p->kept_len,
                                .fd = p->kept_fd,
+                               .debt = p->kept_debt,
                                .with_handle = p->kept_fd >= 0,
                                .type = p->kept_type,
                                .dgram = p->kept_dgram };

@@ -1,9 +1,14 @@
 """Descriptors between processes: which kinds, to how many, and that none is ever left behind."""
+import collections
+import concurrent.futures
+import json
 import os
+import random
 import socket
 import subprocess
 import tempfile
 import textwrap
+import threading
 import unittest
 
 import procs
@@ -14,7 +19,7 @@ def open_fds(pid):
     return len(os.listdir("/proc/%d/fd" % pid))
 
 
-class Handles(Case):
+class HandleCase(Case):
     def play(self, *sections, **options):
         super().play(*sections, **options)
         self.pid = self.d.get("/v1/daemon").json["supervisor_pid"]
@@ -45,6 +50,8 @@ class Handles(Case):
     def ack_of(self, actor):
         self.assertEqual(actor.hear(), {"cmd": "NODE_HANDLE_ACK"})
 
+
+class Handles(HandleCase):
     def test_a_connection(self):
         self.play("a", "b")
         a, b = self.actors("a", "b")
@@ -178,6 +185,128 @@ class Handles(Case):
         a.raw(b'{"cmd":"NODE_HANDLE_ACK"}\n{"cmd":"NODE_CLUSTER"}\n{"cmd":"NODE_X","to":"b","msg":1}\n')
         a.to("b", "after")
         self.assertEqual(b.hear()["msg"], "after")
+
+
+class Killed(HandleCase):
+    """Whoever was told that a descriptor has arrived never has to send it again, though the supervisor is killed."""
+
+    def numbered(self, n):
+        """A pipe to read from, in which its number is."""
+        read, write = os.pipe()
+        os.write(write, b"%d" % n)
+        os.close(write)
+        return read
+
+    def send(self, actor, n, text="", **more):
+        fd = self.numbered(n)
+        actor.handle(dict({"to": "b", "msg": [n, text]}, **more), fd, "net.Native")
+        os.close(fd)
+
+    def take(self, actor):
+        """The number of the next one, which is in its message and in its pipe."""
+        line, fd = self.given(actor)
+        with open(fd, "rb") as f:
+            self.assertEqual(f.read(), b"%d" % line["msg"]["msg"][0])
+        actor.acknowledge()
+        return line["msg"]["msg"][0]
+
+    def test_those_that_wait_are_there_after_it(self):
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        before = len(self.d.held())
+        for n in range(6):
+            self.send(a, n, id=n)
+            self.ack_of(a)
+        self.assertEqual(len(self.d.held()), before + 5)  # the first is in the socket
+        self.d.crash()
+        self.assertEqual(self.take(b), 0)
+        self.assertEqual(self.take(b), 1)
+        self.d.crash()
+        self.send(a, 6)
+        self.assertEqual([self.take(b) for _ in range(4)], [2, 3, 4, 5])
+        self.ack_of(a)
+        self.assertEqual(self.take(b), 6)
+        self.assertEqual((self.channel("b")["lost"], self.channel("b")["queued"]), (0, 0))
+        self.assertEqual(len(self.d.held()), before)
+
+    def test_one_that_is_too_late_is_not_there_after_it(self):
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        for n in range(4):
+            self.send(a, n, id=n, **({"ttl": 100} if n in (1, 3) else {}))
+            self.ack_of(a)
+        self.assertEqual([m["re"] for m in a.hears(2)], [1, 3])
+        self.d.crash()
+        self.assertEqual([self.take(b) for _ in range(2)], [0, 2])
+        self.assertTrue(b.silent())
+
+    def test_one_that_waits_with_its_sender_is_sent_again(self):
+        self.play("a", ("b", "ipc_queue_messages=10\nipc_wait=50s"))
+        a, b = self.actors("a", "b")
+        sent = 0
+        while self.channel("b")["queued"] < 10:
+            a.to("b", "x" * 5000)
+            sent += 1
+            procs.wait_until(lambda: self.channel("a")["received"] == sent, "it to be routed")
+        self.send(a, 7)
+        procs.wait_until(lambda: self.channel("a")["relay"]["waiting"], "the sender to wait")
+        self.assertTrue(a.silent(0))
+        self.d.crash()
+        self.assertEqual(a.hear(), {"cmd": "NODE_HANDLE_NACK"})
+        self.assertEqual(self.channel("a")["lost"], 0)
+        self.send(a, 8)
+        line = b.hear()
+        while "cmd" not in line:
+            line = b.hear()
+        self.assertEqual((line["msg"]["msg"][0], os.read(b.fds[0], 10)), (8, b"8"))
+        self.ack_of(a)
+
+    def test_a_long_message_waits_with_its_sender(self):
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        self.send(a, 0)
+        self.ack_of(a)
+        self.send(a, 1, "x" * 200000)
+        self.assertTrue(a.silent())
+        self.assertEqual(self.take(b), 0)
+        self.assertEqual(self.take(b), 1)
+        self.ack_of(a)
+
+    def test_at_any_instant(self):
+        """A sender and a receiver that do as Node does: each is delivered once, whenever the supervisor is killed."""
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        got, sent, told, ended = [], [], collections.Counter(), threading.Event()
+
+        def receive():
+            while got[-1:] != [-1]:
+                got.append(self.take(b))
+
+        def send(n):
+            answer = None
+            while answer != "NODE_HANDLE_ACK":
+                self.send(a, n)
+                answer = a.hear(60)["cmd"]
+                told[answer] += 1
+            sent.append(n)
+
+        def send_all():
+            while not ended.is_set():
+                send(len(sent))
+            send(-1)
+
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            receiver, sender = pool.submit(receive), pool.submit(send_all)
+            for _ in range(10):
+                before = len(got) + random.randrange(100)
+                procs.wait_until(lambda: len(got) > before, "more of them")
+                self.d.crash()
+            ended.set()
+            sender.result(60)
+            receiver.result(60)
+        self.assertEqual(got, sent)
+        self.assertLessEqual(set(told), {"NODE_HANDLE_ACK", "NODE_HANDLE_NACK"})
+        self.assertEqual(self.channel("b")["lost"], 0)
 
 
 ECHO = {

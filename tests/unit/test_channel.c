@@ -382,7 +382,7 @@ static int send_handle(struct world *w, const char *msg, uint64_t tag)
     struct iovec parts[] = { { before, (size_t)node_wrap_before(NODE_TYPE_NATIVE, NODE_DGRAM_NONE, before) },
                              { (char *)msg, strlen(msg) },
                              { (char *)NODE_WRAP_BEHIND, 1 } };
-    return channel_send_handle(w->ch, parts, 3, pipes[1], tag);
+    return channel_send_handle(w->ch, parts, 3, pipes[1], NULL, tag);
 }
 
 #define WRAPPED(msg) "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":" msg "}\n"

@@ -186,7 +186,9 @@ static void died_within_a_write(void **state)
                                       .nacks = 1,
                                       .queued = 5,
                                       .rest_is_message = true,
-                                      .write = { .len = 90, .messages = 3, .acks = 2, .nacks = 1, .handle = true } };
+                                      .boxes = 0x106,
+                                      .write = {
+                                          .len = 90, .messages = 3, .acks = 2, .nacks = 1, .handle = true, .box = 3 } };
         assert_int_equal(channel_keep_rest(&k, -1, &now, "rest", 4), 0);
         channel_keep_publish(k, &now);
         d->out.msg_len = cases[i].taken;
@@ -195,8 +197,58 @@ static void died_within_a_write(void **state)
         assert_int_equal(now.acks, cases[i].acks);
         assert_int_equal(now.nacks, cases[i].nacks);
         assert_int_equal(now.unacked, cases[i].unacked);
+        assert_int_equal(now.boxes, cases[i].unacked ? 0x102 : 0x106);
         assert_int_equal(now.counters.sent, cases[i].sent);
         assert_int_equal(now.counters.lost, cases[i].lost);
+        channel_keep_free(k, -1);
+    }
+    channel_desk_free(d, false);
+}
+
+/* A descriptor that changes hands: its sender is owed nothing more, or is told that it is gone. */
+static void died_while_a_descriptor_went(void **state)
+{
+    static const struct {
+        const char *what;
+        struct channel_deal deal;
+        uint32_t taken, owed, acks, nacks, settled;
+        uint16_t boxes;
+    } cases[] = {
+        { "nothing was under way", { 0 }, 0, 2, 0, 2, 7, 2 },
+        { "not written", { .sender = 5, .settled = 8 }, 0, 2, 0, 2, 7, 2 },
+        { "written", { .sender = 5, .settled = 8 }, 1, 2, 1, 1, 8, 2 },
+        { "written, and published", { .sender = 5, .settled = 7 }, 1, 2, 0, 2, 7, 2 },
+        { "of somebody else", { .sender = 6, .settled = 8 }, 1, 2, 0, 2, 7, 2 },
+        { "that is owed to others as well", { .sender = 5 }, 1, 2, 0, 2, 7, 2 },
+        { "not in its box yet", { .sender = 5, .settled = 8, .receiver = 9 }, 1, 2, 0, 2, 7, 2 },
+        { "in its box", { .sender = 5, .settled = 8, .receiver = 9, .done = true }, 0, 2, 1, 1, 8, 2 },
+        { "in a box of its own",
+          { .sender = 6, .settled = 8, .receiver = 5, .box = 3, .done = true },
+          0,
+          0,
+          0,
+          0,
+          7,
+          10 },
+        { "in a box that is none", { .receiver = 5, .box = 99, .done = true }, 0, 0, 0, 0, 7, 2 },
+    };
+    struct channel_desk *d = channel_desk_new(-1);
+    (void)state;
+    for (unsigned i = 0; i < ELEMENTS(cases); i++) {
+        struct channel_keep *k = channel_keep_new(-1);
+        print_message("%s\n", cases[i].what);
+        now = (struct channel_state){ .owed = cases[i].owed, .settled = 7, .boxes = 2, .queued = 4, .handles = 3 };
+        k->id = 5;
+        channel_keep_publish(k, &now);
+        d->deal = cases[i].deal;
+        d->out.msg_len = cases[i].taken;
+        assert_true(channel_keep_restore(k, d, &now));
+        assert_int_equal(now.acks, cases[i].acks);
+        assert_int_equal(now.nacks, cases[i].nacks);
+        assert_int_equal(now.settled, cases[i].settled);
+        assert_int_equal(now.boxes, cases[i].boxes);
+        assert_int_equal(now.owed, 0);
+        assert_int_equal(now.counters.lost, 1); /* of those with a descriptor none is */
         channel_keep_free(k, -1);
     }
     channel_desk_free(d, false);
@@ -240,10 +292,10 @@ static void nonsense_is_not_believed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rooms_grow_and_shrink),    cmocka_unit_test(killed_while_a_room_grows),
-        cmocka_unit_test(another_goes_on),          cmocka_unit_test(messages_of_a_batch_are_counted_once),
-        cmocka_unit_test(died_within_a_write),      cmocka_unit_test(the_desk_is_found_again),
-        cmocka_unit_test(nonsense_is_not_believed),
+        cmocka_unit_test(rooms_grow_and_shrink),   cmocka_unit_test(killed_while_a_room_grows),
+        cmocka_unit_test(another_goes_on),         cmocka_unit_test(messages_of_a_batch_are_counted_once),
+        cmocka_unit_test(died_within_a_write),     cmocka_unit_test(died_while_a_descriptor_went),
+        cmocka_unit_test(the_desk_is_found_again), cmocka_unit_test(nonsense_is_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
