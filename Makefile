@@ -149,7 +149,8 @@ $(B)/tests/log-copier: $(B)/obj/tests/fault/log-copier.o $(LIFE_LIB) $(CORE_LIB)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -ljansson -linih
 
-$(B)/tests/fault-job $(B)/tests/fault-worker: $(B)/tests/%: $(B)/obj/tests/fault/%.o
+FAULT_BIN = $(addprefix $(B)/tests/,fault-job fault-worker stepper)
+$(FAULT_BIN): $(B)/tests/%: $(B)/obj/tests/fault/%.o
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
@@ -206,7 +207,7 @@ uninstall:
 	done
 
 # What the tests run besides the programs.
-TEST_BIN = $(UNIT_BIN) $(FUZZ_BIN) $(TOOL_BIN) $(B)/tests/log-copier $(B)/tests/fault-job $(B)/tests/fault-worker $(B)/tests/faulty.so
+TEST_BIN = $(UNIT_BIN) $(FUZZ_BIN) $(TOOL_BIN) $(B)/tests/log-copier $(FAULT_BIN) $(B)/tests/faulty.so
 SUITES = layers docs install systemd unit fuzz corpus cli transcript e2e fault
 RUN_CHECK = BUILD=$(B) $(if $(CORPUS),CORPUS=$(CORPUS)) tests/check
 

@@ -113,8 +113,8 @@ static void daemon_shutdown(struct control_call *call)
         control_fail(call->request, FAULT_SHUTDOWN_STATE, NULL, NULL);
         return;
     }
+    c->hooks.shutdown(c->hooks.arg); /* first: it will be done even if we are killed behind the answer */
     control_ok(call->request);
-    c->hooks.shutdown(c->hooks.arg);
 }
 
 static void daemon_reload(struct control_call *call)
@@ -122,6 +122,6 @@ static void daemon_reload(struct control_call *call)
     struct control *c = call->control;
     if (control_refuse_if_ending(call))
         return;
-    control_ok(call->request);
     c->hooks.reload(c->hooks.arg);
+    control_ok(call->request);
 }

@@ -255,6 +255,12 @@ int http_server_listen(struct http_server *s, int fd, const struct http_access *
     return 0;
 }
 
+void http_server_before_reply(struct http_server *s, http_close_fn fn, void *arg)
+{
+    s->before_reply = fn;
+    s->before_reply_arg = arg;
+}
+
 void http_server_close_listeners(struct http_server *s)
 {
     struct http_listener *l;

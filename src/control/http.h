@@ -54,6 +54,8 @@ typedef void (*http_handler_fn)(struct http_request *r, void *arg);
 typedef void (*http_close_fn)(void *arg);
 
 int http_server_new(struct loop *loop, http_handler_fn handler, void *arg, struct http_server **ret);
+/* What is done before each reply that is not a stream: whoever hears of an outcome can count on it. */
+void http_server_before_reply(struct http_server *s, http_close_fn fn, void *arg);
 void http_server_free(struct http_server *s); /* closes all connections and listeners */
 
 /* Takes over a listening descriptor (closed when this fails).  On TCP, requests

@@ -53,6 +53,8 @@ struct http_server {
     size_t n_waiting; /* connections whose answers wait for room */
     struct loop_work room;
     int reserve; /* a descriptor to give up when there are no others */
+    http_close_fn before_reply;
+    void *before_reply_arg;
     struct http_timeouts timeouts;
     char scratch[16 * 1024]; /* what one read brings; nothing stays here */
 };

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "control/http_conn.h"
 #include "wire/jsonw.h"
 
@@ -227,7 +226,8 @@ void http_reply(struct http_request *r, int status, const char *type, const void
         http_wait_begin(c);
         return;
     }
-    log_flush(); /* whoever hears of an outcome can read of it in the log */
+    if (c->server->before_reply != NULL)
+        c->server->before_reply(c->server->before_reply_arg);
     if (len > HTTP_REPLIES_MAX || c->server->unsent > HTTP_REPLIES_MAX - len)
         http_send_error(c, &r->head, 503, "ENOBUFS",
                         "too much is waiting to be read by clients: ask for less, or later");

@@ -315,6 +315,7 @@ static bool on_signal(enum signals_wish wish, void *arg)
     case SIGNALS_RELOAD:
         if (dd->supervisor->update != NULL && dd->supervisor->state == SUPERVISOR_RUNNING)
             return false; /* the file is read when that is over: it may change again */
+        guarded_heeds(dd->guarded);
         reload(dd, true);
         break;
     case SIGNALS_REOPEN:
@@ -442,6 +443,7 @@ static int serve(struct droverd *dd)
     else if (dd->was_anew)
         reload(dd, false);
     loop_on_turn_end(dd->loop, on_turn_end, dd);
+    http_server_before_reply(dd->control->http, on_turn_end, dd);
     log_hold(true);
     r = loop_run(dd->loop);
     log_hold(false);

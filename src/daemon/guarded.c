@@ -23,7 +23,8 @@ struct guarded {
     struct loop_io event;
     struct loop_work hello;
     struct loop_timer beat;
-    bool beating;
+    bool beating, heeds;
+    uint32_t hups; /* that came before the files were read */
     void (*answer)(int status, void *arg);
     void *answer_arg;
 };
@@ -43,10 +44,20 @@ static void watch(struct guarded *g, int flushed)
     loop_io_set(g->supervisor->loop, &g->event, g->holder->fd, what, LOOP_LIFE, on_event, g);
 }
 
+void guarded_heeds(struct guarded *g)
+{
+    g->hups = holder_hups_came(g->holder);
+    g->heeds = true;
+}
+
 void guarded_flush(struct guarded *g)
 {
     if (g->holder->n > 0)
         watch(g, holder_flush(g->holder));
+    if (g->heeds && g->holder->n == 0) {
+        holder_hups_heeded(g->holder, g->hups);
+        g->heeds = false;
+    }
 }
 
 static void on_ended(const struct roll_child *child, void *arg)

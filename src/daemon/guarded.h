@@ -17,5 +17,9 @@ void guarded_beat(struct guarded *g);
 /* Who hears what the program answers that was sent with holder_upgrade(). */
 void guarded_on_answer(struct guarded *g, void (*fn)(int status, void *arg), void *arg);
 
+/* The files are about to be read because of a HUP; what comes of that is queued by the
+ * end of this turn. */
+void guarded_heeds(struct guarded *g);
+
 /* At the end of a turn: what was queued in it goes out. */
 void guarded_flush(struct guarded *g);

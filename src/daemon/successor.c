@@ -106,7 +106,7 @@ static void leave_when_read(void *arg)
     if (++s->looks > LOOKS || http_server_idle(s->http)) {
         log_info("upgrade: this supervisor makes room for the next");
         log_flush();
-        if (holder_yield(s->holder) == 0)
+        if (holder_flush(s->holder) == 0)
             _exit(EXIT_SUCCESS);
     }
     loop_timer_set(s->loop, &s->timer, loop_now(s->loop) + LOOK_EVERY, leave_when_read, s);

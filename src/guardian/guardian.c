@@ -45,6 +45,8 @@ static const int forwarded[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2 };
 
 static void pass_on(int signal)
 {
+    if (signal == SIGHUP && g.holder.hups != NULL)
+        g.holder.hups->came++;
     if (g.supervisor > 0 && (g.hello || roll_count_live(&g.roll) == 0))
         kill(g.supervisor, signal);
     else /* it would die of it, and the next one would not know why */
@@ -61,6 +63,14 @@ static void pass_on_pending(void)
         if (g.pending >> forwarded[i] & 1)
             kill(g.supervisor, forwarded[i]);
     g.pending = 0;
+}
+
+/* The supervisor has ended, or we become another program: a HUP that it was told of, but
+ * did not come to heed, is for the next one. */
+static void recall_hup(void)
+{
+    if (g.holder.hups != NULL && g.holder.hups->came != g.holder.hups->heeded)
+        g.pending |= UINT64_C(1) << SIGHUP;
 }
 
 /* -- those who end -------------------------------------------------------------- */
@@ -94,7 +104,10 @@ static void on_end_of_supervisor(int status)
 static void on_answer(int status)
 {
     g.asking = 0;
-    if (status != 0)
+    if (g.ask) /* by now another is to be asked, by another supervisor */
+        return;
+    g.fits = status == 0 && g.fresh >= 0;
+    if (!g.fits)
         cleanup_close(&g.fresh);
     mail_tell(&g, (struct message_op){ .kind = MESSAGE_ANSWER, .number = status }, NULL, 0);
 }
@@ -173,7 +186,7 @@ static int start_supervisor(void)
         return -errno;
     setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int));
     g.holder.generation++;
-    g.hello = g.bye = g.to_background = g.yielded = g.ask = false;
+    g.hello = g.bye = g.to_background = g.fits = g.ask = false;
     cleanup_close(&g.fresh);
     g.beat_within = 0;
     g.pending |= g.asked;
@@ -261,11 +274,20 @@ static void take_office(void)
     g.holder.guardian = getpid();
 }
 
+static void share_hups(void)
+{
+    void *p = mmap(NULL, sizeof(*g.holder.hups), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    g.holder.hups = p != MAP_FAILED ? p : NULL;
+    if (g.holder.hups != NULL)
+        g.holder.hups->came = g.pending >> SIGHUP & 1; /* that of the program before us */
+}
+
 /* The supervisor has ended; true when that is the end. */
 static bool on_no_supervisor(int *status)
 {
     find_gone();
-    if (g.yielded && g.fresh >= 0) {
+    recall_hup();
+    if (g.fits && !g.bye) { /* its client may have been told so: it does not matter how the supervisor ended */
         g.holder.upgrades++;
         g.holder.upgrade_error = -upgrade_exec(&g);
         g.holder.upgrades--;
@@ -403,6 +425,7 @@ int guardian_run(char **argv, int (*supervise)(struct holder *h, void *arg), voi
     if (g.signals < 0)
         return EXIT_FAILURE;
     prctl(PR_SET_NAME, "droverd", 0, 0, 0); /* executed by its descriptor it would be called by a number */
+    share_hups();
     take_office();
     return serve();
 }

@@ -224,9 +224,15 @@ int holder_upgrade(struct holder *h, int fd)
     return r < 0 ? r : holder_flush(h);
 }
 
-int holder_yield(struct holder *h)
+uint32_t holder_hups_came(const struct holder *h)
 {
-    return queue_and_flush(h, (struct message_op){ .kind = MESSAGE_YIELD });
+    return h->hups != NULL ? h->hups->came : 0;
+}
+
+void holder_hups_heeded(const struct holder *h, uint32_t came)
+{
+    if (h->hups != NULL)
+        h->hups->heeded = came;
 }
 
 int holder_bye(struct holder *h, int status)

@@ -22,6 +22,12 @@
 
 struct holder_item;
 
+/* In memory that the guardian and all supervisors share: how many HUPs have come, and up
+ * to which of them one has read the files anew. */
+struct holder_hups {
+    _Atomic uint32_t came, heeded;
+};
+
 /* The supervisor's side; made by guardian_run(). */
 struct holder {
     int fd; /* readable: holder_receive(); -1 where there is no guardian (tests) */
@@ -41,6 +47,7 @@ struct holder {
     usec_t watchdog;             /* it wants to hear from us this often; 0: does not care */
     uint64_t given_fds;          /* daemonize_seal_fds() */
     struct rlimit nofile, nproc; /* as they were before any was raised */
+    struct holder_hups *hups;    /* or NULL: no memory */
     struct holder_item *queue;
     size_t n, capacity;
 };
@@ -103,11 +110,14 @@ int holder_background(struct holder *h);
 /* Nothing can be refused any more.  The guardian takes our user, groups and limit
  * of descriptors, and lets the one who started it go. */
 int holder_settle(struct holder *h);
-/* The guardian is to become this program, and asks it; borrowed until the answer. */
+/* The guardian is to become this program, and asks it; borrowed until the answer.  If it
+ * fits, our end is to follow, and, whatever that is, the next supervisor is the new
+ * program's, or the old one's if that did not work. */
 int holder_upgrade(struct holder *h, int fd);
-/* It fits; to be followed by our end.  The next supervisor is the new program's, or
- * the old one's if that did not work. */
-int holder_yield(struct holder *h);
+/* How many HUPs have come: to be asked before the files are read.  When what was read is
+ * with the guardian, those are heeded; of others, a next supervisor is told again. */
+uint32_t holder_hups_came(const struct holder *h);
+void holder_hups_heeded(const struct holder *h, uint32_t came);
 /* Lines of sd_notify(3), from a closed set; -EINVAL, or as sendto(2): may be lost. */
 int holder_notify(struct holder *h, const char *lines, size_t len);
 

@@ -165,9 +165,6 @@ static void carry_out(struct guardian *g, const struct message_op *op, int **fds
         g->fresh = *(*fds)++;
         g->ask = true;
         break;
-    case MESSAGE_YIELD:
-        g->yielded = true;
-        break;
     case MESSAGE_BACKGROUND:
         g->to_background = true;
         break;

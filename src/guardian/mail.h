@@ -34,7 +34,7 @@ struct guardian {
     usec_t feed_at;     /* the service manager's watchdog */
     char **argv;        /* as we were started */
     int fresh;          /* the program that we are to become, or -1 */
-    bool ask, yielded;  /* it is to be asked; the supervisor has made room for it */
+    bool ask, fits;     /* it is to be asked; it has said yes, and follows this supervisor */
     pid_t asking;       /* the one that answers; 0: none */
     usec_t ask_by;
     unsigned store_max, n_stored; /* of the service manager's store; 0: it has none */

@@ -22,7 +22,6 @@ enum message_kind {
     MESSAGE_BYE,  /* number: exit status; value: 1 when the manager is to keep what it stores */
     MESSAGE_BACKGROUND,
     MESSAGE_UPGRADE, /* a descriptor: the program that we are to become */
-    MESSAGE_YIELD,   /* the supervisor leaves, so that this can be done */
     MESSAGE_SETTLE,  /* struct message_settle behind it */
     MESSAGE_NOTIFY,  /* text behind it */
     /* a child on its way to exec to guardian */

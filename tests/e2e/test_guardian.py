@@ -110,6 +110,22 @@ class Replaced(drover.TestCase):
             self.kill_supervisor(d)
             self.assertEqual(d.pid_of("a"), pid)
 
+    def test_a_hup_that_it_did_not_come_to_is_heeded_by_the_next(self):
+        d = self.daemon(SLEEPER, native=True)
+        old = d.supervisor
+        os.kill(old, signal.SIGSTOP)
+        d.configure(SLEEPER + "    [program:b]\n    command=sleep 1000\n    startsecs=0\n")
+        d.kill(signal.SIGHUP)
+        procs.wait_until(lambda: int(procs.status(old)["ShdPnd"], 16) >> signal.SIGHUP - 1 & 1, "the HUP to come to it")
+        os.kill(old, signal.SIGKILL)
+        d.close()
+        d.wait_state("b", "RUNNING")
+        d.configure(SLEEPER)  # of which nobody has been told
+        for _ in range(2):
+            d.crash()
+            self.assertEqual(d.info("b")["statename"], "RUNNING")
+        self.assertEqual(d.log().count("SIGHUP"), 1)
+
     def test_in_the_background(self):
         d = self.daemon("", foreground=False)
         self.kill_supervisor(d)

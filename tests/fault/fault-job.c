@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,29 +18,11 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *directory, *name;
+#include "trace.h"
+
 static volatile sig_atomic_t told_to_end, told_usr1;
 static unsigned long lines[2]; /* written to stdout and stderr */
 static unsigned long long run; /* the nanosecond in which it was started: pids come again */
-
-static void path_of(char path[512], const char *prefix, const char *suffix)
-{
-    snprintf(path, 512, "%s/%s%s", directory, prefix, suffix);
-}
-
-__attribute__((format(printf, 1, 2))) static void trace(const char *format, ...)
-{
-    char path[512], line[256];
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(line, sizeof(line), format, args);
-    va_end(args);
-    path_of(path, "trace", "");
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0 || write(fd, line, (size_t)n) != n)
-        _exit(111);
-    close(fd);
-}
 
 static void on_signal(int signal)
 {

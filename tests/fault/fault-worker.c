@@ -30,11 +30,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "trace.h"
+
 #define PEERS_MAX 8
 #define ROOM (8 << 20)
 #define ENOUGH (128 << 10) /* bytes that wait before no more is said */
 
-static const char *directory, *name, *peers[PEERS_MAX];
+static const char *peers[PEERS_MAX];
 static long n_peers, n_senders, next = 1, answers, ends, open_ends[PEERS_MAX];
 static char in[ROOM], out[ROOM];
 static size_t in_len, out_start, out_len;
@@ -42,25 +44,6 @@ static unsigned long long run;
 static bool ending, told;
 static volatile sig_atomic_t told_to_end;
 static FILE *book;
-
-static void path_of(char path[512], const char *prefix, const char *suffix)
-{
-    snprintf(path, 512, "%s/%s%s", directory, prefix, suffix);
-}
-
-__attribute__((format(printf, 1, 2))) static void trace(const char *format, ...)
-{
-    char path[512], line[256];
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(line, sizeof(line), format, args);
-    va_end(args);
-    path_of(path, "trace", "");
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0 || write(fd, line, (size_t)n) != n)
-        _exit(111);
-    close(fd);
-}
 
 static void on_term(int signal)
 {
