@@ -87,12 +87,6 @@ def full(name):
     return name if ":" in name else "%s:%s" % (name, name)
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 class Daemon:
     def __init__(self, test, config, native=False, server="", daemon="", args=(), env=None, foreground=True,
                  directory=None, wait=True, whole=False, **popen):
@@ -107,6 +101,7 @@ class Daemon:
         self.background_pid = None
         self.client = client.Client(self.socket)
         self._events = None
+        self.config = config
         self.configure(config)
         self.launch(wait)
 
@@ -147,15 +142,19 @@ class Daemon:
         if wait:
             self.wait_ready()
 
+    def answer(self):
+        """What /v1/daemon says; None where nobody listens yet, or any more."""
+        try:
+            return self.client.get("/v1/daemon").json
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+
     def wait_ready(self, timeout=20):
         """Until somebody answers at the socket."""
         def look():
             if self.process.poll() not in (None, 0) or (self.foreground and self.process.poll() is not None):
                 raise AssertionError("droverd ended with %s:\n%s" % (self.process.returncode, self.stderr()))
-            try:
-                return self.client.get("/v1/daemon").json
-            except (FileNotFoundError, ConnectionRefusedError):
-                return None
+            return self.answer()
         info = procs.wait_until(look, "the daemon to answer", timeout)
         if not self.foreground:
             self.process.wait(timeout)
@@ -185,6 +184,16 @@ class Daemon:
         procs.wait_until(lambda: self.supervisor not in (None, before), "the next supervisor")
         self.wait_ready()
 
+    def end_all(self, sig=signal.SIGKILL):
+        """Ends the daemon by a signal to its main process; its status, when the supervisor, which holds the lock and
+        the socket and may end a little later, is gone too."""
+        supervisor = self.supervisor
+        self.close()
+        self.kill(sig)
+        status = self.wait_exit()
+        procs.wait_gone(supervisor)
+        return status
+
     def stderr(self):
         return procs.read(os.path.join(self.directory, "stderr")).decode(errors="replace")
 
@@ -197,14 +206,10 @@ class Daemon:
     def wait_exit(self, timeout=25):
         """The exit status of the daemon."""
         if self.background_pid is not None:
-            deadline = time.monotonic() + timeout
-            while time.monotonic() < deadline:
-                pid, status = os.waitpid(self.background_pid, os.WNOHANG)
-                if pid != 0:
-                    self.background_pid = None
-                    return os.waitstatus_to_exitcode(status)
-                time.sleep(0.005)
-            raise AssertionError("the daemon did not end in %g s" % timeout)
+            ended = procs.wait_until(lambda: os.waitid(os.P_PID, self.background_pid, os.WEXITED | os.WNOHANG),
+                                     "the end of the daemon", timeout)
+            self.background_pid = None
+            return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -375,14 +380,18 @@ class Daemon:
         finally:
             s.close()
 
+    def request_time(self, supervisor=None):
+        """Seconds that one small request and its answer take now, less those that the two of us wait for a processor:
+        who works gets less of a busy machine than who has slept, and that is nobody's defect."""
+        both = supervisor or self.supervisor, os.getpid()
+        before, began = procs.starved(*both), time.perf_counter()
+        self.get("/v1/processes", match="*", fields="name")
+        return time.perf_counter() - began - (procs.starved(*both) - before)
+
     def round_trip(self):
-        """Seconds that a small request and its answer take on this machine, now."""
-        times = []
-        for _ in range(21):
-            began = time.perf_counter()
-            self.get("/v1/processes", match="*", fields="name")
-            times.append(time.perf_counter() - began)
-        return statistics.median(times)
+        """The same, less chance."""
+        supervisor = self.supervisor
+        return statistics.median(self.request_time(supervisor) for _ in range(21))
 
 
 class TestCase(unittest.TestCase):
@@ -424,8 +433,39 @@ class TestCase(unittest.TestCase):
             d.wait_ready()
         return d
 
+    def twin(self, d):
+        """Another daemon with the configuration that d began with, whom nobody bothers."""
+        if not hasattr(d, "twin"):
+            os.mkdir(d.directory + "/twin")
+            d.twin = self.daemon(d.config, native=d.native, server=d.server, daemon=d.daemon,
+                                 directory=d.directory + "/twin")
+        return d.twin
+
+    def check_prompt(self, d, timeout=20):
+        """A daemon that is kept busy answers about as soon as its twin.  They are asked in turn, so that what else
+        the machine does hits both alike; what the daemon itself does wrong is there each time."""
+        twin, seen = self.twin(d), []
+        mine, other = d.supervisor, twin.supervisor
+
+        def look():
+            pairs = [(d.request_time(mine), twin.request_time(other)) for _ in range(21)]
+            seen.append(tuple(statistics.median(times) for times in zip(*pairs)))
+            return seen[-1][0] <= 5 * seen[-1][1]
+        try:
+            procs.wait_until(look, "an answer at most five times as late as the twin's", timeout)
+        except AssertionError as error:
+            raise AssertionError("%s; seconds: %s" % (error, seen[-20:]))
+
     def path(self, *names):
         return os.path.join(self.directory, *names)
+
+    def free_port(self):
+        """A port of 127.0.0.1 that nobody else is given during the test: a socket that never listens has it, too."""
+        s = socket.socket()
+        self.addCleanup(s.close)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
     def write(self, name, text, mode=0o644):
         path = self.path(name)

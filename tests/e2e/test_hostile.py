@@ -1,6 +1,6 @@
 """Clients that mean harm, or do it: what they cost the others, and the daemon.
 
-Every test compares a good client's round trip while it lasts with the same on an idle daemon in the same test, and the
+Every test compares a good client's round trip while it lasts with the same on an idle daemon at the same time, and the
 daemon's memory before, meanwhile and after.
 """
 import os
@@ -14,6 +14,7 @@ import drover
 import procs
 
 KIB, MIB = 1024, 1024 * 1024
+STALL = 30  # seconds that the daemon gives a client that takes nothing of its answer
 SLEEPER = """
     [program:a]
     command=sleep 1000
@@ -30,7 +31,7 @@ GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Hostile(drover.TestCase):
-    timeout = 120
+    timeout = 240
 
     def begin(self, config=SLEEPER, **options):
         """A daemon that has answered once what will be asked, so that what it keeps for good is there."""
@@ -38,7 +39,7 @@ class Hostile(drover.TestCase):
         for _ in range(3):
             d.get("/v1/processes")
             d.get("/v1/events")
-        self.idle = d.round_trip()
+        self.twin(d)
         self.memory = self.resident()
         self.connections = d.get("/v1/daemon").json["connections"]
         self.descriptors = d.get("/v1/daemon").json["descriptors"]
@@ -73,21 +74,9 @@ class Hostile(drover.TestCase):
         return int(words[1]) if len(words) > 1 else None
 
     def check_others(self, grown=MIB):
-        """Now, while it lasts.  A round trip is measured anew when it was slow: the machine has other users."""
-        for _ in range(5):
-            busy = self.d.round_trip()
-            if busy <= 5 * self.idle:
-                break
-            self.idle = max(self.idle, self.idle_elsewhere())
-        self.assertLessEqual(busy, 5 * self.idle)
+        """Now, while it lasts."""
+        self.check_prompt(self.d)
         self.assertLess(self.resident() - self.memory, grown)
-
-    def idle_elsewhere(self):
-        """A round trip with a daemon that nobody bothers."""
-        if not hasattr(self, "quiet"):
-            os.mkdir(self.path("quiet"))
-            self.quiet = self.daemon(SLEEPER, directory=self.path("quiet"))
-        return self.quiet.round_trip()
 
     def check_over(self):
         """After it: nothing of it is left."""
@@ -162,7 +151,7 @@ class Senders(Hostile):
         self.begin()
         head = b"POST /v1/config/update HTTP/1.1\r\nHost: x\r\nContent-Length: 65536\r\n\r\n"
         many = [self.connect(head + b"x" * 65000) for _ in range(40)]
-        refused = select.select(many, [], [], 5)[0]
+        refused = select.select(many, [], [], 20)[0]
         self.assertTrue(refused)
         self.assertEqual(self.status(refused[0]), 503)
         self.check_others(grown=2 * MIB)  # the budget of 1 MiB, and what 40 connections are
@@ -278,9 +267,12 @@ class Deaf(Hostile):
         procs.wait_until(lambda: d.get("/v1/daemon").json["connections"] >= 40 + self.connections, "all to be taken in")
         self.assertGreater(size, 256 * KIB)
         self.check_others()
-        began = time.monotonic()
-        self.assertEqual(len(d.get("/v1/processes").json["processes"]), 1000)  # whoever reads has its turn, too
-        self.assertLess(time.monotonic() - began, 5)
+        seconds = []
+        while not seconds or (seconds[-1] >= 5 and len(seconds) < 3):  # the machine may be busy once
+            began = time.monotonic()
+            self.assertEqual(len(d.get("/v1/processes").json["processes"]), 1000)
+            seconds.append(time.monotonic() - began)
+        self.assertLess(seconds[-1], 5)  # whoever reads has its turn, too
         self.check_others()
         for s in many:
             s.close()
@@ -326,10 +318,13 @@ class Deaf(Hostile):
         """, native=True)
         self.storm(4500)  # what the daemon remembers of events is full: it is no growth
         self.memory = self.resident()
+        began = time.monotonic()
         many = [self.connect(GET % b"/v1/events?since=0&follow=1") for _ in range(20)]
         procs.wait_until(lambda: d.get("/v1/daemon").json["connections"] >= 20 + self.connections, "all to be taken in")
         self.storm(4500)  # more than 256 KiB and what the socket holds
         self.check_others()
+        on_time = time.monotonic() - began < STALL  # on a machine where all this takes longer, they are cut off before
         for s in many:
-            self.assertIn(b'"event":"gap"', self.answer(s)[-200:])  # the last that it is told
+            last = self.answer(s)[-200:]
+            self.assertTrue(b'"event":"gap"' in last or not on_time, last)  # the last that it is told
         self.check_over()

@@ -2,7 +2,6 @@
 import os
 import resource
 import signal
-import statistics
 import textwrap
 import time
 
@@ -65,7 +64,7 @@ class Descriptors(drover.TestCase):
         d, before = self.starve()
         # one finds out for all, but for those that were to be started together with the first
         self.assertLess(d.log().count("start waits"), 8 + 3 + 10 * (time.monotonic() - asked))
-        idle = d.round_trip()
+        self.twin(d)
         turns = d.get("/v1/daemon").json["loop_turns"]
         began = time.monotonic()
         mark = d.mark()
@@ -74,7 +73,7 @@ class Descriptors(drover.TestCase):
         seconds = time.monotonic() - began
         self.assertGreater(40 - self.counts(d)["RUNNING"], 10)
         self.assertLess(turned / seconds, 60)
-        self.assertLessEqual(d.round_trip(), 5 * idle)
+        self.check_prompt(d)
         self.assertEqual(d.get("/v1/processes").status, 200)
         if not drover.SAN:  # a sanitizer keeps what is freed
             self.assertLess(d.get("/v1/daemon").json["memory"] - before["memory"], 1024 * 1024)
@@ -84,6 +83,7 @@ class Descriptors(drover.TestCase):
         d = self.daemon("[program:a]\ncommand=sleep 1000\nstartsecs=0\n")
         d.wait_state("a", "RUNNING")  # and what its start had open is closed
         d.get("/v1/daemon")
+        procs.wait_asleep(d.pid, d.supervisor)
         taken = procs.descriptors(d.supervisor)
         limit_descriptors(d, min(n for n in range(1024) if n not in taken))
         turns = d.get("/v1/daemon").json["loop_turns"]
@@ -117,7 +117,7 @@ class Signals(drover.TestCase):
     def test_a_hundred_thousand_hups_are_a_few_reloads(self):
         d = self.daemon(self.CONFIG, native=True)
         d.wait_state("a", "RUNNING")
-        pid, idle = d.pid_of("a"), d.round_trip()
+        pid = d.pid_of("a")
         memory = d.get("/v1/daemon").json["memory"]
         seconds = self.storm(d, signal.SIGHUP)
         d.configure(self.CONFIG + "[program:last]\ncommand=sleep 1000\nstartsecs=0\n")
@@ -126,7 +126,7 @@ class Signals(drover.TestCase):
         self.assertLessEqual(d.log().count("reloaded:"), seconds / 0.25 + 3)
         self.assertLess(d.log().count("SIGHUP"), 2 * seconds / 0.25 + 6)
         self.assertEqual(d.pid_of("a"), pid)
-        self.assertLessEqual(d.round_trip(), 5 * idle)
+        self.check_prompt(d)
         if not drover.SAN:
             self.assertLess(d.get("/v1/daemon").json["memory"] - memory, 1024 * 1024)
 
@@ -141,23 +141,37 @@ class Signals(drover.TestCase):
         self.assertLess(text.count("SIGUSR2"), 2 * seconds / 0.25 + 6)
         self.assertEqual(d.get("/v1/daemon").json["statename"], "RUNNING")
 
+    @drover.slow(120)
     def test_one_alone_is_heeded_at_once(self):
+        """And not after the quarter of a second that others have to wait; the best of some, for a busy machine."""
         d = self.daemon(self.CONFIG, native=True)
         d.wait_state("a", "RUNNING")
-        for i in range(3):
+        for i in range(20):
+            alone = time.monotonic() + 0.5
+            procs.wait_until(lambda: time.monotonic() > alone, "a time without signals")
             began = time.monotonic()
             d.configure(self.CONFIG + "[program:b%d]\ncommand=sleep 1000\nstartsecs=0\n" % i)
             d.kill(signal.SIGHUP)
             d.wait_state("b%d" % i, "RUNNING")
-            if i == 0:
-                first = time.monotonic() - began
-        self.assertLess(first, 0.25 + 20 * d.round_trip())
+            seconds = time.monotonic() - began
+            if seconds < 0.25:
+                return
+        self.fail("the last of many took %g s" % seconds)
+
+    def test_the_next_ones_are_heeded_too(self):
+        d = self.daemon(self.CONFIG, native=True)
+        d.wait_state("a", "RUNNING")
+        for i in range(3):
+            d.configure(self.CONFIG + "[program:b%d]\ncommand=sleep 1000\nstartsecs=0\n" % i)
+            d.kill(signal.SIGHUP)
+            d.wait_state("b%d" % i, "RUNNING")
 
     def test_hup_during_an_update_is_heeded_when_that_is_over(self):
         stubborn = textwrap.dedent("""
             [program:s]
-            command=sh -c "trap '' TERM; echo up; while :; do sleep 0.01; done"
-            stopwaitsecs=1
+            command=sh -c "trap '' TERM; echo up; until test -e go; do sleep 0.01; done"
+            directory=%(here)s
+            stopwaitsecs=60
             startsecs=0
         """)
         d = self.daemon(self.CONFIG + stubborn, native=True)
@@ -167,6 +181,8 @@ class Signals(drover.TestCase):
         d.wait_state("s", "STOPPING")
         d.configure(self.CONFIG + "[program:later]\ncommand=sleep 1000\nstartsecs=0\n")
         d.kill(signal.SIGHUP)
+        procs.wait_until(lambda: d.log().count("SIGHUP") == 2, "the second signal to be heard")
+        self.write("go", "")
         d.wait_state("later", "RUNNING")
         self.assertEqual(sorted(d.all()), ["a:a", "later:later"])
 
@@ -190,13 +206,12 @@ class Restarts(drover.TestCase):
             startsecs=0
             restart_interval=0
         """)
-        idle = max(d.round_trip() for _ in range(3))
+        self.twin(d)
         d.post("/v1/processes/loop:*/start?wait=0")
         procs.wait_until(lambda: d.info("loop:0")["restarts"] > 5, "some restarts")
         before = d.get("/v1/daemon").json["starts"]
-        busy = statistics.median(d.round_trip() for _ in range(20))
         if not drover.SAN:  # whose memory a start copies, for milliseconds
-            self.assertLess(busy, 5 * idle)
-        self.assertGreater(d.get("/v1/daemon").json["starts"], before + 20)  # and they go on meanwhile
+            self.check_prompt(d)
+        procs.wait_until(lambda: d.get("/v1/daemon").json["starts"] > before + 20, "them to go on meanwhile")
         before = min(p["restarts"] for p in d.all().values())
         procs.wait_until(lambda: min(p["restarts"] for p in d.all().values()) > before, "each one's turn")

@@ -54,7 +54,7 @@ def talk(address, text, size=4096):
 class Nginx(Real):
     def test_serves_a_page(self):
         nginx = self.needs("nginx")
-        port = drover.free_port()
+        port = self.free_port()
         os.mkdir(self.path("www"))
         os.mkdir(self.path("tmp"))
         self.write("www/index.html", "a page\n")

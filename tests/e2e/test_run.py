@@ -539,7 +539,7 @@ class Rules(RunTestCase):
         self.assertEqual(r.stdout, b"ONLY=this\n")
 
     def test_not_over_tcp(self):
-        port = drover.free_port()
+        port = self.free_port()
         d = self.daemon("[inet_http_server]\nport=127.0.0.1:%d\nusername=a\npassword=b\n" % port, native=True,
                         directory=self.subdirectory())
         c = client.Client(("127.0.0.1", port), client.basic("a", "b"))
