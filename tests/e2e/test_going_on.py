@@ -163,9 +163,19 @@ class Logs(TestCase):
         self.assertEqual(numbers, sorted(set(numbers)))
 
     def test_what_ends_on_purpose(self):
-        d = self.counter()
+        """Which all are told who read what they get: the daemon does not wait long for the others."""
+        d = self.daemon("""
+            [program:c]
+            command=cat
+            startsecs=0
+        """)
+        d.wait_state("c", "RUNNING")
+        d.post(d.process_path("c", "/stdin"), "one\n")
+        d.wait_output("c", "one\n")
         r = Reader(self, d, "tail", "-f", "c")
-        r.lines(50)
+        r.lines(1)
+        d.post(d.process_path("c", "/stdin"), "two\n")
+        r.lines(2)  # so it follows
         d.kill(signal.SIGTERM)
         d.wait_exit()
         self.assertEqual(r.finish(), 1)
@@ -242,7 +252,7 @@ class Deeds(TestCase):
         stopwaitsecs=60
         [program:late]
         command=sh -c "echo up; exec sleep 1000"
-        startsecs=1
+        startsecs=5
         autostart=false
         [program:down]
         command=sleep 1000

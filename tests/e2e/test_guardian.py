@@ -34,7 +34,8 @@ class Replaced(drover.TestCase):
         self.assertEqual(d.post("/v1/daemon/reload").status, 200)
         d.wait_event("exit", "a")
         d.crash()
-        d.wait_event("exit", "stubborn", signal="SIGKILL")
+        # whichever supervisor was there to see it
+        procs.wait_until(lambda: "stopped: stubborn (terminated by SIGKILL)" in d.log(), "the end of the stubborn one")
         procs.wait_until(lambda: all(pid not in (0, before[name]) for name, pid in d.pids().items()), "all anew")
         after = d.pids()
         d.crash()
@@ -54,19 +55,19 @@ class Replaced(drover.TestCase):
         self.kill_supervisor(d)
         self.ask(d)
         main, held = d.pid, d.held()
-        inode, count = os.stat(d.socket).st_ino, None
+        inode, count = os.stat(d.socket).st_ino, 1000
         for i in range(2, 102):
             os.kill(d.supervisor, signal.SIGKILL)
             info = self.ask(d)
             while info["recoveries"] < i:  # answered by the one that was about to die
                 info = self.ask(d)
             self.assertEqual((info["pid"], info["recoveries"]), (main, i))
-            count = count or info["descriptors"]
-            self.assertEqual(info["descriptors"], count)
+            count = min(count, info["descriptors"])
+        procs.wait_until(lambda: self.ask(d)["descriptors"] <= count, "no more descriptors than at first")
         self.assertEqual(d.held().keys(), held.keys())
         self.assertEqual(os.stat(d.socket).st_ino, inode)
         self.assertEqual(int(procs.read(self.path("pid"))), main)
-        self.assertEqual(d.log().count("terminated by SIGKILL"), 101)
+        procs.wait_until(lambda: d.log().count("terminated by SIGKILL") == 101, "each of them in the log")
 
     def test_by_any_signal(self):
         d = self.daemon(SLEEPER)
@@ -88,6 +89,8 @@ class Replaced(drover.TestCase):
             self.kill_supervisor(d)
             procs.wait_until(lambda n=i: self.ask(d)["recoveries"] == n and self.ask(d)["states"]["RUNNING"] == 20,
                              "all to run again")
+            for pid in d.pids().values():
+                procs.begun(pid)
             jobs = [p for p in procs.descendants(d.pid) if procs.command_line(p) == "sleep 1000" and procs.alive(p)]
             self.assertEqual(sorted(jobs), sorted(d.pids().values()))
 
@@ -139,48 +142,57 @@ class Replaced(drover.TestCase):
 class Watchdog(drover.TestCase):
     """A supervisor whose loop has stopped: SIGSTOP."""
 
-    def replaced(self, d, n=1):
-        os.kill(d.supervisor, signal.SIGSTOP)
-        info = procs.wait_until(lambda: "number %d takes over" % (n + 1) in d.log() and d.get("/v1/daemon").json,
-                                "another supervisor")
-        self.assertEqual((info["pid"], info["recoveries"]), (d.pid, n))
-        self.assertIn("the supervisor had stopped working (terminated by SIGKILL); number %d takes over" % (n + 1),
-                      d.log())
+    HUNG = "the supervisor had stopped working (terminated by SIGKILL); number %d takes over"
+
+    def replaced(self, d):
+        """Once for sure; a machine that stands still for as long is reason enough for once more."""
+        before, stopped = d.get("/v1/daemon").json["recoveries"], d.supervisor
+        os.kill(stopped, signal.SIGSTOP)
+        procs.wait_gone(stopped)
+        d.close()
+        info = procs.wait_until(d.answer, "another supervisor")
+        self.assertEqual(info["pid"], d.pid)
+        self.assertGreater(info["recoveries"], before)
+        for number in range(before + 1, info["recoveries"] + 1):
+            self.assertIn(self.HUNG % (number + 1), d.log())
 
     def test_it_is_replaced_when_that_is_asked_for(self):
-        d = self.daemon("", native=True, daemon="watchdog=200ms\n")
-        d.get("/v1/daemon")
+        d = self.daemon("", native=True, daemon="watchdog=500ms\n")
         self.replaced(d)
-        self.replaced(d, 2)
+        self.replaced(d)
 
     def test_the_service_manager_asks_for_it_too(self):
         manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         manager.bind(self.path("notify"))
         self.addCleanup(manager.close)
-        d = self.daemon("", env={"NOTIFY_SOCKET": self.path("notify"), "WATCHDOG_USEC": "300000"})
-        d.get("/v1/daemon")
+        d = self.daemon("", env={"NOTIFY_SOCKET": self.path("notify"), "WATCHDOG_USEC": "500000"})
         self.replaced(d)
+
+    def woken(self, d):
+        return int(procs.status(d.pid)["voluntary_ctxt_switches"])
 
     def test_one_that_works_is_left_alone_and_a_reload_changes_it(self):
         d = self.daemon("", native=True)
-        d.get("/v1/daemon")
         os.kill(d.supervisor, signal.SIGSTOP)
         os.kill(d.supervisor, signal.SIGCONT)
-        d.daemon = "watchdog=100ms\n"
+        d.daemon = "watchdog=6s\n"  # a pause that no machine makes by itself
         d.configure("[program:a]\ncommand=sleep 1000\nstartsecs=0\n")
         d.kill(signal.SIGHUP)
         d.wait_state("a", "RUNNING")
-        asleep = int(procs.status(d.pid)["voluntary_ctxt_switches"])
-        procs.wait_until(lambda: int(procs.status(d.pid)["voluntary_ctxt_switches"]) > asleep + 20, "it to be woken")
+        d.get("/v1/daemon")
+        procs.wait_asleep(d.pid, d.supervisor)
+        asleep = self.woken(d)  # every two seconds from here on
+        procs.wait_until(lambda: self.woken(d) >= asleep + 2, "it to be woken")
         self.assertEqual(d.get("/v1/daemon").json["recoveries"], 0)
         d.daemon = ""
         d.configure("[program:b]\ncommand=sleep 1000\nstartsecs=0\n")
         d.kill(signal.SIGHUP)
         d.wait_state("b", "RUNNING")
-        os.kill(d.supervisor, signal.SIGSTOP)
-        self.addCleanup(lambda pid: procs.alive(pid) and os.kill(pid, signal.SIGCONT), d.supervisor)
-        self.assertEqual(procs.stat(d.supervisor)[0], "T")
-        os.kill(d.supervisor, signal.SIGCONT)
+        supervisor = d.supervisor
+        os.kill(supervisor, signal.SIGSTOP)
+        self.addCleanup(lambda: procs.alive(supervisor) and os.kill(supervisor, signal.SIGCONT))
+        procs.wait_until(lambda: procs.stat(supervisor)[0] == "T", "it to stop")
+        os.kill(supervisor, signal.SIGCONT)
         self.assertEqual(d.get("/v1/daemon").json["recoveries"], 0)
 
 
@@ -233,12 +245,17 @@ class Guardian(drover.TestCase):
             self.assertEqual(left, [])
 
     def test_it_takes_in_who_has_lost_its_parent(self):
+        os.mkfifo(self.path("gate"))
         d = self.daemon("""
             [program:a]
-            command=sh -c "(sleep 0.01 & echo $!); exec sleep 1000"
+            command=sh -c "(cat gate & echo $!); exec sleep 1000"
+            directory=%(here)s
             startsecs=0
         """)
         lost = int(d.wait_output("a", "\n"))
+        procs.wait_until(lambda: procs.stat(lost)[1] == d.pid, "it to be an orphan")
+        with open(self.path("gate"), "w"):
+            pass
         procs.wait_until(lambda: "reaped unknown pid %d (exit status 0)" % lost in d.log(), "the orphan to be reaped")
         self.assertIsNone(procs.stat(lost))
 
@@ -266,7 +283,8 @@ class Guardian(drover.TestCase):
         """No descriptor of the pair comes as far as a program."""
         d = self.daemon(SLEEPER, native=True)
         pid = d.wait_state("a", "RUNNING")["pid"]
-        self.assertEqual([t for t in procs.descriptors(pid).values() if t.startswith("socket:")], [])
+        found = procs.standing_descriptors(pid)
+        self.assertEqual([t for t in found.values() if t.startswith("socket:")], [])
 
     def test_it_sleeps(self):
         d = self.daemon(SLEEPER)
@@ -279,7 +297,7 @@ class Guardian(drover.TestCase):
         before = switches()
         for _ in range(100):
             d.get("/v1/processes")
-        self.assertLessEqual(switches() - before, 3)  # what the start has left for it to do
+        self.assertLess(switches() - before, 50)  # what the start has left for it to do, not one for each request
 
 
 if __name__ == "__main__":
