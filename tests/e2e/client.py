@@ -78,7 +78,10 @@ class Client:
             if fresh:
                 self.connection = self.connect()
             try:
-                self.connection.request(method, path, body=body, headers={**self.headers, **(headers or {})})
+                try:
+                    self.connection.request(method, path, body=body, headers={**self.headers, **(headers or {})})
+                except (BrokenPipeError, ConnectionResetError):
+                    pass  # a refusal may have been sent before we had said all, and is there to be read
                 answer = self.connection.getresponse()
                 reply = Reply(answer.status, answer.headers, answer.read())
                 if answer.will_close:

@@ -44,8 +44,8 @@ class Actor:
             try:
                 view = view[self.socket.send(view):]
             except BlockingIOError:
-                left = deadline - time.monotonic()
-                if left <= 0 or not select.select([], [self.socket], [], left)[1]:
+                left = max(deadline - time.monotonic(), 0)
+                if not select.select([], [self.socket], [], left)[1]:
                     break
         return len(data) - len(view)
 
@@ -66,8 +66,8 @@ class Actor:
     # -- hearing --------------------------------------------------------------
 
     def _fill(self, deadline):
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([self.socket], [], [], left)[0]:
+        left = max(deadline - time.monotonic(), 0)
+        if not select.select([self.socket], [], [], left)[0]:
             return False
         data, fds, flags, _ = socket.recv_fds(self.socket, 1 << 16, 64)
         self.fds += fds

@@ -31,15 +31,6 @@ def hash64(seed, data):
 
 
 class Adoption(drover.TestCase):
-    def kill(self, d):
-        """Both the guardian, and the supervisor that follows it."""
-        supervisors = [p for p in procs.children(d.pid) if "droverd" in procs.command_line(p)]
-        d.kill(signal.SIGKILL)
-        d.wait_exit()
-        d.close()
-        for pid in supervisors:
-            procs.wait_gone(pid)
-
     def again(self, d, config=None):
         if config is not None:
             d.configure(config)
@@ -47,7 +38,9 @@ class Adoption(drover.TestCase):
 
     def begin(self, more="", native=True, **options):
         d = self.daemon(JOB.format(more=more), native=native, **options)
-        return d, d.wait_state("job", "RUNNING")
+        before = d.wait_state("job", "RUNNING")
+        procs.begun(before["pid"])
+        return d, before
 
     def end(self, pid):
         """Ends a process that has become ours, and takes its status, as PID 1 would."""
@@ -55,8 +48,9 @@ class Adoption(drover.TestCase):
         os.waitpid(pid, 0)
 
     def copies(self):
+        """Of all processes of the machine, those of this test that are the job."""
         return [p for p in procs.pids() if procs.command_line(p) == "sleep 600" and procs.alive(p)
-                and os.readlink("/proc/%d/cwd" % p).startswith(self.directory)]
+                and procs.link(p, "cwd").startswith(self.directory)]
 
     def journal(self, d):
         return os.path.join(d.directory, "state/journal" if d.native else "s.journal")
@@ -66,7 +60,7 @@ class Adoption(drover.TestCase):
             with self.subTest(native=native):
                 d, before = self.begin(native=native)
                 for _ in range(3):
-                    self.kill(d)
+                    d.end_all()
                     self.again(d)
                     after = d.wait_state("job", "RUNNING")
                     for key in "pid", "start", "restarts":
@@ -91,7 +85,7 @@ class Adoption(drover.TestCase):
         """, native=True)
         pid = d.wait_state("job", "RUNNING")["pid"]
         members = procs.wait_until(lambda: procs.descendants(pid), "the child of the job")
-        self.kill(d)
+        d.end_all()
         self.again(d)
         d.wait_state("job", "RUNNING")
         d.stop("job")
@@ -100,7 +94,7 @@ class Adoption(drover.TestCase):
 
     def test_its_exit_is_noticed(self):
         d, before = self.begin("autorestart=false")
-        self.kill(d)
+        d.end_all()
         self.again(d)
         self.end(before["pid"])
         event = d.wait_event("exit", "job")
@@ -111,7 +105,7 @@ class Adoption(drover.TestCase):
 
     def test_an_exit_that_nobody_reaps_is_unexpected(self):
         d, before = self.begin("autorestart=unexpected")
-        self.kill(d)
+        d.end_all()
         self.again(d)
         d.wait_state("job", "RUNNING")
         os.kill(before["pid"], signal.SIGKILL)  # a zombie of ours
@@ -122,21 +116,21 @@ class Adoption(drover.TestCase):
 
     def test_died_in_between(self):
         d, before = self.begin()
-        self.kill(d)
+        d.end_all()
         self.end(before["pid"])
         self.again(d)
         after = d.wait_state("job", "RUNNING")
         self.assertNotEqual(after["pid"], before["pid"])
         self.assertIn("job: pid %d has ended while no daemon ran" % before["pid"], d.log())
-        self.assertEqual(self.copies(), [after["pid"]])
+        self.assertEqual(self.copies(), [procs.begun(after["pid"])])
 
     def test_another_definition(self):
         d, before = self.begin()
-        self.kill(d)
+        d.end_all()
         self.again(d, JOB.format(more="environment=NEW=1"))
         self.assertEqual(d.wait_state("job", "RUNNING")["pid"], before["pid"])
         self.assertIn("job: pid %d runs by an earlier definition" % before["pid"], d.log())
-        self.kill(d)
+        d.end_all()
         mark = len(d.log())
         self.again(d, JOB.format(more=""))  # as it was
         self.assertEqual(d.wait_state("job", "RUNNING")["pid"], before["pid"])
@@ -145,12 +139,12 @@ class Adoption(drover.TestCase):
     def test_no_longer_configured(self):
         d, before = self.begin()
         other = "[program:other]\ncommand=sleep 500\n"
-        self.kill(d)
+        d.end_all()
         for _ in range(2):
             mark = len(d.log())
             self.again(d, other)
             self.assertIn("job:job is no longer configured; its process %d runs on" % before["pid"], d.log()[mark:])
-            self.kill(d)
+            d.end_all()
         self.again(d, "[program:job]\ncommand=sleep 600\nstartsecs=0\n" + other)
         self.assertEqual(d.wait_state("job", "RUNNING")["pid"], before["pid"])
         self.assertEqual(self.copies(), [before["pid"]])
@@ -171,7 +165,7 @@ class Adoption(drover.TestCase):
 
     def test_the_journal_of_yesterday(self):
         d, before = self.begin()
-        self.kill(d)
+        d.end_all()
         head = bytearray(procs.read(self.journal(d))[:64])
         head[30] ^= 1  # in the boot id
         head[56:64] = hash64(1, bytes(head[:56])).to_bytes(8, "little")
@@ -186,12 +180,12 @@ class Adoption(drover.TestCase):
 
     def test_a_damaged_slot(self):
         d, before = self.begin()
-        self.kill(d)
+        d.end_all()
         slot, copy = self.slot_of(d, b"job:job")
         self.change(d, (slot + 96 + 144 * copy + 100, b"\xff\xff"))
         self.again(d)
         self.assertEqual(d.wait_state("job", "RUNNING")["pid"], before["pid"])
-        self.kill(d)
+        d.end_all()
         self.assertIn("slot 0 (job:job) is damaged; its process runs", d.log())
         slot, _ = self.slot_of(d, b"job:job")
         self.change(d, (slot + 96 + 100, b"\xff\xff"), (slot + 240 + 100, b"\xff\xff"))
@@ -233,8 +227,10 @@ class Adoption(drover.TestCase):
         """, native=True)
         d.wait_all("RUNNING")
         before = d.pids()
+        for pid in before.values():
+            procs.begun(pid)
         for _ in range(3):
-            self.kill(d)
+            d.end_all()
             self.again(d)
             self.assertEqual(d.pids(), before)
         self.assertEqual(sorted(self.copies()), sorted(before.values()))

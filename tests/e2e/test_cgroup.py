@@ -47,8 +47,9 @@ class Modes(drover.TestCase):
     def escaped(self, mode, what="stay", settings="", **options):
         """A program with a grandchild that has escaped: its daemon, and the two pids."""
         script = self.write("escape.py", ESCAPE)
-        d = self.daemon("[program:a]\ncommand=python3 %s %s %s\nkill_mode=%s\nstopwaitsecs=0.2\nautorestart=false\n"
-                        "startsecs=0\n%s" % (script, self.path("grandchild"), what, mode, settings), native=True,
+        wait = "0.2" if what == "stay" else "60"  # who obeys has all the time that it needs
+        d = self.daemon("[program:a]\ncommand=python3 %s %s %s\nkill_mode=%s\nstopwaitsecs=%s\nautorestart=false\n"
+                        "startsecs=0\n%s" % (script, self.path("grandchild"), what, mode, wait, settings), native=True,
                         **options)
         procs.wait_until(lambda: os.path.exists(self.path("grandchild")), "the grandchild")
         grandchild = int(procs.read(self.path("grandchild")))
@@ -152,7 +153,11 @@ class Others(Modes):
         d = self.daemon("[program:a]\ncommand=sh -c 'sleep 1000 & wait'\nkill_mode=cgroup\nstartsecs=0\nnumprocs=3\n"
                         "process_name=%(process_num)d\n", native=True, user=65534, group=65534, extra_groups=[])
         d.wait_all("RUNNING")
-        below = [p for p in procs.descendants(d.pid) if procs.command_line(p) == "sleep 1000"]
+
+        def look():
+            below = [p for p in procs.descendants(d.pid) if procs.command_line(p) == "sleep 1000"]
+            return below if len(below) == 3 else None
+        below = procs.wait_until(look, "a child of each")
         d.act("stop", "a:*")
         for pid in below:
             procs.wait_gone(pid)

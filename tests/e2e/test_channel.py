@@ -240,7 +240,7 @@ class Sending(Workers):
         d = self.started(DEAF, language="python3")
         self.wait_messages(d, 1)
         piece = [json.dumps("x" * 8000)] * 100
-        before = procs.status(d.pid)["VmRSS"]
+        before = procs.status(d.supervisor)["VmRSS"]
         for _ in range(100):
             reply = self.send(d, *piece, timeout=1)
             if reply.status != 200:
@@ -248,8 +248,9 @@ class Sending(Workers):
         self.assertEqual((reply.status, reply.error["code"]), (503, "ENOBUFS"))
         channel = d.info("a")["channel"]
         self.assertTrue(0 < channel["queued"] <= 1024)
-        grown = int(procs.status(d.pid)["VmRSS"].split()[0]) - int(before.split()[0])
-        self.assertLess(grown, 4 * 1024)
+        grown = int(procs.status(d.supervisor)["VmRSS"].split()[0]) - int(before.split()[0])
+        if not drover.SAN:  # a sanitizer keeps what is freed
+            self.assertLess(grown, 4 * 1024)
 
     def test_a_sender_waits_for_room(self):
         d = self.started("import os,time,socket\nos.read(0,1)\ns=socket.socket(fileno=3).makefile()\n"
@@ -376,8 +377,10 @@ class Followers(Workers):
         stream = d.client.stream(d.process_path("a", "/messages"), follow=1)
         self.flooded(d)
         stream.until_text("missed")
-        records = [json.loads(line) for line in stream.data.splitlines()]
-        self.assertEqual(sum(r.get("missed", 1) for r in records), 20000)
+
+        def told(data):
+            return sum(json.loads(line).get("missed", 1) for line in data[:data.rindex(b"\n")].splitlines())
+        self.assertEqual(stream.until(lambda data: told(data) if told(data) >= 20000 else None, "all of it"), 20000)
 
 
 class Disconnecting(Workers):
@@ -435,10 +438,11 @@ class Garbage(Workers):
         d = self.worker("import os\nb=(b'x'*1000+b'\\n')*60+b'[1]\\n'*1000\nfor i in range(300):\n a=b\n"
                         " while a: a=a[os.write(3,a):]\n", language="python3")
         d.events
-        before = int(procs.status(d.pid)["VmRSS"].split()[0])
+        before = int(procs.status(d.supervisor)["VmRSS"].split()[0])
         d.start("a")
         d.wait_event("exit", "a")
-        self.assertLess(int(procs.status(d.pid)["VmRSS"].split()[0]) - before, 4 * 1024)
+        if not drover.SAN:
+            self.assertLess(int(procs.status(d.supervisor)["VmRSS"].split()[0]) - before, 4 * 1024)
         channel = d.info("a")["channel"]
         self.assertEqual((channel["received"], channel["malformed"]), (300000, 18000))
 
@@ -539,7 +543,8 @@ class Recovery(Workers):
         self.assertEqual((d.pid_of("a"), channel["malformed"], channel["oversized"]), (pid, 0, 0))
         self.assertEqual((channel["open"], channel["cut"]), (True, 0))
         stream = d.client.stream(d.process_path("a", "/messages"), follow=1, live=1)
-        self.assertEqual(self.send(d, json.dumps({"i": -7, "n": 0, "x": ""})).status, 200)
+        last = json.dumps({"i": -7, "n": 0, "x": ""})  # there may be no room for it before it has read the others
+        procs.wait_until(lambda: self.send(d, last).status == 200, "the last message to be taken")
         stream.until_text('"got":-7')
         stream.close()
 

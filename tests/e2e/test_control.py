@@ -91,7 +91,7 @@ class Roles(drover.TestCase):
 
 class Passwords(drover.TestCase):
     def tcp(self, credentials, **options):
-        port = drover.free_port()
+        port = self.free_port()
         d = self.daemon(SLEEPER, daemon="[inet_http_server]\nport=127.0.0.1:%d\n%s" % (port, credentials), **options)
         return d, ("127.0.0.1", port)
 
@@ -113,7 +113,7 @@ class Passwords(drover.TestCase):
 
     def test_on_the_unix_socket(self):
         d = self.daemon(SLEEPER, server="username=joe\npassword=se:cret\n", wait=False)
-        procs.wait_until(lambda: os.path.exists(d.socket), "the socket")
+        procs.wait_until(lambda: os.path.exists(d.socket), "the socket")  # which has its name when it listens
         self.assertEqual(self.statuses(d.socket), [401, 401, 401, 200, 401, 401])
 
     def test_a_stream_needs_it_too(self):
@@ -188,12 +188,13 @@ class Clients(drover.TestCase):
 
     def test_idle_connections_leave_room_and_make_room(self):
         d = self.daemon(SLEEPER)
-        d.client.close()
-        many = [self.connect(d) for _ in range(64)]
+        many = [self.connect(d) for _ in range(63)]  # and the one that asks
+        procs.wait_until(lambda: d.get("/v1/daemon").json["connections"] == 64, "all to be taken in")
         one_more = self.connect(d, b"GET /v1/daemon HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         self.assertIn(b" 503 ", self.answer(one_more).split(b"\r\n")[0])
         for s in many:
             s.close()
+        d.client.close()
         procs.wait_until(lambda: d.get("/v1/daemon").status == 200, "an answer")
 
     def test_others_cannot_take_the_places_of_the_daemons_own_user(self):
@@ -227,8 +228,11 @@ class Clients(drover.TestCase):
         began = time.monotonic()
         s.settimeout(0.3)
         data = b""
-        while time.monotonic() - began < 20 and not data:
-            s.sendall(b"G")
+        while time.monotonic() - began < 40 and not data:
+            try:
+                s.sendall(b"G")
+            except BrokenPipeError:
+                pass  # it has hung up; what it said before that is there to be read
             try:
                 data = s.recv(1000)
             except socket.timeout:
@@ -238,18 +242,24 @@ class Clients(drover.TestCase):
         self.assertEqual(d.get("/v1/daemon").status, 200)
 
     def test_a_client_that_hangs_up_while_it_waits(self):
+        os.mkfifo(self.path("gate"))  # which the process waits for before it is anything
         d = self.daemon("""
             [program:a]
             command=sleep 1000
-            startsecs=500ms
+            stdio=<%(here)s/gate
+            startsecs=0
             autostart=false
-        """)
+        """, native=True)
+        d.events  # a connection, too
         for _ in range(5):
             s = self.connect(d, b"POST /v1/processes/a/start HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
             d.wait_state("a", "STARTING")
+            procs.wait_until(lambda: d.get("/v1/daemon").json["connections"] == 3, "it to be taken in")
             s.close()
-        d.wait_state("a", "RUNNING")  # what was begun goes on
-        procs.wait_until(lambda: d.get("/v1/daemon").json["connections"] <= 2, "the connections to be closed")
+            procs.wait_until(lambda: d.get("/v1/daemon").json["connections"] == 2, "it to be let go")
+        self.assertEqual(d.info("a")["statename"], "STARTING")
+        with open(self.path("gate"), "w"):
+            d.wait_state("a", "RUNNING")  # what was begun goes on
 
     def test_a_thousand_requests_on_fresh_connections(self):
         d = self.daemon(SLEEPER)
@@ -259,7 +269,7 @@ class Clients(drover.TestCase):
             c = client.Client(d.socket)
             self.assertEqual(c.get("/v1/processes/a").status, 200)
             c.close()
-        procs.wait_until(lambda: d.get("/v1/daemon").json["descriptors"] == before, "the same descriptors as before")
+        procs.wait_until(lambda: d.get("/v1/daemon").json["descriptors"] <= before, "no more descriptors than before")
 
 
 class Cycles(drover.TestCase):
@@ -289,32 +299,27 @@ class Cycles(drover.TestCase):
         info = d.get("/v1/daemon").json
         return info["descriptors"], info["memory"], info["starts"]
 
-    def settled(self, d):
-        """Once late pipes are closed."""
-        best = [None]
-
-        def look():
-            now = self.measure(d)[0]
-            same, best[0] = best[0] == now, now
-            return same
-        procs.wait_until(look, "the descriptors to stay the same")
+    def settled(self, d, descriptors):
+        """Once there are no more than these: the pipes of a run are closed a little later than it ends."""
+        procs.wait_until(lambda: self.measure(d)[0] <= descriptors, "no more than %d descriptors" % descriptors)
         return self.measure(d)
 
     def run_cycles(self, n, times):
         d = self.fleet(n)
-        descriptors, memory, starts = self.settled(d)
+        descriptors, memory, starts = self.measure(d)
         self.cycle(d, times)
-        after = self.settled(d)
-        self.assertEqual(after[0], descriptors)
+        after = self.settled(d, descriptors)
         self.assertEqual(after[2] - starts, n * times)
         if not drover.SAN:  # a sanitizer keeps what was freed
             self.assertLess(after[1] - memory, 512 * 1024)
-        self.assertEqual(len([p for p in procs.children(d.supervisor) if procs.alive(p)]), n)
+        procs.wait_until(lambda: len([p for p in procs.children(d.supervisor) if procs.alive(p)]) == n,
+                         "as many processes as there should be")
 
-    @drover.slow(120)
+    @drover.slow(240)
     def test_ten_thousand(self):
         self.run_cycles(50, 200 if not drover.SAN else 40)
 
+    @drover.slow(240)
     def test_a_thousand_of_one(self):
         d = self.daemon("""
             [program:a]
@@ -327,12 +332,11 @@ class Cycles(drover.TestCase):
         for _ in range(650):  # fills the ring of events
             d.stop("a")
             d.start("a")
-        descriptors, memory, _ = self.settled(d)
+        descriptors, memory, _ = self.measure(d)
         for _ in range(1000):
             d.stop("a")
             d.start("a")
-        after = self.settled(d)
-        self.assertEqual(after[0], descriptors)
+        after = self.settled(d, descriptors)
         if not drover.SAN:
             self.assertLess(after[1] - memory, 512 * 1024)
 

@@ -81,7 +81,7 @@ class OneInstance(drover.TestCase):
         self.known.update(p.pid for p in many)
         procs.wait_until(lambda: sum(p.poll() is None for p in many) == 1, "seven of eight to be refused")
         winner, = [p for p in many if p.poll() is None]
-        info = procs.wait_until(lambda: os.path.exists(d.socket) and d.get("/v1/daemon").json, "the one to answer")
+        info = procs.wait_until(d.answer, "the one to answer")
         self.assertEqual(info["pid"], winner.pid)
         d.close()
         winner.send_signal(signal.SIGTERM)
@@ -90,8 +90,7 @@ class OneInstance(drover.TestCase):
 
     def test_what_a_killed_daemon_left_is_no_reason_to_refuse(self):
         d = self.daemon("")
-        d.kill(signal.SIGKILL)
-        self.assertEqual(d.wait_exit(), -signal.SIGKILL)
+        self.assertEqual(d.end_all(), -signal.SIGKILL)
         d.expected_status = -signal.SIGKILL
         self.assertTrue(os.path.exists(self.path("s")) and os.path.exists(self.path("pid")))
         d = self.daemon(SLEEPER)
@@ -139,10 +138,10 @@ class Ending(drover.TestCase):
     def test_waits_for_those_who_need_time_and_refuses_new_work_meanwhile(self):
         d = self.daemon("""
             [program:a]
-            command=sh -c "trap '' TERM; echo ready; while :; do sleep 0.02; done"
+            command=sh -c "trap '' TERM; echo ready; until test -e go; do sleep 0.02; done"
+            directory=%(here)s
             startsecs=0
-            stopwaitsecs=700ms
-            stopasgroup=true
+            stopwaitsecs=60
             [program:b]
             command=sleep 1000
             autostart=false
@@ -155,6 +154,20 @@ class Ending(drover.TestCase):
             reply = d.post(path)
             self.assertEqual((path, reply.status, reply.error["fault"]), (path, 503, "SHUTDOWN_STATE"))
         d.kill()  # again changes nothing
+        self.assertEqual(d.get("/v1/daemon").json["statename"], "SHUTDOWN")
+        self.write("go", "")
+        self.assertEqual(d.wait_exit(), 0)
+        self.assertNotIn("killing 'a'", d.log())
+
+    def test_but_not_for_ever(self):
+        d = self.daemon("""
+            [program:a]
+            command=sh -c "trap '' TERM; echo ready; while :; do sleep 0.02; done"
+            startsecs=0
+            stopwaitsecs=200ms
+        """)
+        d.wait_output("a", "ready\n")
+        d.kill()
         self.assertEqual(d.wait_exit(), 0)
         self.assertIn("killing 'a'", d.log())
 
@@ -345,7 +358,7 @@ class OrdinaryUser(drover.TestCase):
             command=sleep 1000
             startsecs=0
         """, whole=True)
-        for pid in (d.pid, d.supervisor, d.wait_state("a", "RUNNING")["pid"]):
+        for pid in (d.pid, d.supervisor, procs.begun(d.wait_state("a", "RUNNING")["pid"])):
             status = procs.status(pid)
             self.assertEqual((status["Uid"].split(), status["Gid"].split()), (["65534"] * 4, ["65534"] * 4))
             self.assertEqual(int(status["CapEff"], 16), 0)

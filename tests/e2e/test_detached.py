@@ -26,14 +26,7 @@ class Detached(drover.TestCase):
         return d, d.info("job")
 
     def end(self, d, sig=signal.SIGTERM):
-        pids = [p for p in procs.children(d.pid)]
-        d.close()
-        d.kill(sig)
-        status = d.wait_exit()
-        for pid in pids:
-            if "droverd" in procs.command_line(pid):
-                procs.wait_gone(pid)
-        return status
+        return d.end_all(sig)
 
     def again(self, d, config=None):
         if config is not None:

@@ -17,7 +17,7 @@ def capabilities(pid):
 class Job(drover.TestCase):
     def job(self, settings="", command="sleep 1000", **options):
         d = self.daemon("[program:a]\ncommand=%s\nstartsecs=0\n%s" % (command, settings), native=True, **options)
-        return d, d.wait_state("a", "RUNNING")["pid"]
+        return d, procs.begun(d.wait_state("a", "RUNNING")["pid"])
 
     def failed(self, settings, command="sleep 1000", **options):
         d = self.daemon("[program:a]\ncommand=%s\nstartretries=0\n%s" % (command, settings), native=True, **options)
@@ -71,7 +71,7 @@ class Identity(Job):
         """, native=True)
         d.wait_all("RUNNING")
         for name, groups in (("a", [5]), ("b", [6]), ("c", os.getgrouplist("nobody", 65534))):
-            self.expect(d.pid_of(name), 65534, 65534, groups)
+            self.expect(procs.begun(d.pid_of(name)), 65534, 65534, groups)
 
     def test_an_unknown_user_or_group_is_an_error_before_anything_runs(self):
         for setting in ("uid=no-such-user", "uid=54321", "gid=no-such-group", "user=54321",

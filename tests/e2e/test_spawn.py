@@ -25,7 +25,7 @@ class Sleeper(drover.TestCase):
 
     def sleeper(self, settings="", **options):
         d = self.daemon("[program:a]\ncommand=sleep 1000\nstartsecs=0\n" + settings, **options)
-        return d, d.wait_state("a", "RUNNING")["pid"]
+        return d, procs.begun(d.wait_state("a", "RUNNING")["pid"])
 
 
 class Environment(Sleeper):
