@@ -94,8 +94,7 @@ class Actor:
         return [self.hear() for _ in range(n)]
 
     def silent(self, timeout=0.05):
-        line = self.line(timeout)
-        return line is None or line
+        return self.line(timeout) is None
 
     def acknowledge(self):
         self.say({"cmd": "NODE_HANDLE_ACK"})
