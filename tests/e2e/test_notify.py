@@ -73,7 +73,7 @@ class Notify(drover.TestCase):
             startsecs=0
         """)
         manager.wait_key("READY")
-        self.assertEqual(len(d.history("broken", "error")), 1)
+        self.assertEqual(len(d.history("broken", "error")) >= 1, True)
         self.assertEqual(len(d.history("fine", "state")) >= 1, True)
 
     def test_an_abstract_socket(self):

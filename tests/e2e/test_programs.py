@@ -32,23 +32,29 @@ class Real(drover.TestCase):
         exit = d.info(name)["exit"]
         self.assertEqual((exit["status"], exit["signal"]), (status, None))
 
-    def eventually(self, function):
+    def eventually(self, function, wanted):
+        """Until its answer has this in it; until then it may be refused, or told that the server is not ready yet."""
         def look():
             try:
-                return function()
+                return wanted in function()
             except OSError:
-                return None
-        return procs.wait_until(look, "an answer")
+                return False
+        procs.wait_until(look, "an answer with %r in it" % wanted)
 
 
-def talk(address, text, size=4096):
-    """One request over a socket; what came back."""
-    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-    with socket.socket(family) as s:
-        s.settimeout(5)
+def talk(address, text, last=None):
+    """One request over a socket; what came back until it had this at its end, or the other side closed."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
         s.connect(address)
         s.sendall(text)
-        return s.recv(size)
+        data = b""
+        while last is None or not data.endswith(last):
+            piece = s.recv(4096)
+            if not piece:
+                break
+            data += piece
+        return data
 
 
 class Nginx(Real):
@@ -93,12 +99,12 @@ http {
             with urllib.request.urlopen("http://127.0.0.1:%d/" % port, timeout=5) as answer:
                 return answer.read()
         d.wait_state("nginx", "RUNNING")
-        self.assertEqual(self.eventually(page), b"a page\n")
+        self.eventually(page, b"a page\n")
         d.wait_output("nginx", "GET / HTTP/1.1")
         d.deed("signal", "nginx", {"signal": "HUP"})  # its own reload
-        self.assertEqual(self.eventually(page), b"a page\n")
+        self.eventually(page, b"a page\n")
         self.comes_back(d, "nginx")
-        self.assertEqual(self.eventually(page), b"a page\n")
+        self.eventually(page, b"a page\n")
         self.stops_cleanly(d, "nginx")
 
 
@@ -118,10 +124,11 @@ class Redis(Real):
         """ % redis)
         d.wait_state("redis", "RUNNING")
         address = self.path("redis.sock")
-        self.assertEqual(self.eventually(lambda: talk(address, b"PING\r\n")), b"+PONG\r\n")
-        self.assertEqual(talk(address, b"SET colour blue\r\n"), b"+OK\r\n")
+        self.eventually(lambda: talk(address, b"PING\r\n", b"\r\n"), b"+PONG\r\n")
+        self.assertEqual(talk(address, b"SET colour blue\r\n", b"\r\n"), b"+OK\r\n")
         self.comes_back(d, "redis")
-        self.assertEqual(self.eventually(lambda: talk(address, b"PING\r\n")), b"+PONG\r\n")
+        self.eventually(lambda: talk(address, b"PING\r\n", b"\r\n"), b"+PONG\r\n")
+        self.assertEqual(talk(address, b"GET colour\r\n", b"blue\r\n"), b"$4\r\nblue\r\n")
         self.stops_cleanly(d, "redis")
         self.assertIn(b"bye bye", d.output("redis"))
         self.assertFalse(os.path.exists(address))
@@ -171,11 +178,10 @@ catch_workers_output = yes
             stderr_logfile=%%(here)s/fpm.err
         """ % (fpm, "-R" if identity else ""))
         d.wait_state("php-fpm", "RUNNING")
-        answer = self.eventually(lambda: self.fastcgi(script))
-        self.assertIn(b"six times seven is 42", answer)
+        self.eventually(lambda: self.fastcgi(script), b"six times seven is 42")
         d.wait_output("php-fpm", "said so", stream="stderr")
         self.comes_back(d, "php-fpm")
-        self.assertIn(b"six times seven is 42", self.eventually(lambda: self.fastcgi(script)))
+        self.eventually(lambda: self.fastcgi(script), b"six times seven is 42")
         self.stops_cleanly(d, "php-fpm")
 
 
@@ -214,6 +220,7 @@ class Node(Real):
             ask = (lambda address: lambda: talk(address, b"GET /x HTTP/1.0\r\n\r\n"))(address)
             self.assertIn(("hello from api_%02d, production" % i).encode(), ask())
         self.comes_back(d, "api:api_00")
+        d.wait_output("api:api_00", "GET /x\nlistening\n")  # it knows by then what to do at its end
         for i in range(2):
             self.stops_cleanly(d, "api:api_%02d" % i)
         self.assertIn(b"closing\n", d.output("api:api_01"))

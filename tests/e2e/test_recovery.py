@@ -71,7 +71,7 @@ class Recovery(drover.TestCase):
             self.assertEqual(self.facts(d), before)
         self.assertEqual({name: p["exit"] for name, p in d.all().items()}, exits)
         self.assertEqual(len(d.held()), held)
-        self.assertEqual(len(procs.descendants(d.pid)), 1 + 6)
+        procs.wait_until(lambda: len(procs.descendants(d.pid)) == 1 + 6, "nobody but the supervisor and six sleepers")
         d.start("down")
         d.stop("up")
         d.crash()
@@ -106,7 +106,7 @@ class Recovery(drover.TestCase):
         d.close()
         os.kill(before, signal.SIGSTOP)
         os.kill(c, signal.SIGUSR1)
-        procs.wait_until(lambda: procs.stat(c) is None or procs.stat(c)[0] == "Z", "the end of c")
+        procs.wait_until(lambda: not procs.alive(c), "the end of c")
         os.kill(before, signal.SIGKILL)
         procs.wait_until(lambda: procs.supervisor(d.pid) not in (None, before), "the next supervisor")
         d.wait_ready()
@@ -157,6 +157,7 @@ class Recovery(drover.TestCase):
             procs.wait_until(lambda: os.stat(self.path("a.err")).st_size > mark, "more output")
         d.wait_ready()
         self.assertEqual(d.pids(), pids)
+        procs.wait_until(lambda: os.path.exists(self.path("a.out.1")), "the log to be rotated")
         for name in "a", "b":
             d.stop(name)
         names = [n for n in os.listdir(self.path()) if n == "a.out" or n.startswith("a.out.")]
@@ -224,17 +225,20 @@ class Recovery(drover.TestCase):
     def test_a_shutdown_under_way_goes_on(self):
         d = self.daemon("""
             [program:a]
-            command=sh -c 'trap "echo told" TERM; echo ready; while :; do sleep 0.01; done'
+            command=sh -c 'trap "echo told" TERM; echo ready; until test -e go; do sleep 0.01; done'
+            directory=%(here)s
             startsecs=0
-            stopwaitsecs=2
-            killasgroup=true
+            stopwaitsecs=600
             stdout_logfile=%(here)s/a.log
+            autorestart=true
         """)
         d.wait_output("a", "ready")
         pid = d.pid_of("a")
         d.kill()
         procs.wait_until(lambda: "told" in procs.read(self.path("a.log")).decode(), "the signal")
-        os.kill(d.supervisor, signal.SIGKILL)
+        before = procs.kill_supervisor(d.pid)
+        procs.wait_until(lambda: d.supervisor != before, "the next supervisor")
+        self.write("go", "")
         self.assertEqual(d.wait_exit(), 0)
         self.assertFalse(procs.alive(pid))
 
@@ -302,25 +306,25 @@ class Recovery(drover.TestCase):
         self.assertNotEqual(after["changes:changes"], before["changes:changes"])
         d.crash()
         self.assertEqual(d.pids(), after)
-        self.assertEqual(procs.command_line(after["changes:changes"]), "sleep 1001")
+        self.assertEqual(procs.command_line(procs.begun(after["changes:changes"])), "sleep 1001")
 
     def test_an_update_under_way_goes_on(self):
         first = """
             [program:a]
-            command=sh -c 'trap "" TERM; echo ready; while :; do sleep 0.01; done'
+            command=sh -c 'trap "" TERM; echo ready; until test -e %s; do sleep 0.01; done'
+            directory=%%(here)s
             startsecs=0
-            stopwaitsecs=%d
-            killasgroup=true
+            stopwaitsecs=600
             stdout_logfile=%%(here)s/a.log
             [program:b]
             command=sleep 1000
             startsecs=0
             autostart=false
         """
-        d = self.daemon(first % 2)
+        d = self.daemon(first % "go")
         d.start("b")
         d.wait_output("a", "ready")
-        d.configure(first.replace("sleep 1000", "sleep 1001") % 1 + """
+        d.configure(first.replace("sleep 1000", "sleep 1001") % "end" + """
             [program:c]
             command=sleep 1000
             startsecs=0
@@ -332,14 +336,14 @@ class Recovery(drover.TestCase):
         procs.wait_until(lambda: d.info("b")["statename"] == "STOPPED", "b to be stopped for the update")
         d.crash()
         client.close()
-        for name in "a", "b", "c":
-            procs.wait_until(lambda n=name: n in [p.split(":")[0] for p in d.pids()]
-                             and d.info(n)["statename"] == "RUNNING", name + " to run")
+        self.write("go", "")
+        procs.wait_until(lambda: [p["statename"] for p in d.all().values()] == ["RUNNING"] * 3, "all three to run")
         after = d.pids()
         self.assertNotEqual(after["a:a"], before["a:a"])
-        self.assertEqual(procs.command_line(after["b:b"]), "sleep 1001")
+        self.assertEqual(procs.command_line(procs.begun(after["b:b"])), "sleep 1001")
         d.crash()
         self.assertEqual(d.pids(), after)
+        self.write("end", "")
 
     def test_events_are_numbered_on(self):
         d = self.daemon("""

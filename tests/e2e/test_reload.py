@@ -97,8 +97,8 @@ class Update(Base):
         after = d.pids()
         self.assertEqual(after["a:a"], before["a:a"])
         self.assertNotEqual(after["b:b"], before["b:b"])
-        self.assertEqual(procs.command_line(after["b:b"]), "sleep 2000")
-        self.assertEqual(d.history("a"), [e for e in d.history("a") if e["event"] != "exit"])
+        self.assertEqual(procs.command_line(procs.begun(after["b:b"])), "sleep 2000")
+        self.assertEqual(d.history("a", "exit"), [])
 
     def test_removed_then_changed_then_added(self):
         d = self.running(A + B)
@@ -151,7 +151,7 @@ class Update(Base):
         d.update(A + CHANGED_B)
         self.assertEqual(d.info("b")["statename"], "STOPPED")
         d.start("b")
-        self.assertEqual(procs.command_line(d.pid_of("b")), "sleep 2000")
+        self.assertEqual(procs.command_line(procs.begun(d.pid_of("b"))), "sleep 2000")
 
     def test_what_the_operator_stopped_stays_stopped_in_a_group_that_grows(self):
         d = self.running(workers(2))
@@ -165,7 +165,7 @@ class Update(Base):
         d = self.daemon(by_hand)
         d.start("b")
         d.update(by_hand.replace("1000", "2000"))
-        self.assertEqual(procs.command_line(d.wait_state("b", "RUNNING")["pid"]), "sleep 2000")
+        self.assertEqual(procs.command_line(procs.begun(d.wait_state("b", "RUNNING")["pid"])), "sleep 2000")
 
     def test_added_without_autostart(self):
         d = self.running(A)
@@ -221,9 +221,10 @@ stopasgroup=true
     def test_two_at_a_time_are_refused(self):
         d = self.daemon(A + """
 [program:b]
-command=sh -c "trap '' TERM; echo ready; while :; do sleep 0.02; done"
+command=sh -c "trap '' TERM; echo ready; until test -e end; do sleep 0.02; done"
+directory=%(here)s
 startsecs=0
-stopwaitsecs=1
+stopwaitsecs=600
 """)
         d.wait_output("b", "ready\n")
         d.configure(A)
@@ -232,6 +233,7 @@ stopwaitsecs=1
         d.wait_state("b", "STOPPING")
         reply = d.post("/v1/config/update")
         self.assertEqual((reply.status, reply.error["code"]), (409, "EBUSY"))
+        self.write("end", "")
         self.assertEqual(first.getresponse().status, 200)
         first.close()
         self.assertEqual(list(d.all()), ["a:a"])

@@ -23,7 +23,7 @@ class Since(drover.TestCase):
     def begin(self, log_format, lines):
         """A program with such a log, to which it adds nothing."""
         self.fill("a.log", lines)
-        return self.daemon("""
+        d = self.daemon("""
             [program:a]
             command=sleep 1000
             startsecs=0
@@ -32,6 +32,8 @@ class Since(drover.TestCase):
             stdout_logfile_maxbytes=0
             stderr_logfile=NONE
         """ % log_format, native=True)
+        d.wait_state("a", "RUNNING")
+        return d
 
     def logs(self, d, *words, zone="UTC"):
         run = subprocess.run([drover.DROVERCTL, "-c", d.file, "logs", *words, "a"],
@@ -104,6 +106,7 @@ class Since(drover.TestCase):
         os.symlink("secret", self.path("a.log.1"))
         self.assertEqual(self.logs(d, "--since", "2031-05-17"), (0, ["%s two" % stamp(2)]))
 
+    @drover.slow(180)
     def test_while_it_is_rotated(self):
         """Every line once and in order, though files move on and new ones are begun meanwhile."""
         d = self.daemon("""
@@ -119,6 +122,7 @@ class Since(drover.TestCase):
             stderr_logfile=NONE
         """, native=True)
         d.post("/v1/processes/a/start?wait=0")
+        d.wait_event("spawn", "a")
         last = 0
         while last < 400000:
             code, shown = self.logs(d, "--since", "1h")

@@ -48,22 +48,29 @@ class Timeout(drover.TestCase):
         self.assertEqual((e["status"], e["timeout"], e["expected"]), (0, False, True))
         d.wait_state("a", "EXITED")
 
+    @drover.slow(120)
     def test_the_ladder_follows(self):
-        d = self.daemon("""
-            [program:a]
+        program = """
+            [program:%s]
             command=%s
             startsecs=0
-            timeout=200ms
+            timeout=%s
             stopwaitsecs=100ms
             stopsignal=INT:100ms, KILL
             autorestart=false
             killasgroup=true
-        """ % STUBBORN, native=True)
-        pid = d.wait_state("a", "RUNNING")["pid"]
-        e = d.wait_event("exit", "a")
+            stdout_logfile=%%(here)s/out
+        """
+        d = self.daemon("", native=True)
+        for name, timeout in ("a", "200ms"), ("b", "2s"), ("c", "20s"):  # until it is ready before it is over
+            d.update(program % (name, STUBBORN, timeout))
+            pid = d.wait_event("spawn", name)["pid"]
+            e = d.wait_event("exit", name, timeout=40)
+            if procs.read(self.path("out")):
+                break
         self.assertEqual((e["pid"], e["signal"], e["timeout"]), (pid, "SIGKILL", True))
-        self.assertEqual([line.rsplit(" ", 1)[1] for line in d.log().splitlines() if "for its timeout" in line],
-                         ["SIGTERM", "SIGINT", "SIGKILL"])
+        self.assertEqual([line.rsplit(" ", 1)[1] for line in d.log().splitlines()
+                          if "'%s' (%d) has run for its timeout" % (name, pid) in line], ["SIGTERM", "SIGINT", "SIGKILL"])
 
     def test_why_says_when(self):
         d = self.daemon("""
