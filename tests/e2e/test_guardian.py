@@ -115,6 +115,7 @@ class Replaced(drover.TestCase):
 
     def test_a_hup_that_it_did_not_come_to_is_heeded_by_the_next(self):
         d = self.daemon(SLEEPER, native=True)
+        d.held()  # its hello too: before that the guardian keeps signals to itself
         old = d.supervisor
         os.kill(old, signal.SIGSTOP)
         d.configure(SLEEPER + "    [program:b]\n    command=sleep 1000\n    startsecs=0\n")
