@@ -8,12 +8,10 @@
  * again=TIME: the answer to what was asked at that time was lost, and it is asked once
  * more.  What has been done since then counts as done, and is not done twice. */
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/parse.h"
 #include "control/control.h"
 #include "control/names.h"
 #include "supervisor/child_ipc.h"
@@ -348,10 +346,8 @@ static struct action *begin(struct control_call *call, enum selection_order orde
     }
     a->asked = asked;
     http_request_on_close(call->request, on_client_gone, a);
-    long long timeout = control_number(call->request, "timeout", 0);
-    if (timeout > 0)
-        loop_timer_set(call->control->supervisor->loop, &a->timer,
-                       loop_now(call->control->supervisor->loop) + (usec_t)timeout * USEC_PER_SEC, on_timeout, a);
+    struct loop *loop = call->control->supervisor->loop;
+    loop_timer_set(loop, &a->timer, usec_add(loop_now(loop), control_timeout(call->request, 0)), on_timeout, a);
     return a;
 }
 
@@ -425,19 +421,6 @@ static void action_restart(struct control_call *call)
 }
 
 /* -- deeds that wait for nothing ---------------------------------------------- */
-
-int control_read_signal(struct http_request *r)
-{
-    size_t len;
-    const char *body = http_request_body(r, &len);
-    json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
-    const char *text = json_string_value(json_object_get(root, "signal"));
-    int signal;
-    if (text == NULL || parse_signal(text, &signal) < 0)
-        signal = -EINVAL;
-    json_decref(root);
-    return signal;
-}
 
 static void signal_one(struct item *it, int signal)
 {

@@ -49,7 +49,7 @@ static struct range make_range(struct http_request *r, off_t size)
 {
     long long offset = control_number(r, "offset", -TAIL_DEFAULT);
     long long length = control_number(r, "length", 0);
-    struct range range = { .from = offset < 0 ? (size > -offset ? size + offset : 0) : offset };
+    struct range range = { .from = offset >= 0 ? offset : offset > -size ? size + offset : 0 };
     if (range.from > size)
         range.from = size;
     off_t rest = size - range.from;
@@ -314,10 +314,10 @@ static void follow_file(struct control_call *call, struct child *c, const char *
 static int log_number(struct http_request *r)
 {
     const char *stream = http_request_query(r, "stream", 0);
-    long long fd = control_number(r, "fd", 1);
+    int fd = control_descriptor(r, 1);
     if (stream != NULL)
         return strcmp(stream, "stdout") == 0 ? 1 : strcmp(stream, "stderr") == 0 ? 2 : -1;
-    return fd > 0 && fd < STDIO_MAX ? (int)fd : -1;
+    return fd > 0 ? fd : -1;
 }
 
 /* A pipe of the process's own has no file: what came last is in memory, and dies with

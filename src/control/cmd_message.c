@@ -209,9 +209,8 @@ static struct post *post_begin(struct control_call *call, struct child *c, const
         free(p);
         return NULL;
     }
-    long long timeout = control_number(call->request, "timeout", TIMEOUT_DEFAULT);
-    if (timeout > 0)
-        loop_timer_set(loop, &p->timer, usec_add(loop_now(loop), (usec_t)timeout * USEC_PER_SEC), on_timeout, p);
+    usec_t timeout = control_timeout(call->request, TIMEOUT_DEFAULT);
+    loop_timer_set(loop, &p->timer, usec_add(loop_now(loop), timeout), on_timeout, p);
     http_request_on_close(call->request, on_hangup, p);
     return p;
 }
@@ -403,8 +402,10 @@ static long long since_place(const struct place *now, const char *text)
         return -1;
     if (was.ring != now->ring && (was.pid == 0 || was.pid != now->pid))
         return -1;
-    long long ahead = was.ring == now->ring ? 0 : now->ahead - was.ahead;
-    return now->n + ahead - was.n;
+    /* numbers that we never gave anybody may go round, which is then no place */
+    unsigned long long ahead =
+        was.ring == now->ring ? 0 : (unsigned long long)now->ahead - (unsigned long long)was.ahead;
+    return (long long)((unsigned long long)now->n + ahead - (unsigned long long)was.n);
 }
 
 static void messages_get(struct control_call *call)
@@ -453,8 +454,7 @@ static void stdin_post(struct control_call *call)
     selection_done(&sel);
     size_t len;
     const char *body = http_request_body(call->request, &len);
-    long long fd = control_number(call->request, "fd", 0);
-    int number = fd >= 0 && fd < STDIO_MAX ? (int)fd : -1;
+    int number = control_descriptor(call->request, 0);
     int r = child_write(c, number, body, len);
     if (r == 0 && control_number(call->request, "eof", 0) != 0)
         child_write_end(c, number);

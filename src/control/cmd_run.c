@@ -249,7 +249,7 @@ static void run_stdin(struct control_call *call)
     *p = (struct piece){ .request = call->request,
                          .supervisor = call->control->supervisor,
                          .run = run_number(r),
-                         .number = (int)control_number(call->request, "fd", 0) };
+                         .number = control_descriptor(call->request, 0) };
     int64_t at = control_number(call->request, "at", -1);
     int q = run_write(r, p->number, body, len, at, eof, on_written, p);
     if (q < 0) {

@@ -86,9 +86,15 @@ void fault_json(struct jsonw *j, enum fault f, const char *name, const char *det
 void control_fail(struct http_request *r, enum fault f, const char *name, const char *detail);
 void control_ok(struct http_request *r);
 
+/* -- what a call says -------------------------------------------------------- */
+
 /* True when the daemon is ending; then it has been answered. */
 bool control_refuse_if_ending(struct control_call *call);
+/* A query parameter as a number, any that there is; `otherwise` when it is missing or not one. */
+long long control_number(struct http_request *r, const char *parameter, long long otherwise);
+/* ?fd=N, or -1 when no process can have that one. */
+int control_descriptor(struct http_request *r, int otherwise);
+/* ?timeout=SECONDS; USEC_INFINITY: none. */
+usec_t control_timeout(struct http_request *r, long long otherwise);
 /* {"signal":"TERM"} of a body, or -EINVAL. */
 int control_read_signal(struct http_request *r);
-/* A query parameter as a number; `otherwise` when it is missing or not one. */
-long long control_number(struct http_request *r, const char *parameter, long long otherwise);

@@ -1,6 +1,4 @@
 /* fault.c - how a refusal is said: one table for code, fault, status and words. */
-#include <stdlib.h>
-
 #include "base/cleanup.h"
 #include "control/control.h"
 #include "wire/jsonw.h"
@@ -68,23 +66,4 @@ void control_ok(struct http_request *r)
 {
     static const char ok[] = "{\"ok\":true}\n";
     http_reply(r, 200, "application/json", ok, sizeof(ok) - 1);
-}
-
-bool control_refuse_if_ending(struct control_call *call)
-{
-    if (call->control->supervisor->state == SUPERVISOR_RUNNING)
-        return false;
-    control_fail(call->request, FAULT_SHUTDOWN_STATE, NULL, NULL);
-    return true;
-}
-
-long long control_number(struct http_request *r, const char *parameter, long long otherwise)
-{
-    const char *text = http_request_query(r, parameter, 0);
-    if (text == NULL || *text == '\0')
-        return otherwise;
-    char *end;
-    errno = 0;
-    long long n = strtoll(text, &end, 10);
-    return errno != 0 || *end != '\0' ? otherwise : n;
 }
