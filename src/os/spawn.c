@@ -249,7 +249,9 @@ void spawn_expect_fds(unsigned n)
 
 int spawn_raise_fd(int fd)
 {
+    int saved = errno; /* where there is none it says why */
     int raised = fcntl(fd, F_DUPFD_CLOEXEC, RAISED);
+    errno = saved;
     if (raised < 0)
         return fd;
     close(fd);

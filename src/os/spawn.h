@@ -56,7 +56,7 @@ void spawn_learn_signals(void);
 void spawn_expect_fds(unsigned n);
 
 /* Moves a descriptor out of the low numbers and returns its new one, or the old
- * one when that is not possible. */
+ * one when that is not possible; errno stays as it is, and so does -1. */
 int spawn_raise_fd(int fd);
 
 /* Is this what lack of means looks like, rather than a fault of the program? */

@@ -180,6 +180,15 @@ static void test_shortages(void **state)
         assert_false(spawn_error_is_shortage(others[i]));
 }
 
+/* A descriptor that could not be made is passed through, with the reason. */
+static void test_no_descriptor_to_raise(void **state)
+{
+    (void)state;
+    errno = EMFILE;
+    assert_int_equal(spawn_raise_fd(-1), -1);
+    assert_int_equal(errno, EMFILE);
+}
+
 static void test_nothing_leaks(void **state)
 {
     (void)state;
@@ -202,6 +211,7 @@ int main(void)
         cmocka_unit_test(test_stages),
         cmocka_unit_test(test_exec_fails),
         cmocka_unit_test(test_stages_of_identity),
+        cmocka_unit_test(test_no_descriptor_to_raise),
         cmocka_unit_test(test_nothing_leaks),
     };
     return cmocka_run_group_tests(tests, spawn_setup, spawn_teardown);
