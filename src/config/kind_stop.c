@@ -47,10 +47,20 @@ static int read_step(struct setting *s, const char *word, const char *whole, str
     return 0;
 }
 
-static int set_ladder(struct setting *s, const char *text)
+static int keep_ladder(struct setting *s, const struct stop_step *steps, size_t n)
 {
     struct draft *d = s->base;
-    struct program *p = &d->p;
+    struct stop_step *kept = arena_new_array(&s->l->scratch, n, struct stop_step);
+    if (kept == NULL || n == 0) /* a text that is_ladder() has one step at least, where there is memory */
+        return -ENOMEM;
+    d->p.ladder = memcpy(kept, steps, n * sizeof(*steps));
+    d->p.n_ladder = (uint16_t)n;
+    d->common.stopsignal = steps[0].signal;
+    return 0;
+}
+
+static int set_ladder(struct setting *s, const char *text)
+{
     const char **words;
     size_t n = split_list(s->l, text, &words);
     struct stop_step ladder[STOP_LADDER_MAX] = { 0 };
@@ -63,26 +73,18 @@ static int set_ladder(struct setting *s, const char *text)
     }
     if (n == STOP_LADDER_MAX && ladder[n - 1].signal != SIGKILL)
         return setting_refuse(s, "a ladder of %d signals must end in KILL", STOP_LADDER_MAX);
-    p->ladder = memcpy(arena_new_array(&s->l->scratch, n, struct stop_step), ladder, n * sizeof(*ladder));
-    p->n_ladder = (uint16_t)n;
-    d->common.stopsignal = ladder[0].signal;
-    return 0;
+    return keep_ladder(s, ladder, n);
 }
 
 static int set_stopsignal(struct setting *s, const char *text)
 {
-    struct draft *d = s->base;
-    struct program *p = &d->p;
-    int r = is_ladder(text) ? set_ladder(s, text) : set_plain(s, text, text, &d->common.stopsignal);
-    if (r < 0)
-        return r;
-    if (!is_ladder(text)) {
-        const struct stop_step only = { d->common.stopsignal, USEC_INFINITY };
-        p->ladder = memcpy(arena_new_array(&s->l->scratch, 1, struct stop_step), &only, sizeof(only));
-        p->n_ladder = 1;
-    }
-    d->common.stopsignal_text = keep_string(s->l, text);
-    return 0;
+    struct stop_step only = { .wait = USEC_INFINITY };
+    int r = is_ladder(text) ? set_ladder(s, text) : set_plain(s, text, text, &only.signal);
+    if (r == 0 && !is_ladder(text))
+        r = keep_ladder(s, &only, 1);
+    if (r == 0)
+        ((struct draft *)s->base)->common.stopsignal_text = keep_string(s->l, text);
+    return r;
 }
 
 static bool print_stopsignal(const struct option *o, const void *base, struct buf *out)
@@ -122,12 +124,7 @@ static bool print_signal(const struct option *o, const void *base, struct buf *o
     return true;
 }
 
-static bool equal_signal(const struct option *o, const void *a, const void *b)
-{
-    return *(const int *)option_field(o, a) == *(const int *)option_field(o, b);
-}
-
-const struct option_kind kind_signal = { "a signal", SHAPE_STRING, set_signal, print_signal, equal_signal };
+const struct option_kind kind_signal = { "a signal", SHAPE_STRING, set_signal, print_signal, equal_int };
 
 /* --- kill_mode ------------------------------------------------------------------ */
 

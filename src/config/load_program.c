@@ -25,7 +25,10 @@ void finish_ladder(struct loader *l, struct draft *d)
     for (unsigned i = 0; same && i < n; i++)
         same = steps[i].signal == l->last_ladder[i].signal && steps[i].wait == l->last_ladder[i].wait;
     if (!same) {
-        l->last_ladder = memcpy(arena_new_array(l->keep, n, struct stop_step), steps, n * sizeof(*steps));
+        struct stop_step *kept = arena_new_array(l->keep, n, struct stop_step);
+        if (kept == NULL)
+            return;
+        l->last_ladder = memcpy(kept, steps, n * sizeof(*steps));
         l->n_last_ladder = n;
     }
     p->ladder = l->last_ladder;
