@@ -26,9 +26,16 @@ extern const struct option_kind kind_port, kind_socket_file, kind_chown, kind_ch
 
 /* shared pieces */
 bool print_text(const struct option *o, const void *base, struct buf *out);
+bool print_int(const struct option *o, const void *base, struct buf *out);
+bool print_count(const struct option *o, const void *base, struct buf *out);
+bool print_octal(const struct option *o, const void *base, struct buf *out);
 bool equal_text(const struct option *o, const void *a, const void *b);
+bool equal_int(const struct option *o, const void *a, const void *b);     /* of whatever has the size of one */
+bool equal_list(const struct option *o, const void *a, const void *b);    /* of texts, NULL-terminated */
+bool equal_printed(const struct option *o, const void *a, const void *b); /* where they print the same */
 struct ipc_settings *ipc_edit(struct setting *s); /* those of this section, to be written to; NULL without memory */
-bool ipc_equal_printed(const struct option *o, const void *a, const void *b);
+bool ipc_equal(const struct option *o, const void *a, const void *b);
 bool same_text(const char *a, const char *b);
+bool same_list(const char *const *a, const char *const *b);
 void print_duration(struct buf *out, usec_t t);
 int refuse_int(struct setting *s, int error, const char *text); /* for what parse_int() refused */

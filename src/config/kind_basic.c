@@ -18,6 +18,31 @@ bool same_text(const char *a, const char *b)
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
+bool same_list(const char *const *a, const char *const *b)
+{
+    if (a == NULL || b == NULL)
+        return a == b;
+    while (*a != NULL && *b != NULL && strcmp(*a, *b) == 0) {
+        a++;
+        b++;
+    }
+    return *a == NULL && *b == NULL;
+}
+
+bool equal_list(const struct option *o, const void *a, const void *b)
+{
+    return same_list(*(const char *const *const *)option_field(o, a), *(const char *const *const *)option_field(o, b));
+}
+
+/* Without memory to print them they are taken to differ. */
+bool equal_printed(const struct option *o, const void *a, const void *b)
+{
+    _cleanup_buf_ struct buf x = BUF_INIT(CONFIG_VALUE_MAX), y = BUF_INIT(CONFIG_VALUE_MAX);
+    bool set_x = o->kind->print(o, a, &x), set_y = o->kind->print(o, b, &y);
+    return x.error == 0 && y.error == 0 && set_x == set_y && x.len == y.len &&
+           (x.len == 0 || memcmp(x.data, y.data, x.len) == 0);
+}
+
 /* --- text ------------------------------------------------------------------ */
 
 static int set_text(struct setting *s, const char *text)
@@ -85,13 +110,13 @@ static int set_int(struct setting *s, const char *text)
     return r;
 }
 
-static bool print_int(const struct option *o, const void *base, struct buf *out)
+bool print_int(const struct option *o, const void *base, struct buf *out)
 {
     buf_printf(out, "%d", *(const int *)option_field(o, base));
     return true;
 }
 
-static bool equal_int(const struct option *o, const void *a, const void *b)
+bool equal_int(const struct option *o, const void *a, const void *b)
 {
     return *(const int *)option_field(o, a) == *(const int *)option_field(o, b);
 }
@@ -107,7 +132,7 @@ static int set_count(struct setting *s, const char *text)
     return r;
 }
 
-static bool print_count(const struct option *o, const void *base, struct buf *out)
+bool print_count(const struct option *o, const void *base, struct buf *out)
 {
     buf_printf(out, "%u", *(const unsigned *)option_field(o, base));
     return true;
@@ -199,7 +224,7 @@ static int set_octal(struct setting *s, const char *text)
     return 0;
 }
 
-static bool print_octal(const struct option *o, const void *base, struct buf *out)
+bool print_octal(const struct option *o, const void *base, struct buf *out)
 {
     int value = *(const int *)option_field(o, base);
     if (value >= 0)

@@ -37,14 +37,9 @@ static const struct confinement *of(const void *base)
     return c != NULL ? c : &none;
 }
 
-/* Two lists of settings are equal where they print the same. */
-static bool equal_printed(const struct option *o, const void *a, const void *b)
+static bool equal_confined(const struct option *o, const void *a, const void *b)
 {
-    if (of(a) == of(b))
-        return true;
-    _cleanup_buf_ struct buf x = BUF_INIT(4096), y = BUF_INIT(4096);
-    bool set_x = o->kind->print(o, a, &x), set_y = o->kind->print(o, b, &y);
-    return set_x == set_y && x.len == y.len && (x.len == 0 || memcmp(x.data, y.data, x.len) == 0);
+    return of(a) == of(b) || equal_printed(o, a, b);
 }
 
 /* --- limit_* ----------------------------------------------------------------- */
@@ -173,7 +168,7 @@ static bool print_limit(const struct option *o, const void *base, struct buf *ou
 }
 
 const struct option_kind kind_limit = { "a limit, infinity, or SOFT:HARD", SHAPE_STRING, set_limit, print_limit,
-                                        equal_printed };
+                                        equal_confined };
 
 /* --- nice, oom_score_adj ------------------------------------------------------ */
 
@@ -204,7 +199,7 @@ static bool print_level(const struct option *o, const void *base, struct buf *ou
     return value != CONFINEMENT_UNSET;
 }
 
-const struct option_kind kind_level = { "a number", SHAPE_LITERAL, set_level, print_level, equal_printed };
+const struct option_kind kind_level = { "a number", SHAPE_LITERAL, set_level, print_level, equal_confined };
 
 /* --- ionice ------------------------------------------------------------------- */
 
@@ -247,7 +242,7 @@ static bool print_ionice(const struct option *o, const void *base, struct buf *o
 }
 
 const struct option_kind kind_ionice = { "idle, none, best-effort:LEVEL or realtime:LEVEL", SHAPE_STRING, set_ionice,
-                                         print_ionice, equal_printed };
+                                         print_ionice, equal_confined };
 
 /* --- cpu_affinity ------------------------------------------------------------- */
 
@@ -319,7 +314,7 @@ static bool print_cpus(const struct option *o, const void *base, struct buf *out
 }
 
 const struct option_kind kind_cpus = { "numbers and ranges such as 0-3,6", SHAPE_STRING, set_cpus, print_cpus,
-                                       equal_printed };
+                                       equal_confined };
 
 /* --- no_new_privileges, capabilities ------------------------------------------ */
 
@@ -345,7 +340,7 @@ static bool print_privileges(const struct option *o, const void *base, struct bu
 }
 
 const struct option_kind kind_no_new_privileges = { "true or false", SHAPE_LITERAL, set_privileges, print_privileges,
-                                                    equal_printed };
+                                                    equal_confined };
 
 static int set_capabilities(struct setting *s, const char *text)
 {
@@ -382,4 +377,4 @@ static bool print_capabilities(const struct option *o, const void *base, struct 
 }
 
 const struct option_kind kind_capabilities = { "names of capabilities with commas, or none", SHAPE_STRING,
-                                               set_capabilities, print_capabilities, equal_printed };
+                                               set_capabilities, print_capabilities, equal_confined };

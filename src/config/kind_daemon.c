@@ -69,13 +69,8 @@ static bool print_loglevel(const struct option *o, const void *base, struct buf 
     return true;
 }
 
-static bool equal_loglevel(const struct option *o, const void *a, const void *b)
-{
-    return *(const int *)option_field(o, a) == *(const int *)option_field(o, b);
-}
-
 const struct option_kind kind_loglevel = { "critical, error, warn, info, debug, trace or blather", SHAPE_LOGLEVEL,
-                                           set_loglevel, print_loglevel, equal_loglevel };
+                                           set_loglevel, print_loglevel, equal_int };
 
 static int set_serverurl_client(struct setting *s, const char *text)
 {

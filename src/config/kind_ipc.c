@@ -31,14 +31,9 @@ struct ipc_settings *ipc_edit(struct setting *s)
     return d->ipc;
 }
 
-bool ipc_equal_printed(const struct option *o, const void *a, const void *b)
+bool ipc_equal(const struct option *o, const void *a, const void *b)
 {
-    if (((const struct program *)a)->ipc == ((const struct program *)b)->ipc)
-        return true;
-    _cleanup_buf_ struct buf x = BUF_INIT(64), y = BUF_INIT(64);
-    o->kind->print(o, a, &x);
-    o->kind->print(o, b, &y);
-    return x.data != NULL && y.data != NULL && strcmp(x.data, y.data) == 0;
+    return ((const struct program *)a)->ipc == ((const struct program *)b)->ipc || equal_printed(o, a, b);
 }
 
 static int set_ipc(struct setting *s, const char *text)
@@ -67,7 +62,7 @@ static bool print_ipc(const struct option *o, const void *base, struct buf *out)
     return true;
 }
 
-const struct option_kind kind_ipc = { "true, false or json", SHAPE_STRING, set_ipc, print_ipc, ipc_equal_printed };
+const struct option_kind kind_ipc = { "true, false or json", SHAPE_STRING, set_ipc, print_ipc, ipc_equal };
 
 /* --- ipc_max_message, ipc_queue_bytes, ipc_queue_messages ------------------------- */
 
@@ -114,5 +109,5 @@ static bool print_limit(const struct option *o, const void *base, struct buf *ou
 }
 
 const struct option_kind kind_ipc_size = { "bytes, or a number with KB, MB or GB", SHAPE_LITERAL, set_limit,
-                                           print_limit, ipc_equal_printed };
-const struct option_kind kind_ipc_count = { "a number", SHAPE_LITERAL, set_limit, print_limit, ipc_equal_printed };
+                                           print_limit, ipc_equal };
+const struct option_kind kind_ipc_count = { "a number", SHAPE_LITERAL, set_limit, print_limit, ipc_equal };

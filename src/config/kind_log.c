@@ -36,11 +36,6 @@ static int word_of(const struct option *o, const void *base)
     return *(const int *)option_field(o, base);
 }
 
-static bool equal_word(const struct option *o, const void *a, const void *b)
-{
-    return word_of(o, a) == word_of(o, b);
-}
-
 static int set_format(struct setting *s, const char *text)
 {
     return set_word(s, formats, ELEMENTS(formats), text);
@@ -64,7 +59,6 @@ static bool print_overflow(const struct option *o, const void *base, struct buf 
 }
 
 const struct option_kind kind_log_format = { "raw, timestamp or json", SHAPE_STRING, set_format, print_format,
-                                             equal_word };
+                                             equal_int };
 
-const struct option_kind kind_log_overflow = { "block or drop", SHAPE_STRING, set_overflow, print_overflow,
-                                               equal_word };
+const struct option_kind kind_log_overflow = { "block or drop", SHAPE_STRING, set_overflow, print_overflow, equal_int };

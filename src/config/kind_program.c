@@ -353,21 +353,8 @@ static bool print_environment(const struct option *o, const void *base, struct b
     return true;
 }
 
-static bool equal_environment(const struct option *o, const void *a, const void *b)
-{
-    const char *const *p = *(const char *const *const *)option_field(o, a);
-    const char *const *q = *(const char *const *const *)option_field(o, b);
-    if (p == NULL || q == NULL)
-        return p == q;
-    while (*p != NULL && *q != NULL && strcmp(*p, *q) == 0) {
-        p++;
-        q++;
-    }
-    return *p == NULL && *q == NULL;
-}
-
 const struct option_kind kind_environment = { "NAME=\"value\",NAME=\"value\"", SHAPE_ENVIRONMENT, set_environment,
-                                              print_environment, equal_environment };
+                                              print_environment, equal_list };
 
 static int set_daemon_environment(struct setting *s, const char *text)
 {
@@ -375,4 +362,4 @@ static int set_daemon_environment(struct setting *s, const char *text)
 }
 
 const struct option_kind kind_daemon_environment = { "NAME=\"value\",NAME=\"value\"", SHAPE_ENVIRONMENT,
-                                                     set_daemon_environment, print_environment, equal_environment };
+                                                     set_daemon_environment, print_environment, equal_list };

@@ -35,7 +35,7 @@ static bool print_relay(const struct option *o, const void *base, struct buf *ou
     return true;
 }
 
-const struct option_kind kind_relay = { "true or false", SHAPE_LITERAL, set_relay, print_relay, ipc_equal_printed };
+const struct option_kind kind_relay = { "true or false", SHAPE_LITERAL, set_relay, print_relay, ipc_equal };
 
 /* --- send_to, accept_from ---------------------------------------------------------- */
 
@@ -96,7 +96,7 @@ static bool print_names(const struct option *o, const void *base, struct buf *ou
 }
 
 const struct option_kind kind_names = { "names of programs and groups, or *", SHAPE_STRING, set_names, print_names,
-                                        ipc_equal_printed };
+                                        ipc_equal };
 
 /* --- control ----------------------------------------------------------------------- */
 
@@ -138,7 +138,7 @@ static bool print_control(const struct option *o, const void *base, struct buf *
 }
 
 const struct option_kind kind_control = { "none, read, self, all, or names of programs and groups", SHAPE_STRING,
-                                          set_control, print_control, ipc_equal_printed };
+                                          set_control, print_control, ipc_equal };
 
 /* --- ipc_wait, ipc_handles ------------------------------------------------------------ */
 
@@ -166,7 +166,7 @@ static bool print_wait(const struct option *o, const void *base, struct buf *out
 }
 
 const struct option_kind kind_ipc_wait = { "seconds, or a number with ms, s, m, h or d", SHAPE_LITERAL, set_wait,
-                                           print_wait, ipc_equal_printed };
+                                           print_wait, ipc_equal };
 
 static const struct strtab handles[] = {
     { "node", IPC_HANDLES_NODE },
@@ -196,4 +196,4 @@ static bool print_handles(const struct option *o, const void *base, struct buf *
 }
 
 const struct option_kind kind_ipc_handles = { "node, any or none", SHAPE_STRING, set_handles, print_handles,
-                                              ipc_equal_printed };
+                                              ipc_equal };

@@ -118,19 +118,9 @@ static int set_socket_mode(struct setting *s, const char *text)
     return set_mode(s, text, "socket_mode");
 }
 
-static bool print_mode(const struct option *o, const void *base, struct buf *out)
-{
-    return kind_octal.print(o, base, out);
-}
-
-static bool equal_mode(const struct option *o, const void *a, const void *b)
-{
-    return kind_octal.equal(o, a, b);
-}
-
-const struct option_kind kind_chmod = { "an octal number", SHAPE_STRING, set_chmod, print_mode, equal_mode };
-const struct option_kind kind_socket_mode = { "an octal number", SHAPE_STRING, set_socket_mode, print_mode,
-                                              equal_mode };
+const struct option_kind kind_chmod = { "an octal number", SHAPE_STRING, set_chmod, print_octal, equal_int };
+const struct option_kind kind_socket_mode = { "an octal number", SHAPE_STRING, set_socket_mode, print_octal,
+                                              equal_int };
 
 /* --- [fcgi-program:x] ---------------------------------------------------------- */
 
@@ -160,18 +150,8 @@ static int set_backlog(struct setting *s, const char *text)
     return 0;
 }
 
-static bool print_backlog(const struct option *o, const void *base, struct buf *out)
-{
-    return kind_int.print(o, base, out);
-}
-
-static bool equal_backlog(const struct option *o, const void *a, const void *b)
-{
-    return kind_int.equal(o, a, b);
-}
-
-const struct option_kind kind_backlog = { "a number from 1 to 65535", SHAPE_LITERAL, set_backlog, print_backlog,
-                                          equal_backlog };
+const struct option_kind kind_backlog = { "a number from 1 to 65535", SHAPE_LITERAL, set_backlog, print_int,
+                                          equal_int };
 
 static int refuse_socket(struct setting *s, const char *compat, const char *what)
 {
@@ -338,18 +318,7 @@ static int set_buffer_size(struct setting *s, const char *text)
     return 0;
 }
 
-static bool print_buffer_size(const struct option *o, const void *base, struct buf *out)
-{
-    return kind_count.print(o, base, out);
-}
-
-static bool equal_buffer_size(const struct option *o, const void *a, const void *b)
-{
-    return kind_int.equal(o, a, b);
-}
-
-const struct option_kind kind_buffer_size = { "a number", SHAPE_LITERAL, set_buffer_size, print_buffer_size,
-                                              equal_buffer_size };
+const struct option_kind kind_buffer_size = { "a number", SHAPE_LITERAL, set_buffer_size, print_count, equal_int };
 
 static int set_plugin(struct setting *s, const char *text)
 {

@@ -41,26 +41,13 @@ static bool print_shell(const struct option *o, const void *base, struct buf *ou
 const struct option_kind kind_shell = { "true, false or a shell's path", SHAPE_STRING, set_shell, print_shell,
                                         equal_text };
 
-/* --- lists of strings ----------------------------------------------------------- */
-
-static bool equal_lists(const char *const *a, const char *const *b)
-{
-    if (a == NULL || b == NULL)
-        return a == b;
-    while (*a != NULL && *b != NULL && strcmp(*a, *b) == 0) {
-        a++;
-        b++;
-    }
-    return *a == NULL && *b == NULL;
-}
+/* --- inherit_environment --------------------------------------------------------- */
 
 static bool is_name(const char *s, size_t len)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
     return len > 0 && strspn(s, letters) >= len && (s[0] < '0' || s[0] > '9');
 }
-
-/* --- inherit_environment --------------------------------------------------------- */
 
 static int set_inherit(struct setting *s, const char *text)
 {
@@ -94,14 +81,8 @@ static bool print_inherit(const struct option *o, const void *base, struct buf *
     return true;
 }
 
-static bool equal_inherit(const struct option *o, const void *a, const void *b)
-{
-    return equal_lists(*(const char *const *const *)option_field(o, a),
-                       *(const char *const *const *)option_field(o, b));
-}
-
 const struct option_kind kind_inherit_environment = { "true, false, or names of variables with commas", SHAPE_STRING,
-                                                      set_inherit, print_inherit, equal_inherit };
+                                                      set_inherit, print_inherit, equal_list };
 
 /* --- environment_file ------------------------------------------------------------ */
 
@@ -218,7 +199,7 @@ static int set_environment_file(struct setting *s, const char *text)
 static bool equal_environment_file(const struct option *o, const void *a, const void *b)
 {
     const struct program *p = a, *q = b;
-    return equal_text(o, a, b) && equal_lists(p->file_variables, q->file_variables);
+    return equal_text(o, a, b) && same_list(p->file_variables, q->file_variables);
 }
 
 const struct option_kind kind_environment_file = { "paths with commas; - before one that may be missing", SHAPE_STRING,

@@ -67,6 +67,26 @@ static void check_value(const char *key, const char *value, const char *printed)
     done(&none);
 }
 
+/* However long the lists are that a key holds, a difference at their end is one. */
+static void long_lists(void **state)
+{
+    static const char *const keys[] = { "send_to", "accept_from", "control" };
+    char one[2048], other[sizeof one + 8];
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(keys); i++) {
+        int n = snprintf(one, sizeof one, "%s=first", keys[i]);
+        for (int k = 0; k < 100; k++)
+            n += snprintf(one + n, sizeof one - (size_t)n, ",program_%d", k);
+        snprintf(other, sizeof other, "%s,last", one);
+        struct loaded a = load(one), same = load(one), b = load(other);
+        assert_true(program_equal(program_of(&a), program_of(&same)));
+        assert_false(program_equal(program_of(&a), program_of(&b)));
+        done(&a);
+        done(&same);
+        done(&b);
+    }
+}
+
 static void values(void **state)
 {
     static const char *const rows[][3] = {
@@ -343,8 +363,9 @@ static void sums(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(detached), cmocka_unit_test(sums),       cmocka_unit_test(values),
-        cmocka_unit_test(refusals), cmocka_unit_test(identities), cmocka_unit_test(environment_files),
+        cmocka_unit_test(detached),   cmocka_unit_test(sums),       cmocka_unit_test(values),
+        cmocka_unit_test(refusals),   cmocka_unit_test(identities), cmocka_unit_test(environment_files),
+        cmocka_unit_test(long_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
