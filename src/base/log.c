@@ -43,7 +43,7 @@ static const struct {
 static struct {
     char *path;
     int fd;
-    bool regular; /* the file can be rotated, and writing to it does not wait for a reader */
+    bool regular; /* writing to it does not wait for a reader */
     bool journal; /* it is the journal's */
     bool syslog;
     bool echo;
@@ -91,9 +91,7 @@ enum log_level log_get_level(void)
 
 /* --- the file ----------------------------------------------------------- */
 
-/* Our own descriptors are duplicated: opening /dev/stdout fails when it is a
- * socket, which is what services have. */
-static int own_descriptor(const char *path)
+int log_own_descriptor(const char *path)
 {
     if (strcmp(path, "/dev/stdout") == 0)
         return STDOUT_FILENO;
@@ -107,10 +105,12 @@ static int own_descriptor(const char *path)
     return errno == 0 && end != path + 8 && *end == '\0' && fd >= 0 && fd <= INT_MAX ? (int)fd : -1;
 }
 
-/* O_NONBLOCK so that a FIFO without a reader is an error and not a wait. */
+/* O_NONBLOCK so that a FIFO without a reader is an error and not a wait.  Our own
+ * descriptors are duplicated: opening /dev/stdout fails when it is a socket, which is
+ * what services have. */
 static int file_open(const char *path, int flags)
 {
-    int own = own_descriptor(path);
+    int own = log_own_descriptor(path);
     int fd = own >= 0 ? fcntl(own, F_DUPFD_CLOEXEC, 3)
                       : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags, 0644);
     return fd >= 0 ? fd : -errno;
@@ -171,9 +171,11 @@ static int shift_backups(void)
 }
 
 /* Whatever fails, the log goes on in the file that is open, and the next try
- * comes when it has grown by max_bytes once more. */
-static void rotate(void)
+ * comes when it has grown by max_bytes once more.  /dev/stdout is no name of ours. */
+static void rotate_when_full(void)
 {
+    if (!sink.regular || sink.max_bytes == 0 || sink.size < sink.max_bytes || log_own_descriptor(sink.path) >= 0)
+        return;
     sink.size = 0;
     if (shift_backups() < 0)
         return;
@@ -394,8 +396,7 @@ void log_flush(void)
         const struct buf *b = held_for(sink.journal);
         sink.lost += write_block(sink.fd, sink.regular, b->data, b->len);
         sink.size += sink.held.len;
-        if (sink.regular && sink.max_bytes > 0 && sink.size >= sink.max_bytes)
-            rotate();
+        rotate_when_full();
     }
     if (sink.echo) {
         const struct buf *b = held_for(sink.echo_journal);
@@ -443,8 +444,7 @@ static void write_sinks(enum log_level level)
     if (sink.fd >= 0) {
         sink.lost = write_line(sink.fd, sink.regular, line->data, line->len) ? 0 : sink.lost + 1;
         sink.size += line->len;
-        if (sink.regular && sink.max_bytes > 0 && sink.size >= sink.max_bytes)
-            rotate();
+        rotate_when_full();
     }
     if (sink.syslog) {
         const char *text = strstr(sink.line.data, levels[level].mark); /* syslog has a time of its own */

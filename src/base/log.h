@@ -41,6 +41,9 @@ void log_close(void);
 void log_hold(bool on);
 void log_flush(void);
 
+/* N for /dev/fd/N and its other names, /dev/stdout and /dev/stderr; else -1. */
+int log_own_descriptor(const char *path);
+
 /* The file's path or NULL; for `maintail`. */
 const char *log_path(void);
 enum log_level log_get_level(void);

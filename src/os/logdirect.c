@@ -6,25 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-
-int log_own_descriptor(const char *path)
-{
-    if (strcmp(path, "/dev/stdout") == 0)
-        return STDOUT_FILENO;
-    if (strcmp(path, "/dev/stderr") == 0)
-        return STDERR_FILENO;
-    if (strncmp(path, "/dev/fd/", 8) != 0)
-        return -1;
-    char *end;
-    errno = 0;
-    long n = strtol(path + 8, &end, 10);
-    return errno != 0 || end == path + 8 || *end != '\0' || n < 0 || n > 1 << 20 ? -1 : (int)n;
-}
+#include "base/log.h"
 
 int log_direct(const char *path)
 {

@@ -4,6 +4,3 @@
 /* A descriptor to append to the file at `path` with, which may block; /dev/stdout and
  * its kin are the daemon's own.  -1 and less: a negative errno. */
 int log_direct(const char *path);
-
-/* N for /dev/fd/N and its other names, else -1. */
-int log_own_descriptor(const char *path);

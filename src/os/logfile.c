@@ -30,8 +30,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "core/rotation.h"
-#include "os/logdirect.h"
 #include "os/logmove.h"
 #include "os/lognames.h"
 #include "os/spawn.h"

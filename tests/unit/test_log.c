@@ -15,6 +15,14 @@
 
 #include "base/log.h"
 
+static unsigned renames;
+
+int rename(const char *from, const char *to)
+{
+    renames++;
+    return renameat(AT_FDCWD, from, AT_FDCWD, to);
+}
+
 static char dir[64];
 static char path[96];
 
@@ -140,6 +148,30 @@ static void test_rotation(void **state)
     assert_int_equal(access(numbered(3), F_OK), -1);
 }
 
+/* What we were started with may be a file too; it has no name that is ours. */
+static void test_own_descriptor_is_not_rotated(void **state)
+{
+    char name[32];
+    (void)state;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    snprintf(name, sizeof(name), "/dev/fd/%d", fd);
+    struct log_options o = { .path = name, .level = LOG_LEVEL_INFO, .max_bytes = 100, .backups = 2 };
+    assert_int_equal(log_open(&o), 0);
+    renames = 0;
+    for (int i = 0; i < 10; i++)
+        log_info("a line of about fifty bytes, ten times over");
+    assert_int_equal(renames, 0);
+    assert_true(strlen(content(path)) > 500);
+    close(fd);
+    assert_int_equal(log_own_descriptor("/dev/stdout"), STDOUT_FILENO);
+    assert_int_equal(log_own_descriptor("/dev/stderr"), STDERR_FILENO);
+    assert_int_equal(log_own_descriptor("/dev/fd/"), -1);
+    assert_int_equal(log_own_descriptor("/dev/fd/-1"), -1);
+    assert_int_equal(log_own_descriptor("/dev/fd/7x"), -1);
+    assert_int_equal(log_own_descriptor(path), -1);
+}
+
 static void test_rotation_without_backups_truncates(void **state)
 {
     (void)state;
@@ -260,6 +292,7 @@ int main(void)
         TEST(test_long_messages_are_cut),
         TEST(test_levels),
         TEST(test_rotation),
+        TEST(test_own_descriptor_is_not_rotated),
         TEST(test_rotation_without_backups_truncates),
         TEST(test_reopen),
         TEST(test_failures_are_survived),
