@@ -407,7 +407,7 @@ static void action_restart(struct control_call *call)
     for (size_t i = a->n; i > 0; i--) { /* stopped in the reverse order */
         struct item *it = &a->items[i - 1];
         it->stopped = process_is_up(&it->child->process);
-        if (was_started(it)) {
+        if (was_started(it) || it->child->process.state == PROCESS_UNKNOWN) { /* which nobody may wait for */
             begin_starting(it);
             continue;
         }

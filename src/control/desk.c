@@ -94,6 +94,8 @@ static enum fault start(struct child *c, const struct question *q)
     (void)q;
     if (process_is_up(&c->process))
         return FAULT_ALREADY_STARTED;
+    if (c->process.state == PROCESS_UNKNOWN)
+        return FAULT_FAILED;
     if (c->supervisor->state != SUPERVISOR_RUNNING)
         return FAULT_SHUTDOWN_STATE;
     remember_wish(c, false);
@@ -101,10 +103,16 @@ static enum fault start(struct child *c, const struct question *q)
     return FAULT_NONE;
 }
 
+/* Nothing can be stopped there: it is down, or may not be signalled. */
+static bool is_out_of_reach(const struct child *c)
+{
+    return process_is_down(&c->process) || c->process.state == PROCESS_UNKNOWN;
+}
+
 static enum fault stop(struct child *c, const struct question *q)
 {
     (void)q;
-    if (process_is_down(&c->process))
+    if (is_out_of_reach(c))
         return FAULT_NOT_RUNNING;
     remember_wish(c, true);
     supervisor_stop(c, true);
@@ -114,7 +122,7 @@ static enum fault stop(struct child *c, const struct question *q)
 /* A start that is asked for while it is being stopped follows when it is down. */
 static enum fault restart(struct child *c, const struct question *q)
 {
-    if (process_is_down(&c->process))
+    if (is_out_of_reach(c))
         return start(c, q);
     supervisor_stop(c, false);
     supervisor_start(c);
