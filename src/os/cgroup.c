@@ -131,10 +131,24 @@ int cgroups_make(struct cgroups *c, const char *name, int *fd)
     if (r < 0)
         return r;
     int opened = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (opened < 0)
-        return -errno;
+    if (opened < 0) {
+        r = -errno;
+        rmdir(path);
+        return r;
+    }
     *fd = opened;
     return 0;
+}
+
+void cgroups_unmake(int fd)
+{
+    char name[64], path[PATH_MAX];
+    snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(name, path, sizeof(path));
+    if (n <= 0 || n >= PATH_MAX)
+        return; /* cgroups_free() finds it */
+    path[n] = '\0';
+    rmdir(path);
 }
 
 int cgroups_new(struct cgroups **ret)

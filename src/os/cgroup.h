@@ -15,8 +15,10 @@ struct cgroups;
 int cgroups_new(struct cgroups **ret);
 void cgroups_free(struct cgroups *c); /* removes those that are empty */
 
-/* A directory to be born in (spawn_plan.h): *fd is the caller's. */
+/* A directory to be born in (spawn_plan.h): *fd is the caller's.  And away with it,
+ * when nobody was. */
 int cgroups_make(struct cgroups *c, const char *name, int *fd);
+void cgroups_unmake(int fd);
 void cgroups_sweep(struct cgroups *c); /* removes what was killed, where nobody is left */
 
 /* Remembers where a running process is that somebody else reaps; ends all that are

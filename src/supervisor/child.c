@@ -149,6 +149,7 @@ static void birth_done(struct birth *b, struct spawned *made)
     c->supervisor->starts++;
     log_info("spawned: '%s' with pid %d", c->process.program->name, made->pid);
     c->start_waits = c->adopted = false;
+    b->plan.born = true;
     record_born(c, made);
     supervisor_handle(c, PROCESS_SPAWNED, made->pid, (struct exit_cause){ .kind = EXIT_NONE });
     int r = child_take(c, &b->plan, made->pid, made->pidfd, true);

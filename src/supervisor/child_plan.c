@@ -15,6 +15,7 @@
 
 #include "base/argv.h"
 #include "base/cleanup.h"
+#include "os/cgroup.h"
 #include "os/exec_lookup.h"
 #include "os/spawn.h"
 #include "supervisor/identities.h"
@@ -39,8 +40,11 @@ void child_plan_done(struct child_plan *p)
     free(p->envp);
     free(p->file);
     buf_done(&p->strings);
-    if (p->plan.cgroup_fd > 0)
+    if (p->plan.cgroup_fd > 0) {
+        if (!p->born)
+            cgroups_unmake(p->plan.cgroup_fd);
         close(p->plan.cgroup_fd);
+    }
     logfile_unref(p->logs[0]);
     logfile_unref(p->logs[1]);
     kept_close(&p->channel_memory);

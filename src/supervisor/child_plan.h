@@ -32,6 +32,7 @@ struct child_plan {
     int ends[SPAWN_FDS_MAX]; /* the child's ends of pipes and sockets, -1: none */
     int ours[SPAWN_FDS_MAX]; /* ours of them: 0 is written to, 1 and 2 are read, others are both */
     struct spawn_open opens[SPAWN_FDS_MAX];
+    bool born; /* there is a child: its cgroup goes when that does */
 };
 
 void child_plan_init(struct child_plan *p);

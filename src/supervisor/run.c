@@ -383,6 +383,7 @@ static int adopt(struct run *r, struct child_plan *p, struct spawned *spawned)
     k->inode = id.inode;
     k->deadline = k->timeout != 0 ? usec_add(boottime(), k->timeout) : 0;
     k->pid = spawned->pid;
+    p->born = true;
     r->pidfd = spawned->pidfd;
     int q = loop_io_set(loop, &r->exit_io, r->pidfd, LOOP_READ, LOOP_LIFE, run_on_exit, r);
     for (unsigned i = 0; q == 0 && i < p->plan.n_fds; i++)

@@ -1,10 +1,12 @@
 """kill_mode: whom the signals of a stop reach, down to a grandchild that has left session and group."""
+import errno
 import os
 import tempfile
 import unittest
 
 import drover
 import procs
+import seccomp
 
 ESCAPE = """\
 import os, signal, sys, time
@@ -41,6 +43,10 @@ def own_cgroup():
 def cgroup_of(pid):
     return next(line[3:].rstrip() for line in procs.read("/proc/%d/cgroup" % pid).decode().splitlines()
                 if line.startswith("0::"))
+
+
+def left_by(pid):
+    return [name for name in os.listdir(own_cgroup()) if name.startswith("drover-%s-" % pid)]
 
 
 class Modes(drover.TestCase):
@@ -119,7 +125,14 @@ class Cgroup(Modes):
         self.assertNotIn(os.path.basename(place), os.listdir(own_cgroup()))
         d.kill()
         self.assertEqual(d.wait_exit(), 0)
-        self.assertEqual([n for n in os.listdir(own_cgroup()) if n.startswith("drover-%s-" % place.split("-")[1])], [])
+        self.assertEqual(left_by(place.split("-")[1]), [])
+
+
+    def test_nor_by_a_start_that_fails(self):
+        d = self.daemon("[program:a]\ncommand=sleep 1000\nkill_mode=cgroup\n", native=True,
+                        preexec_fn=seccomp.refuse("clone3", error=errno.EAGAIN))
+        procs.wait_until(lambda: "a: start waits" in d.log(), "the first try")
+        self.assertEqual(left_by(d.supervisor), [])
 
 
 class Others(Modes):
