@@ -157,26 +157,8 @@ static void restart_everything(void *arg)
     reload(arg, false);
 }
 
-/* Sockets that the new configuration has in another way are opened first; when
- * that fails the old ones stay. */
-static bool same_servers(const struct config *a, const struct config *b)
-{
-    if (a->n_servers != b->n_servers)
-        return false;
-    for (size_t i = 0; i < a->n_servers; i++) {
-        const struct config_server *x = &a->servers[i], *y = &b->servers[i];
-        bool same_place =
-            x->is_unix == y->is_unix && (x->is_unix ? strcmp(x->file, y->file) == 0 && x->mode == y->mode &&
-                                                          x->owner_uid == y->owner_uid && x->owner_gid == y->owner_gid
-                                                    : strcmp(x->host, y->host) == 0 && x->port == y->port);
-        if (!same_place)
-            return false;
-    }
-    return true;
-}
-
-/* The passwords of a listener are the configuration's, so new ones need new
- * listeners as well. */
+/* The old ones are closed first, whatever has changed: their passwords are the old
+ * configuration's, and a place may be the same. */
 static void serve_anew(struct droverd *dd, struct config *config)
 {
     char why[512];
@@ -200,7 +182,7 @@ static void restart_all(struct droverd *dd)
     if (config == NULL) /* it could be read a moment ago */
         config = config_ref(dd->config);
     supervisor_clear(dd->supervisor);
-    if (!same_servers(dd->config, config) || config != dd->config)
+    if (config != dd->config)
         serve_anew(dd, config);
     begin_log(config);
     config_unref(dd->config);
