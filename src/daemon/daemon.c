@@ -34,9 +34,6 @@
 #include "supervisor/record.h"
 #include "supervisor/reload.h"
 
-/* Buffers from this size on are mapped, and unmapped when they are freed; left to
- * itself malloc would learn to keep what clients have once made us hold. */
-#define LARGE_BUFFER (128 * 1024)
 #define LAST_WORDS (2 * USEC_PER_SEC) /* for answers still being written at the end */
 
 #define ENDING_NAME "ending" /* held by the guardian: the daemon is to end */
@@ -462,7 +459,6 @@ static void finish(struct droverd *dd)
 
 int daemon_run(struct holder *h, const struct options *o, struct loads *loads, struct config *config)
 {
-    mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER);
     struct droverd dd = {
         .options = o, .loads = loads, .config = config_ref(config), .holder = h, .begun = BEGINNING_INIT(h, config)
     };

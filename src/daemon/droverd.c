@@ -17,6 +17,10 @@
 #include "os/world.h"
 #include "wire/config_json.h"
 
+/* Buffers from this size on are mapped, and unmapped when they are freed; left to
+ * itself malloc would learn to keep what clients have once made us hold. */
+#define LARGE_BUFFER (128 * 1024)
+
 static void print_diagnostics(const struct diagnostics *d, bool infos)
 {
     static const char *const words[] = { "error", "warning", "info" };
@@ -147,7 +151,7 @@ static int run(struct holder *h, void *arg)
 int main(int argc, char **argv)
 {
     struct options o;
-    mallopt(M_MMAP_THRESHOLD, 64 << 10); /* large answers give their memory back; the default learns not to */
+    mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER);
     if (options_parse(&o, argc, argv) < 0)
         return 2;
     switch (o.mode) {
