@@ -268,7 +268,6 @@ int intent_sync(struct intent *it)
     int r = anew ? make_anew(it) : append(it);
     it->behind = r < 0;
     buf_done(&it->waiting);
-    it->waiting = BUF_INIT(SIZE_LIMIT);
     return r;
 }
 

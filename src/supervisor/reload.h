@@ -36,10 +36,11 @@ typedef void (*update_done_fn)(const struct update_row *rows, size_t n, void *ar
  * (names NULL) all: processes that changed are stopped and started anew, others
  * of the same group are left alone, and what an operator has stopped stays so.
  * `done` is called once, perhaps at once.  -EBUSY while another is under way. */
+int reload_update(struct supervisor *s, const char *const *names, size_t n_names, update_done_fn done, void *arg,
+                  struct update **ret);
+
 /* After a recovery: the update that the supervisor before us was at. */
 void reload_resume(struct supervisor *s);
 
-int reload_update(struct supervisor *s, const char *const *names, size_t n_names, update_done_fn done, void *arg,
-                  struct update **ret);
 /* Nobody wants to hear of its end any more; the update goes on. */
 void update_forget(struct update *u);
