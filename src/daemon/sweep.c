@@ -6,11 +6,9 @@
  * process that is spared.  Without the list (CONFIG_PROC_CHILDREN) nothing is done. */
 #include "daemon/sweep.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -29,33 +27,27 @@ static bool is_known(const struct supervisor *s, pid_t pid)
 }
 
 /* How many were there. */
-static unsigned kill_all(const struct supervisor *s, const char *list)
+static unsigned kill_all(const struct supervisor *s, const char *path)
 {
     unsigned n = 0;
-    char *end;
-    for (;; list = end) {
-        long pid = strtol(list, &end, 10);
-        if (end == list)
-            return n;
-        if (pid <= 1 || is_known(s, (pid_t)pid))
+    int pid;
+    _cleanup_fclose_ FILE *f = fopen(path, "re");
+    while (f != NULL && fscanf(f, "%d", &pid) == 1) {
+        if (pid <= 1 || is_known(s, pid))
             continue;
-        kill((pid_t)pid, SIGKILL);
+        kill(pid, SIGKILL);
         n++;
     }
+    return n;
 }
 
 void sweep_strays(const struct supervisor *s, pid_t guardian)
 {
-    char path[64], list[4096];
+    char path[64];
     unsigned most = 0;
     snprintf(path, sizeof(path), "/proc/%d/task/%d/children", guardian, guardian);
     for (int i = 0; i < LOOKS; i++) {
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-        ssize_t len = fd >= 0 ? read(fd, list, sizeof(list) - 1) : -1;
-        while (len > 0 && len == (ssize_t)sizeof(list) - 1 && list[len - 1] != ' ')
-            len--; /* a number that was cut */
-        list[len > 0 ? len : 0] = '\0';
-        unsigned n = kill_all(s, list);
+        unsigned n = kill_all(s, path);
         most = n > most ? n : most;
         if (n == 0)
             break;
