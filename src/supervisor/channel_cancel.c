@@ -3,8 +3,8 @@
  * Whoever sent one has been told that it was not delivered, so nobody may get it.  A
  * cancelled message is only marked at first, and all of a turn are taken out in one
  * pass: a queue has room for a thousand, and to move what is behind each of them would
- * be felt by others.  What the socket has a beginning of is not taken out, nor a long
- * line that lies where its rest would.  Descriptors that go with them are closed. */
+ * be felt by others.  What the socket has a beginning of is not taken out.
+ * Descriptors that go with them are closed. */
 #include <string.h>
 #include <unistd.h>
 

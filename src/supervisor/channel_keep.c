@@ -106,13 +106,33 @@ static size_t at_most(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* The descriptor of the write, if there is one, has gone with the first byte. */
+static void finish_handle(struct channel_state *s)
+{
+    if (!s->write.handle)
+        return;
+    s->counters.handles_sent++;
+    s->handles -= s->handles > 0;
+    s->unacked = true;
+    if (s->write.box > 0)
+        s->boxes &= (uint16_t) ~(1U << (s->write.box - 1));
+}
+
 /* Of a write that was under way the socket has taken n bytes.  False: within a line whose
  * end nobody has. */
-static bool finish_write(struct channel_state *s, size_t n)
+static bool finish_write(const struct channel_keep *k, struct channel_state *s, size_t n)
 {
     const struct channel_write w = s->write;
     if (n == 0)
         return true;
+    if (w.whole && n < w.len && w.len <= k->rest_size) {
+        s->rest_start = (uint32_t)n;
+        s->rest_len = w.len - (uint32_t)n;
+        s->rest_is_message = true;
+        finish_handle(s);
+        s->queued -= s->queued > 0;
+        return true;
+    }
     size_t part = at_most(n, s->rest_len);
     bool had_rest = s->rest_len > 0;
     s->rest_start += (uint32_t)part;
@@ -124,11 +144,7 @@ static bool finish_write(struct channel_state *s, size_t n)
     s->nacks -= w.nacks < s->nacks ? w.nacks : s->nacks;
     s->queued -= w.messages < s->queued ? w.messages : s->queued;
     s->counters.sent += w.messages;
-    s->counters.handles_sent += w.handle;
-    s->handles -= w.handle && s->handles > 0;
-    if (w.box > 0)
-        s->boxes &= (uint16_t) ~(1U << (w.box - 1));
-    s->unacked = s->unacked || w.handle;
+    finish_handle(s);
     return n == w.len; /* what may be cut is written alone */
 }
 
@@ -150,7 +166,7 @@ static void conclude(const struct channel_keep *k, const struct channel_desk *d,
 bool channel_keep_restore(struct channel_keep *k, const struct channel_desk *d, struct channel_state *now)
 {
     struct channel_state s = *channel_keep_state(k);
-    bool whole = s.write.len == 0 || finish_write(&s, d->out.msg_len);
+    bool whole = s.write.len == 0 || finish_write(k, &s, d->out.msg_len);
     conclude(k, d, &s);
     s.nacks += s.owed; /* those we do not have */
     s.owed = 0;

@@ -24,6 +24,7 @@ struct channel_write {
     uint32_t len;                    /* of all of it; 0: there is none */
     uint32_t messages, messages_len; /* of those that wait, how many are in it */
     uint32_t acks, nacks;
+    bool whole;  /* it is one long line, which lies in the second room as well, from its beginning on */
     bool handle; /* it carries a descriptor, */
     uint8_t box; /* of which there is a box too: its number and 1 */
 };

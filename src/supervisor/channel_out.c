@@ -140,7 +140,7 @@ int channel_send(struct channel *ch, const struct iovec *parts, unsigned n, unsi
     if (r == 0 && tag != 0)
         r = channel_marks_add(&ch->tags, (struct channel_mark){
                                              .start = ch->out_end, .end = ch->out_end + len, .tag = tag, .fd = -1 });
-    if (r == 0 && !append_long(ch, parts, n, len))
+    if (r == 0 && (tag != 0 || !append_long(ch, parts, n, len))) /* what somebody may cancel stays in the queue */
         channel_append(ch, parts, n);
     return r;
 }
@@ -258,10 +258,25 @@ static void took_messages(struct channel *ch, size_t n)
     channel_bytes_consume(ch->hub, &ch->out, n);
 }
 
+/* A long line; what is left of it lies where it has to be already. */
+static void took_whole(struct channel *ch, size_t n)
+{
+    size_t len = ch->now.write.len;
+    ch->now.queued--;
+    ch->now.counters.sent += n == len;
+    ch->now.rest_start = (uint32_t)n;
+    ch->now.rest_len = (uint32_t)(len - n);
+    ch->now.rest_is_message = true;
+    channel_bytes_consume(ch->hub, &ch->out, len);
+}
+
 static void took_handle(struct channel *ch, size_t n)
 {
     channel_handle_went(ch);
-    took_messages(ch, n);
+    if (ch->now.write.whole)
+        took_whole(ch, n);
+    else
+        took_messages(ch, n);
 }
 
 enum { PARTS = 5 };
@@ -273,6 +288,7 @@ struct batch {
     unsigned n;
     size_t len;
     uint32_t messages; /* that wait, in the last part */
+    bool whole;        /* there is one part, a long line that is kept */
     int pass;
 };
 
@@ -297,22 +313,24 @@ static size_t piece_of(const char *data, size_t len, const struct batch *b)
     return last != NULL ? (size_t)(last - data) + 1 : 0;
 }
 
-/* A long line is put where its rest would be, before any of it goes. */
+/* Before a long line goes it is put where its rest would be as well; it stays in the queue until some of it has gone.
+ */
+static bool lay_whole(struct channel *ch, const char *data, size_t len)
+{
+    bool kept = channel_keep_rest(&ch->keep, ch->memory, &ch->now, data, len) == 0;
+    ch->now.rest_len = 0;
+    channel_moved(ch);
+    channel_trim_later(ch);
+    return kept;
+}
+
 static void add_long(struct channel *ch, struct batch *b, size_t len)
 {
     const char *data = ch->out.data + ch->out.head;
     len = (size_t)((const char *)memchr(data, '\n', len) - data) + 1;
-    if (channel_keep_rest(&ch->keep, ch->memory, &ch->now, data, len) < 0) { /* then it goes as it is */
-        b->messages = 1;
-        add_part(b, data, len, took_messages);
-        return;
-    }
-    channel_moved(ch);
-    channel_trim_later(ch);
-    ch->now.rest_is_message = true;
-    ch->now.queued--;
-    channel_bytes_consume(ch->hub, &ch->out, len);
-    add_part(b, channel_keep_rest_data(ch->keep, &ch->now), len, took_rest);
+    b->messages = 1;
+    b->whole = lay_whole(ch, data, len); /* without memory it goes as it is */
+    add_part(b, data, len, b->whole ? took_whole : took_messages);
 }
 
 static void add_messages(struct channel *ch, struct batch *b)
@@ -332,9 +350,11 @@ static void add_messages(struct channel *ch, struct batch *b)
     }
     if (ch->now.unacked || b->n > 0) /* it waits for an answer, or for a write of its own */
         return;
+    size_t len = (size_t)(handle->end - handle->start);
     b->pass = handle->fd;
     b->messages = 1;
-    add_part(b, data, (size_t)(handle->end - handle->start), took_handle);
+    b->whole = len > PIECE && lay_whole(ch, data, len);
+    add_part(b, data, len, took_handle);
 }
 
 static size_t words(uint32_t owed)
@@ -360,7 +380,9 @@ static void fill(struct channel *ch, struct batch *b)
 static void announce(struct channel *ch, const struct batch *b)
 {
     ch->hub->desk->out.msg_len = 0;
-    ch->now.write = (struct channel_write){ .len = (uint32_t)b->len, .messages = b->messages, .handle = b->pass >= 0 };
+    ch->now.write = (struct channel_write){
+        .len = (uint32_t)b->len, .messages = b->messages, .whole = b->whole, .handle = b->pass >= 0
+    };
     const struct channel_mark *handle = b->pass >= 0 ? channel_marks_first(&ch->handles) : NULL;
     channel_deal_begin(ch, handle);
     if (handle != NULL && handle->box >= 0)

@@ -424,6 +424,27 @@ class Limits(Case):
         self.assertTrue(b.silent())
         self.assertEqual(self.channel("b")["bounced"], 51)
 
+    def fill_socket(self, a, name, most):
+        """Messages one by one, until one has to wait in the queue, or that many; how many there were."""
+        n, before = 0, self.channel("a")["received"]
+        while n < most and self.channel(name)["queued"] == 0:
+            a.to(name, "x" * 1000)
+            n += 1
+            procs.wait_until(lambda: self.channel("a")["received"] == before + n, "it to be routed")
+        return n
+
+    def test_a_long_one_that_is_too_late_though_it_was_next(self):
+        self.play("a", "b", "c")
+        a, b, c = self.actors("a", "b", "c")
+        n = self.fill_socket(a, "b", 10000) - 1  # as many as a socket takes
+        self.assertEqual(self.fill_socket(a, "c", n), n)
+        self.assertEqual(self.channel("c")["queued"], 0)
+        a.to("c", "long" * 20000, id=1, ttl=100)
+        self.assertEqual(a.hear(), {"from": "$", "re": 1, "err": "ETIMEDOUT", "to": "c"})
+        self.assertEqual(self.channel("c")["queued"], 0)
+        a.to("c", "last")
+        self.assertEqual([len(m["msg"]) for m in c.hears(n + 1)], [1000] * n + [4])
+
     def test_a_sender_waits_for_room(self):
         self.play(("a", "ipc_wait=60\n"), ("b", self.FULL + "ipc_wait=60\n"))
         a, b = self.actors("a", "b")

@@ -275,6 +275,14 @@ class Killed(HandleCase):
         self.assertEqual(self.take(b), 1)
         self.ack_of(a)
 
+    def test_a_long_message_of_which_the_socket_has_a_part(self):
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        self.send(a, 1, "x" * 500000)
+        self.ack_of(a)  # the descriptor goes with the first byte
+        self.d.crash()
+        self.assertEqual(self.take(b), 1)
+
     def test_at_any_instant(self):
         """A sender and a receiver that do as Node does: each is delivered once, whenever the supervisor is killed."""
         self.play("a", "b")

@@ -205,6 +205,45 @@ static void died_within_a_write(void **state)
     channel_desk_free(d, false);
 }
 
+/* A long line, which the kernel takes a part of. */
+static void died_within_a_long_line(void **state)
+{
+    static const struct {
+        uint32_t taken, rest, queued, sent, handles_sent;
+        uint16_t boxes;
+        bool unacked;
+    } cases[] = {
+        { 0, 0, 2, 0, 0, 3, false },
+        { 1, 2999, 1, 0, 1, 2, true },
+        { 2999, 1, 1, 0, 1, 2, true },
+        { 3000, 0, 1, 1, 1, 2, true },
+    };
+    struct channel_desk *d = channel_desk_new(-1);
+    char line[3000];
+    (void)state;
+    for (unsigned i = 0; i < sizeof(line); i++)
+        line[i] = (char)('a' + i % 26);
+    for (unsigned i = 0; i < ELEMENTS(cases); i++) {
+        struct channel_keep *k = channel_keep_new(-1);
+        now = (struct channel_state){ .queued = 2, .handles = 1, .boxes = 3 };
+        now.write = (struct channel_write){ .len = 3000, .messages = 1, .whole = true, .handle = true, .box = 1 };
+        assert_int_equal(channel_keep_rest(&k, -1, &now, line, sizeof(line)), 0);
+        now.rest_len = 0; /* it is there, and none of it has gone */
+        channel_keep_publish(k, &now);
+        d->out.msg_len = cases[i].taken;
+        assert_true(channel_keep_restore(k, d, &now));
+        assert_int_equal(now.rest_len, cases[i].rest);
+        assert_memory_equal(channel_keep_rest_data(k, &now), line + cases[i].taken, cases[i].rest);
+        assert_int_equal(now.counters.lost, cases[i].queued - (cases[i].taken == 0));
+        assert_int_equal(now.counters.sent, cases[i].sent);
+        assert_int_equal(now.counters.handles_sent, cases[i].handles_sent);
+        assert_int_equal(now.boxes, cases[i].boxes);
+        assert_int_equal(now.unacked, cases[i].unacked);
+        channel_keep_free(k, -1);
+    }
+    channel_desk_free(d, false);
+}
+
 /* A descriptor that changes hands: its sender is owed nothing more, or is told that it is gone. */
 static void died_while_a_descriptor_went(void **state)
 {
@@ -292,10 +331,15 @@ static void nonsense_is_not_believed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rooms_grow_and_shrink),   cmocka_unit_test(killed_while_a_room_grows),
-        cmocka_unit_test(another_goes_on),         cmocka_unit_test(messages_of_a_batch_are_counted_once),
-        cmocka_unit_test(died_within_a_write),     cmocka_unit_test(died_while_a_descriptor_went),
-        cmocka_unit_test(the_desk_is_found_again), cmocka_unit_test(nonsense_is_not_believed),
+        cmocka_unit_test(rooms_grow_and_shrink),
+        cmocka_unit_test(killed_while_a_room_grows),
+        cmocka_unit_test(another_goes_on),
+        cmocka_unit_test(messages_of_a_batch_are_counted_once),
+        cmocka_unit_test(died_within_a_write),
+        cmocka_unit_test(died_within_a_long_line),
+        cmocka_unit_test(died_while_a_descriptor_went),
+        cmocka_unit_test(the_desk_is_found_again),
+        cmocka_unit_test(nonsense_is_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
