@@ -269,14 +269,15 @@ peers:
 bench-programs: $(BENCH_BIN) $(B)/without/droverd-journal
 
 # make fuzz TARGET=fuzz_config SECONDS=60: under libFuzzer with ASan and UBSan, in
-# a folder of its own; new inputs are kept there.
+# a folder of its own; new inputs are kept there.  A target may have a dictionary.
 TARGET ?= fuzz_config
 SECONDS ?= 60
 fuzz:
 	@tests/need build lint
 	@$(MAKE) --no-print-directory CC=clang SAN=address,undefined,fuzzer-no-link build/fuzz/$(TARGET)
 	@mkdir -p build/fuzz/corpus/$(TARGET)
-	build/fuzz/$(TARGET) -max_total_time=$(SECONDS) -print_final_stats=1 build/fuzz/corpus/$(TARGET) tests/fuzz/corpus/$(TARGET)
+	build/fuzz/$(TARGET) -max_total_time=$(SECONDS) -print_final_stats=1 $(addprefix -dict=,$(wildcard tests/fuzz/$(TARGET).dict)) \
+		build/fuzz/corpus/$(TARGET) tests/fuzz/corpus/$(TARGET)
 
 build/fuzz/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(LIFE_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
