@@ -198,9 +198,9 @@ static void put_group(struct jsonw *j, const struct config *c, const struct prog
     jsonw_int(j, "priority", g->priority);
     jsonw_bool(j, "shadowed", g->shadowed);
     if (g->type == PROGRAM_EVENTLISTENER)
-        put_options(j, &options_eventlistener, g);
+        put_options(j, &options_eventlistener, g->special);
     if (g->type == PROGRAM_FCGI)
-        put_options(j, &options_fcgi, g);
+        put_options(j, &options_fcgi, g->special);
     jsonw_array(j, "processes");
     for (size_t i = 0; i < g->n_programs; i++)
         config_json_program(j, NULL, c, &g->programs[i]);

@@ -134,6 +134,21 @@ class Shapes(drover.TestCase):
                               "process_prio": int})
         self.assertEqual((avail[2]["group"], avail[2]["autostart"], avail[2]["inuse"]), ("g", False, True))
 
+    def test_config_of_listeners_and_fastcgi(self):
+        d = self.daemon("""
+            [eventlistener:ear]
+            command=cat
+            events=TICK_5
+            buffer_size=3
+            [fcgi-program:fast]
+            command=cat
+            socket=unix://%(here)s/fast.sock
+        """)
+        groups = {g["name"]: g for g in d.get("/v1/config").json["groups"]}
+        self.assertEqual((groups["ear"]["events"], groups["ear"]["buffer_size"]), ("TICK_5", 3))
+        self.assertEqual(groups["fast"]["socket"], "unix://" + self.path("fast.sock"))
+        self.assertEqual(d.get("/v1/daemon").json["recoveries"], 0)
+
     def test_errors(self):
         """method, path, body, then status, fault or code."""
         d = self.fleet()

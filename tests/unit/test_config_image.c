@@ -15,7 +15,9 @@
 
 static const char head[] = "[droverd]\nlogfile = /l\nenvironment = A=\"1\",B=\"2\"\n"
                            "[unix_http_server]\nfile = /s\nusername = u\npassword = p\n"
-                           "[group:pair]\nprograms = p1,p2\n";
+                           "[group:pair]\nprograms = p1,p2\n"
+                           "[eventlistener:ear]\ncommand = cat\nevents = TICK_5,PROCESS_STATE\nbuffer_size = 3\n"
+                           "[fcgi-program:fast]\ncommand = cat\nsocket = unix:///f.sock\nsocket_mode = 0770\n";
 
 static struct config *load(void)
 {
@@ -64,10 +66,22 @@ static void comes_back_at_its_place(void **state)
     assert_int_equal(config_image_map(fd, &again), 0);
     _cleanup_buf_ struct buf after = seen(again);
     assert_string_equal(before.data, after.data);
-    assert_int_equal(again->n_groups, PROGRAMS - 1);
+    assert_int_equal(again->n_groups, PROGRAMS - 1 + 2);
     config_unref(again);
     assert_int_equal(config_image_map(fd, &again), 0); /* all of its place was given back */
     config_unref(again);
+}
+
+/* What only listeners and fcgi programs have is their own, not what lies at its place in a group. */
+static void special_groups(void **state)
+{
+    struct config *config = load();
+    _cleanup_buf_ struct buf b = seen(config);
+    (void)state;
+    assert_non_null(strstr(b.data, "\"buffer_size\":3"));
+    assert_non_null(strstr(b.data, "\"events\":\"PROCESS_STATE,TICK_5\""));
+    assert_non_null(strstr(b.data, "\"socket\":\"unix:///f.sock\""));
+    config_unref(config);
 }
 
 static void a_place_that_is_taken(void **state)
@@ -130,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_back_at_its_place),
+        cmocka_unit_test(special_groups),
         cmocka_unit_test(a_place_that_is_taken),
         cmocka_unit_test(what_is_refused),
         cmocka_unit_test(is_sealed),
