@@ -26,13 +26,13 @@ struct listener {
     struct event_subscriber subscriber;
     uint64_t next;   /* the number of the event that it is to hear of */
     uint64_t missed; /* messages that came faster than they were read */
-    char *match;     /* NULL: everything */
+    char *match;     /* patterns, each with its NUL, an empty one at the end; NULL: everything */
 };
 
 #define AHEAD (16 * 1024) /* bytes that may lie unread before it is left to its pace */
 #define MESSAGES_UNREAD (HTTP_UNREAD_MAX / 4)
 
-/* "group:process" against a glob, where `proc` alone stands for proc:proc too. */
+/* "group:process" against globs, where `proc` alone stands for proc:proc too. */
 static bool is_wanted(const struct event *e, const char *match)
 {
     if (match == NULL)
@@ -41,7 +41,29 @@ static bool is_wanted(const struct event *e, const char *match)
         return false;
     const char *text = event_name_text(e->name);
     const char *colon = strchr(text, ':');
-    return fnmatch(match, text, 0) == 0 || (colon != NULL && fnmatch(match, colon + 1, 0) == 0);
+    for (; *match != '\0'; match += strlen(match) + 1)
+        if (fnmatch(match, text, 0) == 0 || (colon != NULL && fnmatch(match, colon + 1, 0) == 0))
+            return true;
+    return false;
+}
+
+/* All that the question names, as listener.match has it; "group:" is "group:*". */
+static int wanted(struct http_request *r, char **ret)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT(64 * 1024);
+    const char *one;
+    for (size_t i = 0; (one = http_request_query(r, "match", i)) != NULL; i++)
+        if (*one != '\0') {
+            buf_puts(&b, one);
+            buf_puts(&b, one[strlen(one) - 1] == ':' ? "*" : "");
+            buf_putc(&b, '\0');
+        }
+    *ret = NULL;
+    if (b.len == 0 || b.error != 0)
+        return b.error;
+    buf_putc(&b, '\0');
+    *ret = buf_steal(&b);
+    return *ret != NULL ? 0 : -ENOMEM;
 }
 
 static void listener_end(struct listener *l)
@@ -136,7 +158,7 @@ static uint64_t tell_forgotten(const struct events *ev, uint64_t since, struct b
     return events_first(ev) - 1;
 }
 
-static void follow(struct control_call *call, struct events *ev, const char *match, uint64_t since)
+static void follow(struct control_call *call, struct events *ev, char **match, uint64_t since)
 {
     struct listener *l = calloc(1, sizeof(*l));
     if (l == NULL) {
@@ -144,7 +166,7 @@ static void follow(struct control_call *call, struct events *ev, const char *mat
         return;
     }
     l->request = call->request;
-    l->match = match != NULL ? strdup(match) : NULL;
+    l->match = TAKE_PTR(*match);
     l->events = ev;
     http_request_on_close(call->request, on_hangup, l);
     events_subscribe(ev, &l->subscriber, on_event, l);
@@ -176,7 +198,11 @@ static void reply_past(struct control_call *call, const struct events *ev, const
 static void events_get_all(struct control_call *call)
 {
     struct events *ev = call->control->supervisor->events;
-    const char *match = http_request_query(call->request, "match", 0);
+    _cleanup_free_ char *match = NULL;
+    if (wanted(call->request, &match) < 0) {
+        control_fail(call->request, FAULT_NO_MEMORY, NULL, NULL);
+        return;
+    }
     bool live = control_number(call->request, "follow", 0) != 0;
     int64_t place;
     long long since = control_number(call->request, "since", live ? (long long)events_last(ev) : 0);
@@ -186,7 +212,7 @@ static void events_get_all(struct control_call *call)
     if (since < 0)
         since = 0;
     if (live)
-        follow(call, ev, match, (uint64_t)since);
+        follow(call, ev, &match, (uint64_t)since);
     else
         reply_past(call, ev, match, (uint64_t)since);
 }

@@ -105,12 +105,10 @@ static void events_run(struct ctl *c, const struct ctl_words *words)
     render_end(&ev.render);
     if (e == -EINTR && follow)
         ctl_status(c, CTL_OK);
-    else if (e == 0 && strcmp(answer_fault(&a), "BAD_NAME") == 0)
-        ctl_fail(c, "%s: ERROR (%s)", ask_string(a.error, "name", "events"), answer_message(&a));
     else if (e == 0 && a.status != 200)
         answer_complain(c, &a, "events");
     else if (e == 0 && follow)
         ctl_note(c, "%s: the daemon has ended the stream", c->endpoint.url);
     if (e == 0 && (a.status != 200 || follow))
-        ctl_status(c, strcmp(answer_fault(&a), "BAD_NAME") == 0 ? CTL_STATUS_UNKNOWN : CTL_GENERIC);
+        ctl_status(c, CTL_GENERIC);
 }

@@ -258,6 +258,24 @@ class Order(drover.TestCase):
         mine = d.get("/v1/events", since=50, match="nobody*").body
         self.assertEqual(mine, b"")
 
+    def test_of_several_names(self):
+        d = self.daemon("""
+            [program:a]
+            command=sleep 1000
+            [program:b]
+            command=sleep 1000
+            [program:c]
+            command=sleep 1000
+        """)
+        for name in "abc":
+            d.wait_event("spawn", name)
+        lines = [drover.client.json.loads(line) for line in d.get("/v1/events", match=["a", "c:"]).body.splitlines()]
+        self.assertEqual({e["process"] for e in lines}, {"a:a", "c:c"})
+        stream = d.client.stream("/v1/events?match=a&match=c:&follow=1&since=0")
+        data = stream.until(lambda data: data if b'"a:a"' in data and b'"c:c"' in data else None, "both")
+        self.assertNotIn(b'"b:b"', data)
+        stream.close()
+
     def test_what_has_been_forgotten_is_a_gap(self):
         d = self.daemon("""
             [program:w]
