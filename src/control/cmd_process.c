@@ -223,6 +223,22 @@ static void because_policy(struct jsonw *j, const struct child *c)
                                               : "it has not been started yet");
 }
 
+/* What newcomers meet most: a program that puts itself into the background, or that
+ * is meant to be done at once, looks like one that failed. */
+static void because_done_early(struct jsonw *j, const struct child *c)
+{
+    const struct process *p = &c->process;
+    char text[256];
+    bool down = p->state == PROCESS_BACKOFF || p->state == PROCESS_FATAL;
+    if (!down || p->cause.kind != EXIT_STATUS || p->cause.value != 0)
+        return;
+    snprintf(text, sizeof(text),
+             "it ended before startsecs (%g s) were over: a program must stay in the foreground; if it is meant to be "
+             "done so soon, set startsecs=0",
+             (double)p->program->startsecs / (double)USEC_PER_SEC);
+    jsonw_string(j, NULL, text);
+}
+
 static void because_timer(struct jsonw *j, const struct child *c)
 {
     const struct process *p = &c->process;
@@ -285,6 +301,7 @@ static void process_why(struct control_call *call)
     jsonw_array(&j, "because");
     because_ended(&j, c);
     because_policy(&j, c);
+    because_done_early(&j, c);
     because_timer(&j, c);
     because_log(&j, c);
     jsonw_array_end(&j);

@@ -113,6 +113,20 @@ class Shapes(drover.TestCase):
         self.assertNotIn("stderr_tail", gone)  # it is not UTF-8
         self.assertIn("stderr_tail_base64", gone)
 
+    def test_why_of_what_ends_well_and_too_early(self):
+        d = self.daemon("""
+            [program:fork]
+            command=true
+            startretries=0
+            [program:broken]
+            command=false
+            startretries=0
+        """)
+        d.wait_state("fork", "FATAL")
+        d.wait_state("broken", "FATAL")
+        self.assertIn("must stay in the foreground", " ".join(d.get(d.process_path("fork", "/why")).json["because"]))
+        self.assertNotIn("foreground", " ".join(d.get(d.process_path("broken", "/why")).json["because"]))
+
     def test_show(self):
         d = self.fleet()
         lines = procs.read(d.file).decode().splitlines()
