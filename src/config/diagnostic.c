@@ -56,12 +56,30 @@ static bool said_before(const struct diagnostics *d, const char *text)
     return false;
 }
 
-static void add(struct diagnostics *d, enum diagnostic_level level, const char *text, const char *compat)
+static int by_place(const void *a, const void *b)
 {
+    const struct diagnostic *x = a, *y = b;
+    if (x->file != y->file)
+        return x->file < y->file ? -1 : 1;
+    if (x->line != y->line)
+        return x->line < y->line ? -1 : 1;
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+void diagnostics_sort(struct diagnostics *d)
+{
+    if (d->n > 1)
+        qsort(d->list, d->n, sizeof *d->list, by_place);
+}
+
+static void add(struct diagnostics *d, const struct diagnostic *at, const char *text, const char *compat)
+{
+    enum diagnostic_level level = at->level;
     if (said_before(d, text))
         return;
     size_t told = level == DIAGNOSTIC_ERROR ? d->n_errors : d->n - d->n_errors;
-    struct diagnostic new = { .level = level };
+    struct diagnostic new = *at;
+    new.number = (uint32_t)d->n;
     d->n_errors += level == DIAGNOSTIC_ERROR;
     d->n_warnings += level == DIAGNOSTIC_WARNING;
     if (told < DIAGNOSTICS_MAX) {
@@ -75,7 +93,15 @@ static void add(struct diagnostics *d, enum diagnostic_level level, const char *
     d->dropped++;
 }
 
-static void place(struct loader *l, const struct where *w, struct buf *out)
+static uint32_t file_number(const struct loader *l, const char *name)
+{
+    uint32_t i = 0;
+    while (name != NULL && i < l->n_files && strcmp(l->files[i], name) != 0)
+        i++;
+    return name != NULL && i < l->n_files ? i : 0;
+}
+
+static void place(struct loader *l, const struct where *w, struct buf *out, struct diagnostic *at)
 {
     const char *file = w->file;
     uint32_t line = w->line;
@@ -83,7 +109,11 @@ static void place(struct loader *l, const struct where *w, struct buf *out)
         uint16_t number = w->key != NULL ? w->key->file : w->section->file;
         file = l->files[number];
         line = w->key != NULL ? w->key->line : w->section->line;
+        at->file = number;
+    } else {
+        at->file = file_number(l, file);
     }
+    at->line = line;
     buf_puts(out, file != NULL ? file : "command line");
     if (line > 0)
         buf_printf(out, ":%u", line);
@@ -115,7 +145,8 @@ vreport(struct loader *l, enum diagnostic_level level, const struct where *w, co
         va_list ap)
 {
     _cleanup_buf_ struct buf text = BUF_INIT(CONFIG_VALUE_MAX * 4);
-    place(l, w, &text);
+    struct diagnostic at = { .level = level };
+    place(l, w, &text, &at);
     buf_vprintf(&text, format, ap);
     tidy(&text);
     if (compat != NULL && level == DIAGNOSTIC_ERROR && l->process_section != NULL)
@@ -123,7 +154,7 @@ vreport(struct loader *l, enum diagnostic_level level, const struct where *w, co
                           python_repr(l, l->files[l->process_section->file]));
     if (compat != NULL)
         add_compat(l->d, level, compat);
-    add(l->d, level, text.error == 0 ? text.data : "out of memory while telling what is wrong", compat);
+    add(l->d, &at, text.error == 0 ? text.data : "out of memory while telling what is wrong", compat);
 }
 
 void report(struct loader *l, enum diagnostic_level level, const struct where *w, const char *compat,

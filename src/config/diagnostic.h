@@ -2,14 +2,16 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum diagnostic_level { DIAGNOSTIC_ERROR, DIAGNOSTIC_WARNING, DIAGNOSTIC_INFO };
 
 /* One thing to tell a person: "file:line: [section] key: what is wrong; what would be right". */
 struct diagnostic {
     enum diagnostic_level level;
-    char *text;   /* the whole line for people, without a newline */
-    char *compat; /* supervisord's own words for the same, or NULL when it has none */
+    char *text;                  /* the whole line for people, without a newline */
+    char *compat;                /* supervisord's own words for the same, or NULL when it has none */
+    uint32_t file, line, number; /* where it is, and in which turn it was found */
 };
 
 struct diagnostics {
@@ -22,4 +24,6 @@ struct diagnostics {
     size_t dropped; /* past the bound on how many are kept */
 };
 
+/* In the order of the files and their lines, as a person goes through them; what has no line first. */
+void diagnostics_sort(struct diagnostics *d);
 void diagnostics_clear(struct diagnostics *d);

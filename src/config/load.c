@@ -315,6 +315,7 @@ static int finish(struct loader *l, size_t errors_before, struct config **ret)
     if (failed)
         report(l, DIAGNOSTIC_ERROR, &(struct where){ .file = l->c->path }, NULL,
                "needs more memory than there is, or than %lu MiB", CONFIG_MEMORY_MAX >> 20);
+    diagnostics_sort(l->d);
     const char **files = arena_new_array(l->keep, l->n_files, const char *);
     if (files != NULL && l->n_files > 0)
         memcpy(files, l->files, l->n_files * sizeof *files);

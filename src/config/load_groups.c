@@ -294,9 +294,11 @@ static void check_exit_with(struct loader *l)
             if (strcmp(group->programs[i].name, process) == 0)
                 return;
     }
-    if (name != NULL && l->d->n_errors == 0)
-        report(l, DIAGNOSTIC_ERROR, &(struct where){ .file = l->files[0], .option = "exit_with" }, NULL,
-               "there is no process \"%s\"; name a program, or group:process", name);
+    if (name == NULL || l->d->n_errors > 0)
+        return;
+    const struct ini_section *section = ini_section(&l->ini, l->c->kind == CONFIG_NATIVE ? "droverd" : "supervisord");
+    struct where w = { .section = section, .key = ini_key(&l->ini, section, "exit_with"), .option = "exit_with" };
+    report(l, DIAGNOSTIC_ERROR, &w, NULL, "there is no process \"%s\"; name a program, or group:process", name);
 }
 
 void load_groups(struct loader *l)

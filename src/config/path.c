@@ -35,7 +35,7 @@ const char *path_normal(struct loader *l, const char *path)
 {
     path = path_expand_user(l, path);
     if (path[0] != '/')
-        path = scratchf(l, "%s/%s", l->world->cwd, path);
+        path = scratchf(l, "%s/%s", strcmp(l->world->cwd, "/") == 0 ? "" : l->world->cwd, path);
     char *result = arena_alloc(&l->scratch, strlen(path) + 2);
     if (result == NULL)
         return path;

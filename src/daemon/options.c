@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 
-enum { OPT_MINPROCS = 256, OPT_JSON, OPT_STRICT, OPT_HELP_CONFIG, OPT_CHECK_STATE };
+enum { OPT_MINPROCS = 256, OPT_JSON, OPT_STRICT, OPT_HELP_CONFIG, OPT_CHECK_STATE, OPT_STRIP_ANSI };
 
 static const struct flag {
     int letter;
@@ -38,6 +38,7 @@ static const struct flag {
     { 'i', "identifier", required_argument, "identifier", NULL, "NAME", "name of this daemon" },
     { 'q', "childlogdir", required_argument, "childlogdir", NULL, "DIR", "where AUTO logs go" },
     { 'k', "nocleanup", no_argument, "nocleanup", "true", NULL, "keep old AUTO logs at the start" },
+    { OPT_STRIP_ANSI, "strip_ansi", no_argument, "strip_ansi", "true", NULL, "log without colours and their like" },
     { 'a', "minfds", required_argument, "minfds", NULL, "N", "descriptors that the daemon needs" },
     { OPT_MINPROCS, "minprocs", required_argument, "minprocs", NULL, "N", "processes that its user may have" },
     { 'v', "version", no_argument, NULL, NULL, NULL, "print the version" },
@@ -119,6 +120,18 @@ static void take(struct options *o, const struct flag *f, const char *arg)
     o->overrides[i] = (struct config_override){ f->key, f->value != NULL ? f->value : arg, f->name };
 }
 
+/* What getopt cannot know is wrong: nothing that is asked for is passed over in silence. */
+static int refuse(const struct options *o, const char *word)
+{
+    if (word != NULL)
+        fprintf(stderr, "droverd: %s: positional arguments are not supported; see droverd -h\n", word);
+    else if (o->mode == MODE_RUN && (o->json || o->strict))
+        fprintf(stderr, "droverd: %s only goes with -t\n", o->json ? "--json" : "--strict");
+    else
+        return 0;
+    return -EINVAL;
+}
+
 int options_parse(struct options *o, int argc, char **argv)
 {
     struct option longs[ELEMENTS(flags) + 1];
@@ -128,15 +141,13 @@ int options_parse(struct options *o, int argc, char **argv)
     int letter;
     while ((letter = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
         const struct flag *f = find_flag(letter);
-        if (f == NULL) /* getopt has said what is wrong */
+        if (f == NULL) { /* getopt has said what is wrong */
+            fputs("droverd: droverd -h lists the options\n", stderr);
             return -EINVAL;
+        }
         take(o, f, optarg);
     }
     if (o->mode == MODE_HELP_CONFIG && o->help_key == NULL && optind < argc)
         o->help_key = argv[optind++];
-    if (optind < argc) {
-        fprintf(stderr, "droverd: %s: positional arguments are not supported; see droverd -h\n", argv[optind]);
-        return -EINVAL;
-    }
-    return 0;
+    return refuse(o, optind < argc ? argv[optind] : NULL);
 }

@@ -360,11 +360,33 @@ static void sums(void **state)
     done(&l);
 }
 
+/* What is wrong is told in the order of the lines, and always with one where there is one. */
+static void told_in_order(void **state)
+{
+    static const char *const places[] = { "/etc/x/main.conf:4: ", "/etc/x/main.conf:5: ", "/etc/x/main.conf:6: ",
+                                          "/etc/x/main.conf:7: " };
+    struct loaded l = load("nonsense=1\nuser=nobody-at-all\nautostart=maybe\ncomand=x");
+    (void)state;
+    assert_int_equal(l.d.n, ELEMENTS(places));
+    for (size_t i = 0; i < ELEMENTS(places); i++)
+        assert_memory_equal(l.d.list[i].text, places[i], strlen(places[i]));
+    done(&l);
+    l = load_kind("[droverd]\nexit_with=nobody\n", "");
+    assert_string_equal(l.d.list[0].text, "/etc/x/main.conf:2: [droverd] exit_with: there is no process \"nobody\"; "
+                                          "name a program, or group:process");
+    done(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(detached),   cmocka_unit_test(sums),       cmocka_unit_test(values),
-        cmocka_unit_test(refusals),   cmocka_unit_test(identities), cmocka_unit_test(environment_files),
+        cmocka_unit_test(told_in_order),
+        cmocka_unit_test(detached),
+        cmocka_unit_test(sums),
+        cmocka_unit_test(values),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(identities),
+        cmocka_unit_test(environment_files),
         cmocka_unit_test(long_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
