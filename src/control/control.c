@@ -127,6 +127,21 @@ static void log_call(const struct http_request *r, const struct command *command
     log_info("%s %s by %s", http_request_method(r), http_request_path(r), http_request_peer(r)->text);
 }
 
+/* Who asks for these has supervisord in mind. */
+static void no_such_path(struct http_request *r)
+{
+    const char *path = http_request_path(r);
+    if (strcmp(path, "/RPC2") == 0)
+        http_reply_error(r, 404, "ENOENT",
+                         "no such path: /RPC2; there is no XML-RPC here, droverctl stands in for supervisorctl, "
+                         "and drover-api(7) describes the HTTP interface");
+    else if (strcmp(path, "/") == 0 || strcmp(path, "/index.html") == 0)
+        http_reply_error(r, 404, "ENOENT",
+                         "no such path: %s; there is no web page yet, but droverctl status, and /v1/processes", path);
+    else
+        http_reply_error(r, 404, "ENOENT", "no such path: %s; see drover-api(7)", path);
+}
+
 static void on_request(struct http_request *r, void *arg)
 {
     struct control *c = arg;
@@ -136,7 +151,7 @@ static void on_request(struct http_request *r, void *arg)
             http_reply_error(r, 405, "EOPNOTSUPP", "method %s does not fit %s", http_request_method(r),
                              http_request_path(r));
         else
-            http_reply_error(r, 404, "ENOENT", "no such path: %s", http_request_path(r));
+            no_such_path(r);
         return;
     }
     if (role_of(c, http_request_peer(r)) < found.command->role) {

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -80,8 +81,22 @@ static int become_user(const struct beginning *b)
     holder_bind(b->holder); /* a change of user undoes that */
     if (r == -EPERM)
         return refuse("[%s] user=%s: only root can become another user; start as root, or take the key out",
-                      "supervisord", d->user);
+                      b->config->kind == CONFIG_NATIVE ? "droverd" : "supervisord", d->user);
     return r < 0 ? refuse("cannot become user %s: %s", d->user, strerror(-r)) : 0;
+}
+
+/* Where a file of supervisord leaves no place for a lock, such as a read-only root or
+ * the directory of somebody else, supervisord runs; so do we, with a file that nobody
+ * else can open in the lock's stead. */
+static int do_without_lock(struct beginning *b, int why)
+{
+    const struct config *c = b->config;
+    if (c->kind == CONFIG_NATIVE || c->daemon.state_dir != NULL)
+        return refuse("cannot take the lock %s: %s; set state_dir to a directory that can be written", b->lock_path,
+                      strerror(-why));
+    b->lock_error = why;
+    b->lock_fd = memfd_create("lock", MFD_CLOEXEC);
+    return b->lock_fd < 0 ? refuse("cannot make a file in memory: %s", strerror(errno)) : 0;
 }
 
 static int take_lock(struct beginning *b)
@@ -89,20 +104,24 @@ static int take_lock(struct beginning *b)
     pid_t other;
     int r = state_dir_lock_path(b->config, &b->lock_path);
     if (r < 0)
-        return refuse("cannot make the state directory: %s; set state_dir", strerror(-r));
+        return refuse("cannot name the lock: %s", strerror(-r));
     b->lock_fd = holder_take(b->holder, LOCK_NAME);
     if (b->lock_fd >= 0) {
         lockfile_update(b->lock_fd, b->holder->guardian); /* from the manager's store it has another's pid */
         return 0;
     }
-    r = lockfile_take(b->lock_path, &b->lock_fd, &other);
+    r = state_dir_make(b->lock_path);
+    if (r == 0)
+        r = lockfile_take(b->lock_path, &b->lock_fd, &other);
     if (r == -EWOULDBLOCK)
         return refuse(
             "another droverd (pid %d) runs with this configuration, or has the same state directory; it holds "
             "%s; a configuration of its own needs a state_dir of its own",
             other, b->lock_path);
     if (r < 0)
-        return refuse("cannot take the lock %s: %s", b->lock_path, strerror(-r));
+        r = do_without_lock(b, r);
+    if (r < 0)
+        return r;
     lockfile_update(b->lock_fd, b->holder->guardian);
     return holder_put(b->holder, LOCK_NAME, b->lock_fd);
 }
@@ -137,6 +156,9 @@ int begin(struct beginning *b)
     if (r < 0)
         return refuse("%s", why);
     begin_log(b->config);
+    if (b->lock_error < 0)
+        log_warn("there is no lock %s: %s; nothing keeps a second daemon with this configuration away; set state_dir",
+                 b->lock_path, strerror(-b->lock_error));
     activation_complain(&b->passed, b->config);
     r = take_place(b);
     if (r < 0)

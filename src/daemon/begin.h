@@ -12,7 +12,8 @@ struct beginning {
     struct passed_sockets passed;
     struct listeners listeners;
     char *lock_path;
-    int lock_fd; /* -1: not taken */
+    int lock_fd;    /* -1: not taken */
+    int lock_error; /* why there is none (negative errno), and we run all the same */
 };
 
 #define BEGINNING_INIT(h, c) ((struct beginning){ .holder = (h), .config = (c), .lock_fd = -1 })

@@ -36,8 +36,10 @@ static int default_directory(const struct config *config, char **ret)
     int n;
     if (runtime != NULL && *runtime != '\0')
         n = asprintf(ret, "%.*s", (int)strcspn(runtime, ":"), runtime);
-    else if (geteuid() == 0)
+    else if (geteuid() == 0 && config->kind == CONFIG_NATIVE)
         n = asprintf(ret, "/run/drover");
+    else if (geteuid() == 0)
+        n = asprintf(ret, "/run/drover/%s", config->daemon.identifier);
     else if (xdg != NULL && *xdg != '\0')
         n = asprintf(ret, "%s/drover/%s", xdg, config->daemon.identifier);
     else
@@ -45,29 +47,39 @@ static int default_directory(const struct config *config, char **ret)
     return n < 0 ? -ENOMEM : 0;
 }
 
+/* What a lock of a supervisord file lies beside: NULL where that is /dev/null, whose
+ * directory is nobody's to put files into. */
 static const char *beside(const struct config *config)
 {
+    struct stat st;
     for (size_t i = 0; i < config->n_servers; i++)
         if (config->servers[i].is_unix)
             return config->servers[i].file;
-    return config->daemon.pidfile;
+    const char *pidfile = config->daemon.pidfile;
+    return stat(pidfile, &st) == 0 && S_ISCHR(st.st_mode) ? NULL : pidfile;
 }
 
 int state_dir_lock_path(const struct config *config, char **ret)
 {
-    if (config->kind == CONFIG_SUPERVISORD && config->daemon.state_dir == NULL)
-        return asprintf(ret, "%s.lock", beside(config)) < 0 ? -ENOMEM : 0;
-    _cleanup_free_ char *directory = NULL;
-    int r = 0;
-    if (config->daemon.state_dir != NULL)
-        r = (directory = strdup(config->daemon.state_dir)) == NULL ? -ENOMEM : 0;
-    else
-        r = default_directory(config, &directory);
-    if (r == 0)
-        r = make_directory(directory);
-    if (r < 0)
-        return r;
-    return asprintf(ret, "%s/lock", directory) < 0 ? -ENOMEM : 0;
+    const char *given = config->daemon.state_dir;
+    const char *neighbour = config->kind == CONFIG_SUPERVISORD && given == NULL ? beside(config) : NULL;
+    if (neighbour != NULL)
+        return asprintf(ret, "%s.lock", neighbour) < 0 ? -ENOMEM : 0;
+    _cleanup_free_ char *directory = given != NULL ? strdup(given) : NULL;
+    int r = given == NULL ? default_directory(config, &directory) : directory == NULL ? -ENOMEM : 0;
+    return r < 0 ? r : asprintf(ret, "%s/lock", directory) < 0 ? -ENOMEM : 0;
+}
+
+int state_dir_make(const char *lock_path)
+{
+    _cleanup_free_ char *directory = strdup(lock_path);
+    if (directory == NULL)
+        return -ENOMEM;
+    char *slash = strrchr(directory, '/');
+    if (slash == NULL || slash == directory || strcmp(slash, "/lock") != 0) /* else it lies beside what is there */
+        return 0;
+    *slash = '\0';
+    return make_directory(directory);
 }
 
 #define JOURNAL_NAME "journal" /* as the guardian holds it */
@@ -159,6 +171,9 @@ struct intent *state_dir_intent(const struct config *config)
     int r = config->daemon.remember_stop ? open_intent(config, &path, &it) : 0;
     if (r < 0)
         log_warn("what operators stop is not remembered over a restart: %s: %s; set state_dir, or remember_stop=false",
-                 path != NULL ? path : "no directory for it", strerror(-r));
+                 path != NULL   ? path
+                 : r == -ENOENT ? "no HOME says where"
+                                : "there is no directory for it",
+                 strerror(-r));
     return it;
 }

@@ -5,11 +5,12 @@
 
 struct holder;
 
-/* The lock of this configuration, malloc'd; makes the directory.  Native: in
- * state_dir, or /run/drover for root, $RUNTIME_DIRECTORY under systemd,
- * $XDG_RUNTIME_DIR/drover/IDENTIFIER for others; a supervisord file: beside its
- * socket, or its pidfile when it has none. */
+/* The lock of this configuration, malloc'd.  Native: in state_dir, or /run/drover
+ * for root, $RUNTIME_DIRECTORY under systemd, $XDG_RUNTIME_DIR/drover/IDENTIFIER for
+ * others; a supervisord file: beside its socket, or its pidfile when it has none. */
 int state_dir_lock_path(const struct config *config, char **ret);
+/* The directory that it is in, if that is ours and not there. */
+int state_dir_make(const char *lock_path);
 
 /* The journal beside that lock, or the one that a supervisor before us had, which the
  * guardian holds: whatever has become of the directory since.  Where there can be no

@@ -82,10 +82,11 @@ void lockfile_release(const char *path, int *fd)
 
 int pidfile_write(const char *path, pid_t pid)
 {
+    struct stat st;
     _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0644);
-    if (fd < 0)
+    if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
-    return write_pid(fd, pid);
+    return S_ISCHR(st.st_mode) ? 0 : write_pid(fd, pid); /* /dev/null: there is to be none */
 }
 
 void pidfile_remove(const char *path, pid_t pid)

@@ -3,6 +3,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import unittest
 
@@ -116,6 +117,45 @@ class OneInstance(drover.TestCase):
         self.assertEqual(d.wait_exit(), 2)
         self.assertEqual(procs.read(self.path("s")), b"precious")
         self.assertIn(self.path("s"), d.stderr())
+
+
+class NoPlaceForTheLock(drover.TestCase):
+    """supervisord runs in a container with a read-only root, and where its pidfile is /dev/null."""
+
+    def test_a_supervisord_file_runs_all_the_same(self):
+        d = self.daemon("""
+            [supervisord]
+            logfile=%(here)s/log
+            pidfile=/proc/drover-has-no-place.pid
+            childlogdir=%(here)s
+            exit_with=main
+            [program:main]
+            command=sh -c 'exit 7'
+            startsecs=0
+            autorestart=false
+        """, whole=True, wait=False)
+        d.expected_status = 7
+        self.assertEqual(d.wait_exit(), 7)
+        self.assertIn("there is no lock /proc/drover-has-no-place.pid.lock", d.log())
+
+    def test_a_native_one_is_told_what_to_set(self):
+        d = self.daemon("""
+            [droverd]
+            logfile=%(here)s/log
+            pidfile=%(here)s/pid
+            state_dir=/proc/drover-has-no-place
+        """, whole=True, wait=False)
+        d.expected_status = 2
+        self.assertEqual(d.wait_exit(), 2)
+        self.assertIn("set state_dir to a directory that can be written", d.stderr())
+
+    def test_no_pidfile_is_wanted(self):
+        d = self.daemon(SLEEPER, args=["-j", "/dev/null"])
+        d.wait_state("a", "RUNNING")
+        d.kill()
+        self.assertEqual(d.wait_exit(), 0)
+        self.assertNotIn("pidfile", d.log())
+        self.assertTrue(stat.S_ISCHR(os.stat("/dev/null").st_mode))
 
 
 class Ending(drover.TestCase):
@@ -312,6 +352,16 @@ class Flags(drover.TestCase):
         d = self.daemon(SLEEPER, args=["-t"], wait=False)
         self.assertEqual(d.wait_exit(), 0)
         self.assertEqual([f for f in os.listdir(self.directory) if f in ("s", "log", "pid", "s.lock")], [])
+
+    def test_what_only_a_check_takes_starts_nothing(self):
+        for flags, words in ((["--strict"], "--strict only goes with -t"), (["--json"], "--json only goes with -t"),
+                             (["--strct"], "droverd -h lists the options")):
+            with self.subTest(flags=flags):
+                d = self.daemon(SLEEPER, args=flags, wait=False)
+                d.expected_status = 2
+                self.assertEqual(d.wait_exit(), 2)
+                self.assertIn(words, d.stderr())
+        self.assertFalse(os.path.exists(self.path("log")))
 
     def test_every_error_has_its_place(self):
         d = self.daemon("[program:a]\ncommand=sleep 1\nstartsecs=soon\n[program:b]\ncommand=sleep 1\nautostart=maybe\n",
