@@ -83,14 +83,14 @@ all: $(B)/droverd $(B)/droverctl $(B)/corpus-reading
 COLD = core config wire os guardian daemon ctl control supervisor
 $(foreach room,$(COLD),$(B)/obj/src/$(room)/%.o): SMALL = $(if $(SAN),,-Os)
 # What every relayed message passes is made fast.
-HOT = wire/jsonscan wire/jsonscan_swift wire/frame wire/node wire/envelope core/route core/requests \
+HOT = wire/jsonscan wire/jsonscan_swift wire/jsonscan_ahead wire/frame wire/node wire/envelope core/route core/requests \
 	$(patsubst src/%.c,%,$(wildcard src/supervisor/relay*.c src/supervisor/channel*.c))
 $(foreach file,$(HOT),$(B)/obj/src/$(file).o): SMALL =
 
 # One file for processors that have AVX-512; which they are is asked when it runs.
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
-$(B)/obj/src/wire/jsonscan.o: ISA = -DJSONSCAN_AVX512
-$(B)/obj/src/wire/jsonscan_swift.o: ISA = -mavx512bw -mavx512vbmi -mbmi -mbmi2 -mlzcnt -mpclmul -mpopcnt -fno-tree-slp-vectorize
+$(B)/obj/src/wire/jsonscan_swift.o: ISA = -mavx512bw -mavx512dq -mavx512vbmi -mavx512vbmi2 -mgfni -mvpclmulqdq \
+	-mbmi -mbmi2 -mlzcnt -mpopcnt
 endif
 
 $(B)/obj/%.o: %.c

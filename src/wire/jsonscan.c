@@ -122,16 +122,6 @@ INLINE const char *skip_string(struct look *l, const char *p)
     }
 }
 
-const char *jsonscan_escape(struct look *l, const char *p)
-{
-    return skip_escape(l, p);
-}
-
-const char *jsonscan_wide(struct look *l, const char *p)
-{
-    return skip_wide(l, p);
-}
-
 /* -- other scalars ----------------------------------------------------------- */
 
 INLINE const char *skip_digits(struct look *l, const char *p)
@@ -192,19 +182,11 @@ INLINE const char *skip_scalar(struct look *l, const char *p, int c)
 
 /* -- containers -------------------------------------------------------------- */
 
-static __attribute__((noinline)) const char *skip_blanks(const char *p, const char *end)
+const char *jsonscan_blanks(const char *p, const char *end)
 {
     while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
         p++;
     return p;
-}
-
-/* Skips blanks; the byte that comes then, or -1 at the end. */
-INLINE int next(const struct look *l, const char **p)
-{
-    if (*p == l->end || (unsigned char)**p <= ' ')
-        *p = skip_blanks(*p, l->end);
-    return *p == l->end ? -1 : (unsigned char)**p;
 }
 
 /* A member's name and its colon. */
@@ -219,6 +201,32 @@ INLINE const char *skip_name(struct look *l, const char *p, const char **name, c
     *name_end = p - 1;
     return next(l, &p) == ':' ? p + 1 : fail(l, p, "no colon after the name of a member");
 }
+
+/* -- for others of the files jsonscan*.c --------------------------------------- */
+
+const char *jsonscan_escape(struct look *l, const char *p)
+{
+    return skip_escape(l, p);
+}
+
+const char *jsonscan_wide(struct look *l, const char *p)
+{
+    return skip_wide(l, p);
+}
+
+const char *jsonscan_name(struct look *l, const char *p)
+{
+    const char *name, *name_end;
+    return skip_name(l, p, &name, &name_end);
+}
+
+const char *jsonscan_scalar(struct look *l, const char *p)
+{
+    int c = next(l, &p);
+    return skip_scalar(l, p, c);
+}
+
+/* -- containers of all shapes ---------------------------------------------------- */
 
 /* Worth its call only where there is much to come. */
 INLINE const char *simple_members(struct look *l, const char *p)
@@ -293,16 +301,17 @@ static const char *skip_container(struct look *l, const char *p, int c, unsigned
     }
 }
 
-INLINE bool can_be_swift(const struct look *l, const char *p)
+/* p: at an opening bracket.  NULL: somebody else has to look. */
+INLINE const char *swiftly(struct look *l, const char *p)
 {
-#ifdef JSONSCAN_AVX512
-    return l->end - p > SWIFT_LEAST && !l->closely && __builtin_cpu_supports("avx512vbmi") &&
-           __builtin_cpu_supports("avx512bw");
-#else
-    (void)l;
-    (void)p;
-    return false;
-#endif
+    const struct jsonscan_ahead *a = l->ahead;
+    if (l->closely)
+        return NULL;
+    if (a != NULL && a->at == (size_t)(p - l->text) && a->stage == JSONSCAN_AHEAD_IN)
+        return jsonscan_swift_end(l, l->text + a->upto);
+    if (a != NULL && a->at == (size_t)(p - l->text) && a->stage == JSONSCAN_AHEAD_BEHIND)
+        return l->text + a->upto;
+    return l->end - p > SWIFT_LEAST && jsonscan_have_swift() ? jsonscan_swift(l, p) : NULL;
 }
 
 INLINE const char *skip_value(struct look *l, const char *p, unsigned outer)
@@ -310,7 +319,7 @@ INLINE const char *skip_value(struct look *l, const char *p, unsigned outer)
     int c = next(l, &p);
     if (c != '{' && c != '[')
         return skip_scalar(l, p, c);
-    const char *behind = can_be_swift(l, p) ? jsonscan_swift(l, p) : NULL;
+    const char *behind = swiftly(l, p);
     return behind != NULL ? behind : skip_container(l, p, c, outer);
 }
 
@@ -408,16 +417,15 @@ static bool look_at_all(struct look *l, const struct jsonscan_keys *keys, struct
     return next(l, &p) == -1 || fail(l, p, "something after the value") != NULL;
 }
 
-int jsonscan_as(bool closely, const char *text, size_t len, const struct jsonscan_keys *keys, struct jsonscan *ret,
-                struct jsonscan_fault *fault)
+static int look_as(struct look *l, const struct jsonscan_keys *keys, struct jsonscan *ret, struct jsonscan_fault *fault)
 {
-    struct look l = { .text = text, .end = text + len, .window = text, .closely = closely };
-    look_at(&l, text);
+    size_t len = (size_t)(l->end - l->text);
     struct jsonscan r;
     r.twice = 0;
+    look_at(l, l->text);
     for (unsigned i = 0; keys != NULL && i < keys->n; i++)
         r.members[i].type = JSONSCAN_NONE;
-    if (len <= UINT32_MAX && look_at_all(&l, keys, &r)) {
+    if (len <= UINT32_MAX && look_at_all(l, keys, &r)) {
         ret->value = r.value;
         ret->twice = r.twice;
         if (keys != NULL)
@@ -425,16 +433,30 @@ int jsonscan_as(bool closely, const char *text, size_t len, const struct jsonsca
         return 0;
     }
     if (len > UINT32_MAX)
-        fail(&l, text, "more than four gigabytes");
+        fail(l, l->text, "more than four gigabytes");
     if (fault != NULL)
-        *fault = l.fault;
+        *fault = l->fault;
     return -EINVAL;
+}
+
+int jsonscan_as(bool closely, const char *text, size_t len, const struct jsonscan_keys *keys, struct jsonscan *ret,
+                struct jsonscan_fault *fault)
+{
+    struct look l = { .text = text, .end = text + len, .window = text, .closely = closely };
+    return look_as(&l, keys, ret, fault);
 }
 
 int jsonscan(const char *text, size_t len, const struct jsonscan_keys *keys, struct jsonscan *ret,
              struct jsonscan_fault *fault)
 {
     return jsonscan_as(false, text, len, keys, ret, fault);
+}
+
+int jsonscan_rest(struct jsonscan_ahead *a, const char *text, size_t len, const struct jsonscan_keys *keys,
+                  struct jsonscan *ret, struct jsonscan_fault *fault)
+{
+    struct look l = { .text = text, .end = text + len, .window = text, .ahead = a };
+    return look_as(&l, keys, ret, fault);
 }
 
 bool jsonscan_element(const char *text, struct jsonscan_value array, uint32_t *cursor, struct jsonscan_value *ret)

@@ -16,9 +16,7 @@
  * (JSON.parse, Python, jansson), and `twice` says so to those who will not have
  * it.
  *
- * There is no form that goes on where it stopped: the frame holds a message
- * whole before anybody looks at it and has a limit for that (ipc_max_message),
- * and a megabyte of text takes a fraction of a millisecond. */
+ * A long text may be looked at while it comes: jsonscan_ahead.h. */
 #pragma once
 
 #include <stdbool.h>

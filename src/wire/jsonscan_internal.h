@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "wire/jsonscan.h"
+#include "wire/jsonscan_ahead.h"
 
 typedef signed char block __attribute__((vector_size(16)));
 typedef char bytes __attribute__((vector_size(16)));
@@ -19,7 +19,8 @@ struct look {
     const char *window; /* a multiple of WINDOW behind the text's beginning */
     uint64_t special;   /* bit N: window[N] is special, or the end of the text */
     struct jsonscan_fault fault;
-    bool closely; /* each byte, though there is a swifter way */
+    bool closely;                 /* each byte, though there is a swifter way */
+    struct jsonscan_ahead *ahead; /* what was looked at before, or NULL */
 };
 
 INLINE block look_for(const char *p)
@@ -77,19 +78,40 @@ INLINE bool is_digit(const char *p, const char *end)
     return p < end && (unsigned char)(*p - '0') < 10;
 }
 
+/* p: at a blank.  Behind it and others. */
+const char *jsonscan_blanks(const char *p, const char *end);
+
+/* Skips blanks; the byte that comes then, or -1 at the end. */
+INLINE int next(const struct look *l, const char **p)
+{
+    if (*p == l->end || (unsigned char)**p <= ' ')
+        *p = jsonscan_blanks(*p, l->end);
+    return *p == l->end ? -1 : (unsigned char)**p;
+}
+
 /* In a long string: passes windows without anything special. */
 const char *jsonscan_plain_windows(const char *p, const char *end);
 /* jsonscan_simple.c */
 const char *jsonscan_simple_members(struct look *l, const char *p);
 
-/* jsonscan_swift.c, for processors that have AVX-512.  p: at an opening bracket.  Behind
- * the bracket that closes it, or NULL: somebody else has to look. */
-const char *jsonscan_swift(struct look *l, const char *p);
-
-/* p: at a backslash in a string, or at a byte of it that is not ASCII.  Behind the escape,
- * or behind all such bytes; NULL: it is wrong. */
+/* Each returns where it came to, or NULL: it is wrong.  p: at a backslash in a string; at a
+ * byte of it that is not ASCII, and all such bytes are passed; at a member's name, which is
+ * passed with its colon; at a value that is no container. */
 const char *jsonscan_escape(struct look *l, const char *p);
 const char *jsonscan_wide(struct look *l, const char *p);
+const char *jsonscan_name(struct look *l, const char *p);
+const char *jsonscan_scalar(struct look *l, const char *p);
+
+/* jsonscan_swift.c, for processors that have AVX-512 (this one, as it is now).  p: at an
+ * opening bracket.  Behind the bracket that closes it, or NULL: somebody else has to look. */
+#define JSONSCAN_BLOCK 512
+bool jsonscan_have_swift(void);
+const char *jsonscan_swift(struct look *l, const char *p);
+/* The same bit by bit, with what it has to remember in l->ahead: p is as far as it came.
+ * As far as it comes; NULL: as above.  *ends: that is behind the bracket. */
+const char *jsonscan_swift_begin(struct look *l, const char *p);
+const char *jsonscan_swift_go_on(struct look *l, const char *p, bool *ends);
+const char *jsonscan_swift_end(struct look *l, const char *p); /* all that is left */
 
 /* jsonscan(), closely or not; for tests. */
 int jsonscan_as(bool closely, const char *text, size_t len, const struct jsonscan_keys *keys, struct jsonscan *ret,

@@ -1,375 +1,415 @@
-/* jsonscan_swift.c - whole containers of the commonest shapes, 64 bytes at a time.
+/* jsonscan_swift.c - whole containers of the commonest shapes, 512 bytes at a time.
  *
  * Pure.  Says yes or nothing: what it passes is well-formed to its last byte, and all
  * else (what is wrong, and what is only unusual) is left to jsonscan.c, which looks at
  * every byte and can say what is the matter.
  *
- * A grammar is checked here without a look at single tokens.  Quotes tell what lies
- * within strings; of all other bytes a table says what each is, another one behind what
- * it may stand, and one comparison of a window with itself, one byte on, does for all
- * of them.  What is not about neighbours is done with bits: an addition carries a mark
- * over a run of bits, from one comma or colon to the next.  Only brackets, words (true,
- * false, null), escapes and characters that are not ASCII are visited one by one, and
- * those without branches that depend on how many there are: a processor that guesses
- * wrong loses more time than a window takes.
+ * A grammar is checked here without a look at single tokens.  A table gives each byte a
+ * code of 8 bits, and those of a block are turned into 8 planes of a bit for each byte.
+ * From there on the grammar is a sum of few planes: what may stand behind what is a
+ * shift by one and a few ands; what is further away (from one comma or colon to the
+ * next) is an addition, that carries a mark over a run of bits.  Each of these is done
+ * for 512 bytes at once.  Only brackets, words (true, false, null), escapes and
+ * characters that are not ASCII are visited one by one.
  *
- * What one window has to tell the next are the bits that a shift or an addition loses.
+ * What one block has to tell the next are the bits that a shift or an addition loses.
  *
- * It needs what AVX-512 can do (the Makefile lets this one file have it, jsonscan.c asks
- * the processor): half as many bytes at once were tried, and were no faster than
- * jsonscan_simple.c. */
+ * It needs what AVX-512 can do since 2019 (the Makefile lets this one file have it, and
+ * jsonscan.c asks the processor). */
 #include "wire/jsonscan_internal.h"
 
-#ifdef __AVX512VBMI__
-#include <immintrin.h>
+#ifdef __AVX512VBMI2__
+#include "wire/jsonscan_plane.h"
 
-/* -- 64 bytes ----------------------------------------------------------------------- */
+/* -- what bytes are -------------------------------------------------------------------- */
 
-typedef uint64_t window_bits; /* one for each byte of a window, the lowest for the first */
+/* Places of the bits, which together mean more than each by itself: a comma is a curly
+ * separator. */
+enum { QUOTE, BACKSLASH, OPEN, CLOSE, CURLY, SEPARATOR, DIGIT, LETTER };
+#define IS(x) (1U << (x))
 
-struct window {
-    __m512i bytes;
+static const uint8_t codes[128] = {
+    ['"'] = IS(QUOTE),
+    ['\\'] = IS(BACKSLASH),
+    ['{'] = IS(OPEN) | IS(CURLY),
+    ['['] = IS(OPEN),
+    ['}'] = IS(CLOSE) | IS(CURLY),
+    [']'] = IS(CLOSE),
+    [','] = IS(SEPARATOR) | IS(CURLY),
+    [':'] = IS(SEPARATOR),
+    [' '] = IS(SEPARATOR) | IS(LETTER),
+    ['-'] = IS(DIGIT) | IS(OPEN),
+    ['.'] = IS(DIGIT) | IS(CLOSE),
+    ['0'] = IS(DIGIT) | IS(CURLY),
+    ['1' ... '9'] = IS(DIGIT),
+    ['a' ... 'z'] = IS(LETTER),
 };
 
-/* A table with a byte for each character of ASCII. */
-struct lookup {
-    __m512i low, high;
+struct block {
+    const char *p;
+    size_t left;  /* of the text; there may be less than a block */
+    bool strange; /* there are bytes that are no visible ASCII */
+    plane quotes, backslashes, open, close, curly, separator, digit, letter;
 };
 
-INLINE struct window window_at(const char *p)
+INLINE __m512i window_of(const struct block *b, int k, bool whole)
 {
-    return (struct window){ _mm512_loadu_si512(p) };
+    size_t at = (size_t)k * WINDOW;
+    return whole ? _mm512_loadu_si512(b->p + at) : window_load(b->p + at, b->left > at ? b->left - at : 0);
 }
 
-INLINE struct lookup lookup_of(const uint8_t table[128])
+INLINE void classify_as(struct block *b, bool whole)
 {
-    return (struct lookup){ _mm512_loadu_si512(table), _mm512_loadu_si512(table + WINDOW) };
+    const __m512i low = _mm512_loadu_si512(codes), high = _mm512_loadu_si512(codes + WINDOW);
+    __m512i v[LANES], least = _mm512_set1_epi8(' ');
+    EACH_LANE
+    for (int k = 0; k < LANES; k++) {
+        __m512i w = window_of(b, k, whole);
+        least = _mm512_min_epi8(least, w);
+        v[k] = window_turn(_mm512_permutex2var_epi8(low, w, high));
+    }
+    planes_turn(v);
+    b->strange = _mm512_cmplt_epi8_mask(least, _mm512_set1_epi8(' ')) != 0;
+    b->quotes = (plane)v[QUOTE];
+    b->backslashes = (plane)v[BACKSLASH];
+    b->open = (plane)v[OPEN];
+    b->close = (plane)v[CLOSE];
+    b->curly = (plane)v[CURLY];
+    b->separator = (plane)v[SEPARATOR];
+    b->digit = (plane)v[DIGIT];
+    b->letter = (plane)v[LETTER];
 }
 
-INLINE struct window window_look_up(struct window w, const struct lookup *l)
+INLINE void classify(struct block *b)
 {
-    return (struct window){ _mm512_permutex2var_epi8(l->low, w.bytes, l->high) };
+    if (b->left >= PLANE)
+        classify_as(b, true);
+    else
+        classify_as(b, false);
 }
 
-/* A compiler that knows where bits come from would do all that follows with masks, for
- * which there is but one unit. */
-INLINE window_bits in_register(__mmask64 bits)
-{
-    window_bits b = bits;
-    __asm__("" : "+r"(b));
-    return b;
-}
-
-/* Made once and kept: they can be remade where they are needed, but that takes longer. */
-INLINE __m512i everywhere(char c)
-{
-    __m512i v = _mm512_set1_epi8(c);
-    __asm__("" : "+v"(v));
-    return v;
-}
-
-INLINE window_bits window_equal(struct window w, char c)
-{
-    return in_register(_mm512_cmpeq_epi8_mask(w.bytes, everywhere(c)));
-}
-
-INLINE window_bits window_below(struct window w, char c) /* as signed numbers */
-{
-    return in_register(_mm512_cmplt_epi8_mask(w.bytes, everywhere(c)));
-}
-
-INLINE window_bits window_has(struct window w, uint8_t bits) /* any of them */
-{
-    return in_register(_mm512_test_epi8_mask(w.bytes, everywhere((char)bits)));
-}
-
-INLINE struct window window_without(struct window w, struct window bits)
-{
-    return (struct window){ _mm512_andnot_si512(bits.bytes, w.bytes) };
-}
-
-/* From each bit on, up to before the next one: ones. */
-INLINE window_bits bits_between(window_bits bits)
-{
-    __m128i ones = _mm_set1_epi8((char)0xFF);
-    return (window_bits)_mm_cvtsi128_si64(_mm_clmulepi64_si128(_mm_set_epi64x(0, (long long)bits), ones, 0));
-}
-
-/* -- the grammar -------------------------------------------------------------------- */
-
-/* What a byte outside of strings is (a closing quote too), to the one behind it. */
-enum {
-    SEPARATOR = 1, /* a comma, a colon, or blanks behind one */
-    BRACE = 2,
-    BRACKET = 4,
-    STRING = 8,
-    CLOSE = 16,
-    DIGIT = 32,
-    SIGN = 64, /* a minus or a dot, that is, a digit has to follow */
-    LETTER = 128,
-};
-
-static const uint8_t kinds[128] = {
-    [','] = SEPARATOR, [':'] = SEPARATOR, [' '] = SEPARATOR,     ['{'] = BRACE,
-    ['['] = BRACKET,   ['"'] = STRING,    ['}'] = CLOSE,         [']'] = CLOSE,
-    ['-'] = SIGN,      ['.'] = SIGN,      ['0' ... '9'] = DIGIT, ['a' ... 'z'] = LETTER,
-};
-
-/* Behind which of these it may stand; what is not here may stand nowhere. */
-static const uint8_t places[128] = {
-    [','] = STRING | CLOSE | DIGIT | LETTER,
-    [':'] = STRING,
-    [' '] = SEPARATOR,
-    ['{'] = SEPARATOR | BRACKET,
-    ['['] = SEPARATOR | BRACKET,
-    ['"'] = SEPARATOR | BRACE | BRACKET,
-    ['}'] = BRACE | STRING | CLOSE | DIGIT | LETTER,
-    [']'] = BRACKET | STRING | CLOSE | DIGIT | LETTER,
-    ['-'] = SEPARATOR | BRACKET,
-    ['.'] = DIGIT,
-    ['0' ... '9'] = SEPARATOR | BRACKET | DIGIT | SIGN,
-    ['a' ... 'z'] = SEPARATOR | BRACKET | LETTER,
-};
+/* -- what goes from block to block ------------------------------------------------------- */
 
 #define OUTSIDE UINT64_C(1) /* .nest: a bit above those of the containers */
-#define DEEPEST (UINT64_MAX >> 3)
-#define WORDS (4 * WINDOW)
 
+/* Of each of these, what is behind it matters. */
+enum { B_SEPARATOR, B_COMMA, B_SQUARE, B_CURLY, B_STRING, B_CLOSE, B_DIGIT, B_MINUS, B_DOT, B_LETTER, B_ZERO, BEHINDS };
+
+/* Without pointers, since the text may move. */
 struct swift {
-    struct look *look;
-    struct lookup kinds, places;
-    window_bits in_string; /* all ones or none */
-    window_bits minus, zero, dot, mark;
-    window_bits fraction, stretch; /* of the additions */
-    window_bits escaped;           /* the first byte belongs to a backslash */
-    const char *wide;              /* up to here, characters that are not ASCII have been looked at */
-    uint64_t nest;                 /* a bit for each open container, the innermost lowest: 1 an object */
-    unsigned n_words;              /* not looked at yet */
-    const char *words[WORDS];
+    lanes behind[BEHINDS];
+    unsigned in_string;         /* all ones or none */
+    unsigned fraction, stretch; /* of the additions */
+    bool escaped;               /* the first byte belongs to a backslash */
+    uint64_t nest;              /* a bit for each open container, the innermost lowest: 1 an object */
+    size_t wide;                /* up to here, characters that are not ASCII have been looked at */
 };
+_Static_assert(sizeof(struct swift) <= JSONSCAN_AHEAD_SIZE, "JSONSCAN_AHEAD_SIZE is too small");
 
-INLINE window_bits behind(window_bits bits, window_bits *carry)
-{
-    window_bits moved = bits << 1 | *carry;
-    *carry = bits >> (WINDOW - 1);
-    return moved;
-}
-
-/* Each mark is the first bit of a run: moves it to behind that. */
-INLINE window_bits run_over(window_bits runs, window_bits marks, window_bits *carry)
-{
-    window_bits sum;
-    bool over = __builtin_add_overflow(runs, marks, &sum);
-    over |= __builtin_add_overflow(sum, *carry, &sum);
-    *carry = over;
-    return sum & ~runs;
-}
-
-/* -- within strings ----------------------------------------------------------------- */
+/* -- within strings ------------------------------------------------------------------------ */
 
 /* Escapes: what a backslash stands before is neither a quote nor a backslash. */
-static bool take_escapes(struct swift *s, const char *p, window_bits backslashes, window_bits *quotes)
+static bool take_escapes(struct look *l, struct swift *s, struct block *b)
 {
-    window_bits taken = s->escaped;
-    s->escaped = 0;
-    for (window_bits left = backslashes & ~taken; left != 0; left &= ~taken) {
-        int i = __builtin_ctzll(left);
-        if (jsonscan_escape(s->look, p + i) == NULL)
-            return false;
-        left &= left - 1;
-        if (i == WINDOW - 1)
-            s->escaped = 1;
-        else
-            taken |= UINT64_C(2) << i;
+    lanes backslashes, quotes;
+    plane_store(backslashes, b->backslashes);
+    plane_store(quotes, b->quotes);
+    for (int k = 0; k < LANES; k++) {
+        uint64_t taken = s->escaped;
+        s->escaped = false;
+        for (uint64_t left = backslashes[k] & ~taken; left != 0; left &= ~taken) {
+            int i = __builtin_ctzll(left);
+            if (jsonscan_escape(l, b->p + k * WINDOW + i) == NULL)
+                return false;
+            left &= left - 1;
+            if (i == WINDOW - 1)
+                s->escaped = true;
+            else
+                taken |= UINT64_C(2) << i;
+        }
+        quotes[k] &= ~taken;
     }
-    *quotes &= ~taken;
+    b->quotes = plane_load(quotes);
     return true;
 }
 
-static bool take_wide(struct swift *s, const char *p, window_bits high)
+/* Bytes that are no visible ASCII have codes of others: takes these from them. */
+static bool take_strange(struct block *b, plane *high)
 {
-    while (high != 0) {
-        if (s->wide - p >= WINDOW)
-            return true;
-        if (s->wide > p)
-            high &= UINT64_MAX << (s->wide - p);
-        if (high == 0)
-            return true;
-        s->wide = jsonscan_wide(s->look, p + __builtin_ctzll(high));
-        if (s->wide == NULL)
+    lanes found;
+    const __m512i blank = _mm512_set1_epi8(' ');
+    for (int k = 0; k < LANES; k++) {
+        __m512i w = window_of(b, k, false);
+        found[k] = _mm512_movepi8_mask(w);
+        if ((_mm512_cmplt_epi8_mask(w, blank) & ~found[k]) != 0)
             return false;
+    }
+    *high = plane_load(found);
+    b->quotes &= ~*high;
+    b->backslashes &= ~*high;
+    return true;
+}
+
+static bool take_wide(struct look *l, struct swift *s, const struct block *b, plane high)
+{
+    lanes found;
+    plane_store(found, high);
+    for (int k = 0; k < LANES; k++) {
+        size_t at = (size_t)(b->p - l->text) + (size_t)k * WINDOW;
+        while (found[k] != 0) {
+            if (s->wide >= at + WINDOW)
+                break;
+            if (s->wide > at)
+                found[k] &= UINT64_MAX << (s->wide - at);
+            if (found[k] == 0)
+                break;
+            const char *behind = jsonscan_wide(l, l->text + at + __builtin_ctzll(found[k]));
+            if (behind == NULL)
+                return false;
+            s->wide = (size_t)(behind - l->text);
+        }
     }
     return true;
 }
 
-/* -- words ------------------------------------------------------------------------ */
-
-/* true, false or null, and what may follow. */
-INLINE bool is_word(const char *p, const char *end)
+/* Finds what is in strings, with the opening quote and without the closing one. */
+INLINE bool take_strings(struct look *l, struct swift *s, struct block *b, plane *in)
 {
-    uint32_t first, tru, nul, alse;
-    memcpy(&tru, "true", 4);
-    memcpy(&nul, "null", 4);
-    memcpy(&alse, "alse", 4);
-    bool f = *p == 'f';
-    if (end - p < 5 + f)
+    plane high = { 0 };
+    if (__builtin_expect(b->strange, 0) && !take_strange(b, &high))
         return false;
-    p += f;
-    memcpy(&first, p, 4);
-    bool word = f ? first == alse : (first == tru) | (first == nul);
-    return word & ((p[4] == ',') | ((p[4] | 0x20) == '}'));
+    if (__builtin_expect(s->escaped || plane_any(b->backslashes), 0) && !take_escapes(l, s, b))
+        return false;
+    *in = plane_between(b->quotes, &s->in_string);
+    return !b->strange || (!plane_any(high & ~*in) && take_wide(l, s, b, high));
 }
 
-INLINE bool are_words(const struct swift *s)
-{
-    bool all = true;
-    for (unsigned i = 0; i < s->n_words; i++)
-        all &= is_word(s->words[i], s->look->end);
-    return all;
-}
+/* -- the grammar ----------------------------------------------------------------------------- */
 
-/* Notes where they begin; two are noted whether they are there or not. */
-INLINE bool note_words(struct swift *s, const char *p, window_bits starts)
-{
-    const window_bits last = UINT64_C(1) << (WINDOW - 1);
-    unsigned n = (unsigned)__builtin_popcountll(starts);
-    if (s->n_words > WORDS - WINDOW) {
-        if (!are_words(s))
-            return false;
-        s->n_words = 0;
-    }
-    const char **at = s->words + s->n_words;
-    at[0] = p + __builtin_ctzll(starts | last);
-    starts &= starts - 1;
-    at[1] = p + __builtin_ctzll(starts | last);
-    for (unsigned i = 2; i < n; i++) {
-        starts &= starts - 1;
-        at[i] = p + __builtin_ctzll(starts);
-    }
-    s->n_words += n;
-    return true;
-}
-
-/* -- brackets --------------------------------------------------------------------- */
-
-struct brackets {
-    window_bits open, left; /* of those that are left, these open */
-    window_bits todo;       /* bytes that no bracket has been found for */
-    window_bits objects;    /* bytes that are in an object; a bracket is in what is around it */
+/* What is left for those who go from one to the next. */
+struct visits {
+    lanes bad, brackets, open, curly, words;
+    lanes colons;  /* are only in objects */
+    lanes singles; /* are only in arrays: commas and brackets that are not behind a colon */
 };
 
-/* The first bracket that is left, if there is one.  `braces`: it is for objects. */
-INLINE bool take_bracket(struct swift *s, struct brackets *b, window_bits braces)
+/* What has no code may stand nowhere: nothing may stand behind it, and a bracket is the last. */
+INLINE void take_grammar(struct swift *s, const struct block *b, plane in, struct visits *v)
 {
-    window_bits bit = b->left & -b->left, upto = b->left ^ (b->left - 1);
-    unsigned is_open = (b->open & bit) != 0, is_close = (b->left & ~b->open & bit) != 0, brace = (braces & bit) != 0;
-    b->objects |= upto & b->todo & -(s->nest & 1);
-    b->todo &= ~upto;
-    b->left &= b->left - 1;
-    unsigned wrong = is_close & (unsigned)(s->nest ^ brace);
-    s->nest = (s->nest << is_open | (is_open & brace)) >> is_close;
+    plane out = ~(in | b->quotes), opening = b->quotes & in, string = b->quotes & ~in;
+    plane curly = b->curly, o = b->open & out, c = b->close & out, sep = b->separator & out;
+    plane d = b->digit & out, t = b->letter & out;
+
+    plane minus = o & d, dot = c & d, digit = d & ~o & ~c, open = o & ~d, close = c & ~d;
+    plane blank = sep & t, letter = t & ~sep, comma = sep & curly, colon = sep & ~curly & ~t;
+
+    plane behind_separator = plane_behind(sep, s->behind[B_SEPARATOR]);
+    plane behind_square = plane_behind(open & ~curly, s->behind[B_SQUARE]);
+    plane behind_curly = plane_behind(open & curly, s->behind[B_CURLY]);
+    plane behind_string = plane_behind(string, s->behind[B_STRING]);
+    plane behind_digit = plane_behind(digit, s->behind[B_DIGIT]);
+    plane behind_letter = plane_behind(letter, s->behind[B_LETTER]);
+    plane behind_minus = plane_behind(minus, s->behind[B_MINUS]);
+    plane behind_dot = plane_behind(dot, s->behind[B_DOT]);
+    plane may_begin = behind_separator | behind_square; /* a value */
+    plane may_end = behind_string | plane_behind(close, s->behind[B_CLOSE]) | behind_digit | behind_letter;
+
+    plane bad = (comma & ~may_end) | (colon & ~behind_string) | (blank & ~behind_separator);
+    bad |= (open | minus) & ~may_begin;
+    bad |= opening & ~(may_begin | behind_curly);
+    bad |= close & ~(may_end | (curly & behind_curly) | (~curly & behind_square));
+    bad |= letter & ~(may_begin | behind_letter);
+    bad |= digit & ~(may_begin | behind_digit | behind_minus | behind_dot);
+    bad |= dot & ~behind_digit;
+
+    /* What neighbours cannot know of numbers: a zero that leads, a second dot. */
+    plane leads = digit & curly & (may_begin | behind_minus);
+    bad |= digit & plane_behind(leads, s->behind[B_ZERO]);
+    bad |= dot & plane_run_over(digit, behind_dot & digit, &s->fraction);
+
+    /* In an object commas and colons alternate, in an array there is no colon. */
+    plane points = comma | colon | open | close;
+    plane name = plane_run_over(~points, plane_behind(comma, s->behind[B_COMMA]) | behind_curly, &s->stretch);
+    bad |= colon & ~name;
+    bad |= close & curly & name & ~behind_curly;
+
+    plane_store(v->bad, bad);
+    plane_store(v->brackets, open | close);
+    plane_store(v->open, open);
+    plane_store(v->curly, curly);
+    plane_store(v->words, letter & may_begin);
+    plane_store(v->colons, colon);
+    plane_store(v->singles, (comma | open) & name);
+}
+
+/* -- brackets --------------------------------------------------------------------------------- */
+
+/* Of a window.  *last: up to the bracket that closes all, or all ones.  False: one does not fit,
+ * or there are too many. */
+INLINE bool take_brackets(struct swift *s, const struct visits *v, int k, uint64_t *last)
+{
+    uint64_t left = v->brackets[k], wrong = 0, nest = s->nest, before = 0;
+    uint64_t colons = v->colons[k], singles = v->singles[k];
+    *last = UINT64_MAX;
+    if (__builtin_clzll(nest) <= __builtin_popcountll(left))
+        return false;
+    while (left != 0) {
+        uint64_t bit = left & -left, upto = left ^ (left - 1);
+        uint64_t is_open = (v->open[k] & bit) != 0, curly = (v->curly[k] & bit) != 0;
+        wrong |= ((nest & 1) != 0 ? singles : colons) & (upto ^ before);
+        wrong |= ~is_open & 1 & (nest ^ curly);
+        nest = is_open ? nest << 1 | curly : nest >> 1;
+        before = upto;
+        left &= left - 1;
+        if (nest == OUTSIDE) {
+            *last = upto;
+            left = 0;
+        }
+    }
+    wrong |= ((nest & 1) != 0 ? singles : colons) & *last & ~before;
+    s->nest = nest;
     return wrong == 0;
 }
 
-/* False: one does not fit.  They end before the one that closes all. */
-INLINE bool take_brackets(struct swift *s, struct brackets *b, window_bits braces)
+/* -- words ---------------------------------------------------------------------------------------- */
+
+/* true, false or null, and no other letter.  What may follow has been looked at. */
+INLINE bool is_word(const char *p, const char *end)
 {
-    do { /* they often come in pairs */
-        bool right = take_bracket(s, b, braces);
-        if (s->nest != OUTSIDE)
-            right &= take_bracket(s, b, braces);
-        if (!right || s->nest > DEEPEST)
-            return false;
+    static const char words[4][8] = { "false", "null", "true", "-" };
+    static const uint8_t len[4] = { 5, 4, 4, 1 };
+    char near[8] = { 0 };
+    uint64_t text, word;
+    unsigned which = (unsigned char)*p >> 3 & 3;
+    memcpy(&word, words[which], 8);
+    if (end - p < 8)
+        p = memcpy(near, p, (size_t)(end - p));
+    memcpy(&text, p, 8);
+    char behind = p[len[which]];
+    return ((text ^ word) << (64 - 8 * len[which])) == 0 && (behind < 'a' || behind > 'z');
+}
+
+INLINE bool are_words(const char *p, const char *end, uint64_t starts)
+{
+    bool all = true;
+    for (; starts != 0; starts &= starts - 1)
+        all &= is_word(p + __builtin_ctzll(starts), end);
+    return all;
+}
+
+/* -- blocks --------------------------------------------------------------------------------------- */
+
+/* Behind the last bracket, or the block; NULL: it is wrong. */
+static __attribute__((noinline)) const char *take_block(struct look *l, struct swift *s, const char *p)
+{
+    struct block b = { .p = p, .left = (size_t)(l->end - p) };
+    struct visits v;
+    plane in;
+    classify(&b);
+    if (!take_strings(l, s, &b, &in))
+        return NULL;
+    take_grammar(s, &b, in, &v);
+    for (int k = 0; k < LANES; k++, p += WINDOW) {
+        uint64_t last;
+        if (!take_brackets(s, &v, k, &last) || (v.bad[k] & last) != 0 || !are_words(p, l->end, v.words[k] & last))
+            return NULL;
         if (s->nest == OUTSIDE)
-            return true;
-    } while (b->left != 0);
-    b->objects |= b->todo & -(s->nest & 1);
-    b->todo = 0;
-    return true;
-}
-
-/* -- a window ----------------------------------------------------------------------- */
-
-/* What neighbours cannot know of numbers: a zero that leads, a second dot. */
-INLINE window_bits bad_numbers(struct swift *s, struct window w, window_bits digits, window_bits starts,
-                               window_bits out)
-{
-    window_bits minus = window_equal(w, '-') & out, dots = window_equal(w, '.') & out;
-    window_bits zeros = window_equal(w, '0') & (starts | behind(minus, &s->minus)) & digits;
-    window_bits fractions = run_over(digits, behind(dots, &s->dot) & digits, &s->fraction);
-    return (behind(zeros, &s->zero) & digits) | (fractions & dots);
-}
-
-/* p: a window of the text, with its bytes, and the one that is one byte before.  True:
- * it is right, and *last are the bits of what belongs to the container. */
-INLINE bool take_window(struct swift *s, const char *p, struct window w, struct window before, window_bits *last)
-{
-    window_bits quotes = window_equal(w, '"'), backslashes = window_equal(w, '\\'), low = window_below(w, ' ');
-    if ((backslashes | s->escaped) != 0 && !take_escapes(s, p, backslashes, &quotes))
-        return false;
-    window_bits in = bits_between(quotes) ^ s->in_string, out = ~(in | quotes);
-    s->in_string = (window_bits)((int64_t)in >> (WINDOW - 1));
-    if (low != 0) {
-        window_bits high = window_below(w, 0);
-        if ((low & ~(high & in)) != 0 || !take_wide(s, p, high))
-            return false;
+            return p + __builtin_popcountll(last);
     }
+    return p;
+}
 
-    struct window is = window_look_up(w, &s->kinds), is_behind = window_look_up(before, &s->kinds);
-    struct window misplaced = window_without(is_behind, window_look_up(w, &s->places));
-    window_bits bad = window_has(misplaced, 0xFF) & (out | (quotes & in));
+/* -- containers ------------------------------------------------------------------------------------ */
 
-    window_bits starts = window_has(is_behind, SEPARATOR | BRACKET) & out, letters = window_has(is, LETTER);
-    bad |= bad_numbers(s, w, window_has(is, DIGIT) & out, starts, out);
+static void begin(const struct look *l, struct swift *s, const char *p)
+{
+    memset(s, 0, sizeof(*s));
+    s->nest = OUTSIDE << 1 | (*p == '{');
+    s->behind[*p == '{' ? B_CURLY : B_SQUARE][LANES - 1] = UINT64_C(1) << (WINDOW - 1);
+    s->wide = (size_t)(p - l->text);
+}
 
-    /* In an object commas and colons alternate, in an array there is no colon. */
-    window_bits comma = window_equal(w, ',') & out, colon = window_equal(w, ':') & out;
-    window_bits brace = window_equal(w, '{') & out, close = window_has(is, CLOSE) & out;
-    struct brackets b = { .open = window_has(is, BRACE | BRACKET) & out, .todo = UINT64_MAX };
-    window_bits braces = window_equal(w, '}') | brace, points = comma | colon | b.open | close;
-    window_bits behind_either = behind(comma | brace, &s->mark);
-    window_bits behind_stretch = run_over(~points, behind_either, &s->stretch); /* a comma or a brace is before them */
-    b.left = b.open | close;
-    if (!take_brackets(s, &b, braces) || !note_words(s, p, starts & letters & ~b.todo))
-        return false;
-    bad |= colon & ~(behind_stretch & b.objects);
-    bad |= (comma | b.open) & behind_stretch & b.objects;
-    bad |= close & braces & behind_stretch & ~(brace << 1 | (p[-1] == '{'));
-    *last = ~b.todo;
-    return (bad & *last) == 0;
+static const char *go_on(struct look *l, struct swift *s, const char *p)
+{
+    while (p != NULL && s->nest != OUTSIDE)
+        p = p < l->end ? take_block(l, s, p) : NULL;
+    return p;
+}
+
+bool jsonscan_have_swift(void)
+{
+    return __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vbmi") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("gfni") &&
+           __builtin_cpu_supports("vpclmulqdq");
 }
 
 const char *jsonscan_swift(struct look *l, const char *p)
 {
     struct swift s;
-    window_bits last;
-    bool right = true;
-    memset(&s, 0, offsetof(struct swift, words));
-    s.look = l;
-    s.kinds = lookup_of(kinds);
-    s.places = lookup_of(places);
-    s.nest = OUTSIDE << 1 | (*p == '{');
-    s.mark = *p == '{';
-    s.wide = ++p;
-    for (; right && l->end - p >= WINDOW; p += WINDOW) {
-        right = take_window(&s, p, window_at(p), window_at(p - 1), &last);
-        if (s.nest == OUTSIDE)
-            return right && are_words(&s) ? p + __builtin_popcountll(last) : NULL;
-    }
-    if (!right)
-        return NULL;
-    char rest[WINDOW + 1];
-    memset(rest, ' ', sizeof(rest));
-    memcpy(rest, p - 1, (size_t)(l->end - p) + 1);
-    right = take_window(&s, p, window_at(rest + 1), window_at(rest), &last);
-    return right && s.nest == OUTSIDE && are_words(&s) ? p + __builtin_popcountll(last) : NULL;
+    begin(l, &s, p);
+    return go_on(l, &s, p + 1);
+}
+
+const char *jsonscan_swift_begin(struct look *l, const char *p)
+{
+    begin(l, (struct swift *)l->ahead->state, p);
+    return p + 1;
+}
+
+/* Of an escape more may have to be seen than the block has. */
+#define BEHIND_BLOCK 8
+
+/* Without the last character, if that is not ASCII: maybe there is only half of it. */
+static const char *whole_end(const struct look *l, const char *p)
+{
+    const char *end = l->end;
+    for (int i = 0; i < 3 && end > p && (*(end - 1) & 0xC0) == 0x80; i++)
+        end--;
+    return end > p && (unsigned char)*(end - 1) >= 0xC0 ? end - 1 : end;
+}
+
+const char *jsonscan_swift_go_on(struct look *l, const char *p, bool *ends)
+{
+    struct swift *s = (struct swift *)l->ahead->state;
+    struct look part = *l;
+    part.end = whole_end(l, p);
+    while (p != NULL && s->nest != OUTSIDE && part.end - p >= PLANE + BEHIND_BLOCK)
+        p = take_block(&part, s, p);
+    *ends = s->nest == OUTSIDE;
+    return p;
+}
+
+const char *jsonscan_swift_end(struct look *l, const char *p)
+{
+    return go_on(l, (struct swift *)l->ahead->state, p);
 }
 #else
+
+bool jsonscan_have_swift(void)
+{
+    return false;
+}
 
 const char *jsonscan_swift(struct look *l, const char *p)
 {
     (void)l;
     (void)p;
     return NULL;
+}
+
+const char *jsonscan_swift_begin(struct look *l, const char *p)
+{
+    return jsonscan_swift(l, p);
+}
+
+const char *jsonscan_swift_go_on(struct look *l, const char *p, bool *ends)
+{
+    *ends = false;
+    return jsonscan_swift(l, p);
+}
+
+const char *jsonscan_swift_end(struct look *l, const char *p)
+{
+    return jsonscan_swift(l, p);
 }
 #endif

@@ -95,13 +95,16 @@ static void look_again(const char *text, struct jsonscan_value v)
     CHECK(r.value.at == 0 && r.value.len == v.len && r.value.type == v.type);
 }
 
-/* Within a text that is long enough for the swift way, from any place in a window: that
- * way and the close one agree. */
+/* Within a text that is long enough for the swift way, from any place in a block: that way,
+ * the close one, and who looked at it while it came, agree. */
 static void compare_ways(const uint8_t *data, size_t size)
 {
     struct jsonscan swift = { 0 }, close = { 0 };
     struct jsonscan_fault swift_fault = { 0 }, close_fault = { 0 };
-    size_t before = size > 0 ? data[0] % WINDOW : 0, len = before + size + 4 * WINDOW;
+    struct jsonscan early = { 0 };
+    struct jsonscan_fault early_fault = { 0 };
+    struct jsonscan_ahead ahead = { 0 };
+    size_t before = 2 * (size_t)data[0], len = before + size + JSONSCAN_BLOCK + 4 * WINDOW;
     _cleanup_free_ char *text = malloc(len);
     if (text == NULL)
         return;
@@ -114,7 +117,11 @@ static void compare_ways(const uint8_t *data, size_t size)
     int a = jsonscan_as(false, text, len, NULL, &swift, &swift_fault);
     CHECK(a == jsonscan_as(true, text, len, NULL, &close, &close_fault));
     CHECK(swift_fault.at == close_fault.at && swift.value.len == close.value.len);
-    CHECK(size == 0 || (data[0] != '[' && data[0] != '{') || size < WINDOW ||
+    for (size_t n = JSONSCAN_BLOCK + data[size - 1]; n < len; n += 1 + 3 * (size_t)data[size / 2])
+        jsonscan_ahead(&ahead, text, n);
+    CHECK(a == jsonscan_rest(&ahead, text, len, NULL, &early, &early_fault));
+    CHECK(early_fault.at == close_fault.at && early.value.len == close.value.len);
+    CHECK((data[0] != '[' && data[0] != '{') || size < WINDOW ||
           jsonscan_as(false, (const char *)data, size, &keys, &swift, NULL) ==
               jsonscan_as(true, (const char *)data, size, &keys, &close, NULL));
 }

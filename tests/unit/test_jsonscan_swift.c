@@ -1,6 +1,7 @@
 /* test_jsonscan_swift.c - the swift way of looking at a text and the close one are of one
- * opinion: on texts as they are sent, and on each of them with one or two bytes changed,
- * left out or put in.  Texts lie in memory of their own length, for sanitizers. */
+ * opinion, and so is who looks at a text while it comes: on texts as they are sent, and on each
+ * of them with one or two bytes changed, left out or put in.  Texts lie in memory of their own length, for sanitizers.
+ */
 #include "cmocka_all.h"
 
 #include <errno.h>
@@ -23,17 +24,20 @@ static const struct {
     { "{\"to\":\"b\",\"msg\":[[]", ",[1,-2,[0.5,[{}],{\"a\":{}}],\"\",false]", "],\"id\":7}" },
     { "{\"to\": \"b\", \"msg\": {\"a\": 1",
       ", \"k\": \"v, w: {\", \"n\": [1, 20, -0.75], \"o\": {\"p\": \"q\", \"r\": false}", "}, \"id\": 7}" },
-    { "{\"msg\":{\"a\":\"", "\\n\\\"\\\\ \xc3\xa4\xe2\x82\xac \\u00e4,", "\",\"b\":[\"\\\\\",\"\xf0\x9f\x90\x8e\"]}}" },
+    { "{\"msg\":{\"a\":\"", "\\n\\\"\\\\ \xc3\xa4\xe2\x82\xac \\u00e4\xc2\xa2\xdc\x80,",
+      "\",\"b\":[\"\\\\\",\"\xf0\x9f\x90\x8e\"]}}" },
     { "[\"a\"", ",\"b\",{\"c\":[]},{\"d\":\"\\\"\"},100,0,-0,0.10", "]" },
     { "{\"msg\":[\"", "a string that is longer than a window, by some bytes, in which nothing is",
       "\",{\"x\":[1,2,3]}]}" },
+    { "{\"msg\":[\"", "\xe2\x82\xac\xc3\xa4", "\"]}" },
+    { "{\"msg\":[\"", "\\u00e4", "\"]}" },
 };
 static const char alphabet[] = "\"\\{}[],: \t\n0159-.eEtrufalsnx\x80\xc3\xa4\xe2";
 
 static size_t compose(char *out, size_t i)
 {
     char *at = stpcpy(out, texts[i].before);
-    while (at - out < 5 * WINDOW)
+    while (at - out < 2 * JSONSCAN_BLOCK + WINDOW)
         at = stpcpy(at, texts[i].item);
     return (size_t)(stpcpy(at, texts[i].behind) - out);
 }
@@ -44,35 +48,99 @@ static bool is_same(const struct jsonscan_value *a, const struct jsonscan_value 
     return a->type == b->type && (a->type == JSONSCAN_NONE || (a->at == b->at && a->len == b->len));
 }
 
+/* What is there of a text, up to `len`; somewhere else each time. */
+static void look_ahead(struct jsonscan_ahead *a, const char *text, size_t len)
+{
+    _cleanup_free_ char *own = malloc(len + 1); /* nothing may be there */
+    assert_non_null(own);
+    memcpy(own + 1, text, len);
+    jsonscan_ahead(a, own + 1, len);
+}
+
 static void assert_same(const char *text, size_t len)
 {
-    struct jsonscan swift = { 0 }, close = { 0 };
-    struct jsonscan_fault swift_fault = { 0 }, close_fault = { 0 };
+    struct jsonscan r[3] = { 0 };
+    struct jsonscan_fault fault[3] = { 0 };
+    struct jsonscan_ahead ahead = { 0 };
     _cleanup_free_ char *own = malloc(len);
     assert_non_null(own);
     memcpy(own, text, len);
-    int a = jsonscan_as(false, own, len, &keys, &swift, &swift_fault);
-    int b = jsonscan_as(true, own, len, &keys, &close, &close_fault);
-    bool same = a == b && swift_fault.at == close_fault.at && is_same(&swift.value, &close.value);
-    for (unsigned i = 0; i < keys.n; i++)
-        same &= is_same(&swift.members[i], &close.members[i]);
-    if (!same || swift.twice != close.twice)
-        fail_msg("%d and %d: %.*s", a, b, (int)len, text);
+    look_ahead(&ahead, text, len / 2 + len % 32);
+    look_ahead(&ahead, text, len - len / 7);
+    int result[] = { jsonscan_as(true, own, len, &keys, &r[0], &fault[0]),
+                     jsonscan_as(false, own, len, &keys, &r[1], &fault[1]),
+                     jsonscan_rest(&ahead, own, len, &keys, &r[2], &fault[2]) };
+    for (int way = 1; way < 3; way++) {
+        bool same = result[0] == result[way] && fault[0].at == fault[way].at && is_same(&r[0].value, &r[way].value);
+        for (unsigned i = 0; i < keys.n; i++)
+            same &= is_same(&r[0].members[i], &r[way].members[i]);
+        if (!same || r[0].twice != r[way].twice)
+            fail_msg("%d, but %d the %s way: %.*s", result[0], result[way], way == 1 ? "swift" : "early", (int)len,
+                     text);
+    }
 }
 
 static void test_as_sent(void **state)
 {
     (void)state;
-    char text[1024];
+    char text[2048];
     struct jsonscan r;
     for (size_t i = 0; i < ELEMENTS(texts); i++) {
         size_t len = compose(text, i);
         assert_int_equal(jsonscan_as(true, text, len, &keys, &r, NULL), 0);
         assert_same(text, len);
         struct look l = { .text = text, .end = text + len, .window = text };
-        if (__builtin_cpu_supports("avx512vbmi"))
+        if (jsonscan_have_swift())
             assert_true(jsonscan_swift(&l, text) == text + len);
     }
+}
+
+/* However it is cut.  Of what is there no more is left to look at than the end of it. */
+static void test_as_it_comes(void **state)
+{
+    (void)state;
+    char text[2048];
+    struct jsonscan r;
+    for (size_t i = 0; i < ELEMENTS(texts); i++) {
+        size_t len = compose(text, i);
+        for (size_t cut = 1; cut < len; cut++) {
+            struct jsonscan_ahead a = { 0 };
+            look_ahead(&a, text, cut);
+            if (jsonscan_have_ahead() && cut > JSONSCAN_BLOCK)
+                assert_true(a.upto + JSONSCAN_BLOCK + 16 > cut);
+            assert_int_equal(jsonscan_rest(&a, text, len, &keys, &r, NULL), 0);
+            assert_int_equal(r.value.len, len);
+        }
+        for (size_t step = 1; step < len; step += 7) {
+            struct jsonscan_ahead a = { 0 };
+            for (size_t n = step; n < len; n += step)
+                look_ahead(&a, text, n);
+            assert_int_equal(jsonscan_rest(&a, text, len, &keys, &r, NULL), 0);
+            assert_int_equal(r.value.len, len);
+        }
+    }
+}
+
+/* Where a short container is before the long one, or a long one behind it. */
+static void test_several_as_they_come(void **state)
+{
+    (void)state;
+    static const char *const before[] = { "{\"to\":[\"a\",\"b\"],\"msg\":",
+                                          "{\"x\":{\"a\":[]},\"y\":[[],1.5e3],\"msg\":", " { \"x\" : \"{\", \"msg\":",
+                                          "[", "{\"msg\":true,\"msg\":" };
+    static const char *const behind[] = {
+        "}", ",\"to\":\"b\"}", ",\"x\":{\"y\":1}}", "]", ",2]", ",\"id\":7,\"x\":tru}"
+    };
+    char text[8192], item[2048];
+    for (size_t i = 0; i < ELEMENTS(before); i++)
+        for (size_t k = 0; k < ELEMENTS(behind); k++)
+            for (size_t n = 0; n < ELEMENTS(texts); n++) {
+                item[compose(item, n)] = '\0';
+                size_t len = (size_t)(stpcpy(stpcpy(stpcpy(text, before[i]), item), behind[k]) - text);
+                assert_same(text, len);
+                len = (size_t)(stpcpy(stpcpy(stpcpy(text + len - 1, ",\"msg\":"), item), behind[k]) - text);
+                assert_same(text, len);
+            }
 }
 
 static size_t put_in(char *out, const char *text, size_t len, size_t at, char c)
@@ -93,7 +161,7 @@ static size_t leave_out(char *out, const char *text, size_t len, size_t at)
 static void test_one_change(void **state)
 {
     (void)state;
-    char text[1024], changed[1024];
+    char text[2048], changed[2048];
     for (size_t i = 0; i < ELEMENTS(texts); i++) {
         size_t len = compose(text, i);
         for (size_t at = 0; at < len; at++) {
@@ -145,11 +213,13 @@ static void test_wrong_items(void **state)
         "{,}",
         "[,1]",
         "{\"a\":1,\"b\",\"c\":2}",
+        "[1\xdd\xac"
+        "2",
     };
-    char text[1024];
+    char text[2048];
     struct jsonscan r;
     for (size_t i = 0; i < ELEMENTS(wrong); i++)
-        for (size_t before = 0; before < 2 * WINDOW; before++) {
+        for (size_t before = 0; before < JSONSCAN_BLOCK + WINDOW; before++) {
             char *at = stpcpy(text, "[\"");
             memset(at, 'x', before);
             at = stpcpy(stpcpy(stpcpy(at + before, "\","), wrong[i]), ",\"");
@@ -169,7 +239,7 @@ static uint32_t next_random(uint32_t *x)
 static void test_two_changes(void **state)
 {
     (void)state;
-    char text[1024], once[1024], twice[1024];
+    char text[2048], once[2048], twice[2048];
     uint32_t x = 1;
     for (size_t i = 0; i < 200000; i++) {
         size_t len = compose(text, i % ELEMENTS(texts));
@@ -188,22 +258,33 @@ static void test_two_changes(void **state)
 static void test_depth(void **state)
 {
     (void)state;
-    char text[2048];
-    for (size_t depth = 1; depth < 520; depth++) {
-        memset(text, '[', depth);
-        size_t len = depth;
-        for (int i = 0; i < 50; i++)
-            len = (size_t)(stpcpy(text + len, i > 0 ? ",1234" : "1234") - text);
-        memset(text + len, ']', depth);
-        assert_same(text, len + depth);
-    }
+    char text[4096];
+    static const char *const open[] = { "[", "{\"a\":" };
+    static const char close[] = { ']', '}' };
+    for (size_t depth = 1; depth < 520; depth++)
+        for (int kind = 0; kind < 2; kind++) {
+            char *at = text;
+            for (size_t i = 0; i < depth; i++)
+                at = stpcpy(at, open[kind]);
+            *at++ = '[';
+            for (int i = 0; i < 50; i++)
+                at = stpcpy(at, i > 0 ? ",1234" : "1234");
+            *at++ = ']';
+            memset(at, close[kind], depth);
+            assert_same(text, (size_t)(at - text) + depth);
+        }
 }
 
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_as_sent),     cmocka_unit_test(test_wrong_items), cmocka_unit_test(test_one_change),
-        cmocka_unit_test(test_two_changes), cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_as_sent),
+        cmocka_unit_test(test_wrong_items),
+        cmocka_unit_test(test_one_change),
+        cmocka_unit_test(test_two_changes),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_as_it_comes),
+        cmocka_unit_test(test_several_as_they_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
