@@ -111,6 +111,8 @@ static void look_at_rooms(struct channel *ch)
         return;
     }
     ch->trim_at = 0;
+    if (ch->now.in.len == 0)
+        free(TAKE_PTR(ch->ahead));
     channel_keep_trim(&ch->keep, ch->memory, &ch->now);
     channel_moved(ch);
 }
@@ -240,7 +242,7 @@ void channel_moved(struct channel *ch)
 void channel_looked(struct channel *ch)
 {
     const struct channel_desk *d = ch->hub->desk;
-    if (ch->now.batch)
+    if (ch->now.batch == CHANNEL_BATCH_DESK)
         ch->now.batch_at.looked = ch->frame.fresh_len > 0 ? (uint32_t)(ch->frame.fresh - d->batch) : d->in.msg_len;
 }
 
@@ -263,14 +265,14 @@ static void take_batch(struct channel *ch)
         ch->now.in = (struct frame_state){ .skipping = true };
         ch->frame.fresh_len = 0;
     }
-    ch->now.batch = false;
+    ch->now.batch = CHANNEL_BATCH_NONE;
 }
 
 /* Goes on where a supervisor before us was: what it owed goes first. */
 static void resume(struct channel *ch)
 {
     ch->broken = !channel_keep_restore(ch->keep, ch->hub->desk, &ch->now);
-    if (ch->now.batch)
+    if (ch->now.batch == CHANNEL_BATCH_DESK)
         take_batch(ch);
     channel_open_boxes(ch);
     channel_publish(ch);
@@ -325,6 +327,7 @@ static void drop_input(struct channel *ch)
         ch->now.counters.cut++;
     ch->now.in = (struct frame_state){ 0 };
     ch->frame.fresh_len = 0;
+    free(TAKE_PTR(ch->ahead));
     while ((fd = frame_stray_fd(&ch->frame)) >= 0)
         close(fd);
 }

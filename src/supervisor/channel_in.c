@@ -1,11 +1,13 @@
 /* channel_in.c - what comes from a process.
  *
  * Bytes are read into one buffer that all channels share, and lines are looked at
- * where they lie there; only a line that a read has cut is copied.  How much is read
+ * where they lie there; only a line that a read has cut is copied, and of a long one
+ * only its beginning: the rest is read to where that is, and looked at while it comes.  How much is read
  * at once follows from how long the messages are, so that a process gets 64 KiB or
  * about 256 messages of a turn.  Owns descriptors from the moment they are read until
  * they are handed on with their message; every other way closes them. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,7 +19,9 @@
 #define HANDLES_A_TURN 8 /* half of those that may wait for one receiver */
 #define EAGER_TRIES 16
 #define READ_LEAST 4096
-#define NESTING_MAX 8 /* Node wraps a handle once more each time it sends it again, 4 times in all */
+#define LONG (8 * 1024)       /* a line that has so much already is read where it lies */
+#define LONG_ROOM (32 * 1024) /* as much of it as that at once, or more */
+#define NESTING_MAX 8         /* Node wraps a handle once more each time it sends it again, 4 times in all */
 
 static void tell_fault(struct channel *ch, const struct channel_fault *f)
 {
@@ -129,7 +133,7 @@ static void take_line(struct channel *ch, const char *text, size_t len)
 {
     struct jsonscan scan;
     struct jsonscan_fault why;
-    if (jsonscan(text, len, ch->owner->keys, &scan, &why) < 0) {
+    if (jsonscan_rest(ch->ahead, text, len, ch->owner->keys, &scan, &why) < 0) {
         malformed(ch, len, why.at, why.why);
         return;
     }
@@ -169,9 +173,9 @@ static void skipped(struct channel *ch, uint64_t len)
  * and counted if it was a message. */
 static bool only_looked(const struct channel_state *a, const struct channel_state *b)
 {
-    return a->batch && b->batch && a->in.len == 0 && b->in.len == 0 && !a->in.skipping && !b->in.skipping &&
-           a->acks == b->acks && a->nacks == b->nacks && a->owed == b->owed && a->unacked == b->unacked &&
-           a->parked == b->parked &&
+    return a->batch == CHANNEL_BATCH_DESK && b->batch == CHANNEL_BATCH_DESK && a->in.len == 0 && b->in.len == 0 &&
+           !a->in.skipping && !b->in.skipping && a->acks == b->acks && a->nacks == b->nacks && a->owed == b->owed &&
+           a->unacked == b->unacked && a->parked == b->parked &&
            memcmp(&a->counters.sent, &b->counters.sent, sizeof(a->counters) - sizeof(a->counters.received)) == 0;
 }
 
@@ -199,6 +203,20 @@ static void take_one(struct channel *ch, enum frame_result r, const struct frame
         skipped(ch, line->len);
     }
     channel_passed(s);
+    if (ch->ahead != NULL && ch->ahead->stage != JSONSCAN_AHEAD_NEW)
+        *ch->ahead = (struct jsonscan_ahead){ 0 };
+}
+
+/* A long line that is incomplete: while its sender writes the rest of it, what is there of it is looked at. */
+static void look_ahead(struct channel *ch)
+{
+    const struct frame_state *s = &ch->now.in;
+    if (s->len < LONG || s->looked < s->len || !jsonscan_have_ahead())
+        return;
+    if (ch->ahead == NULL)
+        ch->ahead = calloc(1, sizeof(*ch->ahead));
+    if (ch->ahead != NULL)
+        jsonscan_ahead(ch->ahead, ch->frame.store + s->start, s->len);
 }
 
 /* How many lines were taken. */
@@ -248,13 +266,19 @@ static void add_fds(struct channel *ch, const struct fdio_received *got)
 static ssize_t receive(struct channel *ch, struct fdio_received *got)
 {
     struct channel_desk *d = ch->hub->desk;
+    uint32_t size = 0;
+    char *room = ch->now.in.len >= LONG ? frame_room(&ch->frame, LONG_ROOM, &size) : NULL;
+    size = room == NULL ? ch->read_size : size < CHANNEL_READ_MAX ? size : CHANNEL_READ_MAX;
     d->in.msg_len = 0;
-    ch->now.batch = true;
+    ch->now.batch = room != NULL ? CHANNEL_BATCH_IN : CHANNEL_BATCH_DESK;
     channel_publish(ch);
-    ssize_t n = fdio_receive(ch->fd, d->batch, ch->read_size, got, &d->in);
-    if (n <= 0) {
-        ch->now.batch = false;
+    ssize_t n = fdio_receive(ch->fd, room != NULL ? room : d->batch, size, got, &d->in);
+    if (n <= 0 || room != NULL) {
+        frame_filled(&ch->frame, n > 0 ? (uint32_t)n : 0);
+        ch->now.batch = CHANNEL_BATCH_NONE;
         channel_publish(ch);
+    } else {
+        frame_feed(&ch->frame, d->batch, (size_t)n);
     }
     return n;
 }
@@ -278,12 +302,12 @@ static bool read_once(struct channel *ch)
     }
     if (got.n_fds > 0) /* of those that were cut off, their messages will tell */
         add_fds(ch, &got);
-    frame_feed(&ch->frame, ch->hub->desk->batch, (size_t)n);
     unsigned lines = take_lines(ch);
     if (ch->fd < 0)
         return false;
-    ch->now.batch = false; /* what is left of it is kept */
+    ch->now.batch = CHANNEL_BATCH_NONE; /* what is left of it is kept */
     channel_publish(ch);
+    look_ahead(ch);
     choose_size(ch, (size_t)n, lines);
     channel_trim_later(ch);
     return got.n_fds > 0;

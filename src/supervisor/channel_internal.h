@@ -6,6 +6,7 @@
 #include "supervisor/channel_handles.h"
 #include "supervisor/channel_keep.h"
 #include "supervisor/channel_queue.h"
+#include "wire/jsonscan_ahead.h"
 
 #define CHANNEL_RESERVE_BYTES (64 * 1024)
 #define CHANNEL_RESERVE_MESSAGES 64
@@ -49,6 +50,7 @@ struct channel {
     char *answers;  /* to questions of Node's, whole lines; malloc'd */
     uint32_t answers_len;
     struct frame frame;
+    struct jsonscan_ahead *ahead; /* of a long line that has begun; malloc'd, NULL: there was none lately */
     uint64_t queue_bytes;
     uint32_t queue_messages;
     uint32_t read_size;

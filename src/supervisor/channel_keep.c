@@ -163,6 +163,14 @@ static void conclude(const struct channel_keep *k, const struct channel_desk *d,
     s->acks++;
 }
 
+/* What had been read into its place. */
+static void finish_read(struct channel_state *s, uint32_t in_size, uint32_t n)
+{
+    uint32_t room = in_size - s->in.start - s->in.len;
+    s->in.len += n < room ? n : room;
+    s->batch = CHANNEL_BATCH_NONE;
+}
+
 bool channel_keep_restore(struct channel_keep *k, const struct channel_desk *d, struct channel_state *now)
 {
     struct channel_state s = *channel_keep_state(k);
@@ -170,6 +178,8 @@ bool channel_keep_restore(struct channel_keep *k, const struct channel_desk *d, 
     conclude(k, d, &s);
     s.nacks += s.owed; /* those we do not have */
     s.owed = 0;
+    if (s.batch == CHANNEL_BATCH_IN)
+        finish_read(&s, k->in_size, d->in.msg_len);
     s.counters.received += s.batch_at.received;
     s.batch_at.received = 0;
     s.counters.lost += (s.queued > s.handles ? s.queued - s.handles : 0) + s.parked;

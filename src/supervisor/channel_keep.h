@@ -35,6 +35,12 @@ struct channel_progress {
     uint32_t received;           /* more messages than .counters say, for whoever goes on */
 };
 
+enum channel_batch {
+    CHANNEL_BATCH_NONE,
+    CHANNEL_BATCH_DESK,
+    CHANNEL_BATCH_IN, /* behind what .in has, which does not know of it yet */
+};
+
 /* What is so at one instant. */
 struct channel_state {
     struct channel_counters counters;
@@ -49,7 +55,7 @@ struct channel_state {
     uint32_t boxed;                /* how many boxes there have been, see channel_box.c, */
     uint16_t boxes;                /* and which of their numbers are of messages that wait */
     struct channel_write write;
-    bool batch;           /* what was read, or is being read, lies on the desk */
+    uint8_t batch;        /* enum channel_batch: where that is what was read, or is being read */
     bool rest_is_message; /* rather than a word of the protocol */
     bool unacked;         /* a handle was sent and not answered yet */
     bool parked;          /* a message of its own could not go on yet, and waits in memory which dies with us */

@@ -50,7 +50,9 @@ void frame_feed(struct frame *f, const char *data, size_t len)
     f->fresh_len = len;
 }
 
-static int keep(struct frame *f, const char *data, size_t len)
+/* Behind what is kept; it may move, but not to where it, or what follows, would lie on what it
+ * was: who is killed now leaves that behind. */
+static int reserve(struct frame *f, size_t len)
 {
     struct frame_state *s = f->state;
     if (s->len == 0)
@@ -58,20 +60,38 @@ static int keep(struct frame *f, const char *data, size_t len)
     if (len > UINT32_MAX / 2 - s->start - s->len)
         return -ENOMEM;
     uint32_t need = s->start + s->len + (uint32_t)len;
-    if (need > f->size && s->start > 0) {
-        memmove(f->store, f->store + s->start, s->len);
+    if (need > f->size && s->start > 0 && need - s->start <= s->start) {
+        memcpy(f->store, f->store + s->start, s->len);
         need -= s->start;
         s->start = 0;
     }
-    if (need > f->size) {
-        int r = f->grow(f, need);
-        if (r < 0)
-            return r;
-        s = f->state; /* it may have moved with the store */
-    }
+    return need > f->size ? f->grow(f, need) : 0;
+}
+
+static int keep(struct frame *f, const char *data, size_t len)
+{
+    int r = reserve(f, len);
+    if (r < 0)
+        return r;
+    struct frame_state *s = f->state; /* it may have moved with the store */
     memcpy(f->store + s->start + s->len, data, len);
     s->len += (uint32_t)len;
     return 0;
+}
+
+char *frame_room(struct frame *f, uint32_t least, uint32_t *size)
+{
+    const struct frame_state *s = f->state;
+    if (s->len == 0 || s->len > s->looked || f->fresh_len > 0 || reserve(f, least) < 0)
+        return NULL;
+    s = f->state;
+    *size = f->size - s->start - s->len;
+    return f->store + s->start + s->len;
+}
+
+void frame_filled(struct frame *f, uint32_t len)
+{
+    f->state->len += len;
 }
 
 int frame_hold(struct frame *f)
@@ -146,6 +166,8 @@ enum frame_result frame_next(struct frame *f, struct frame_line *ret)
         if (newline != NULL)
             return from_store(f, (uint32_t)(newline - from), ret);
         s->looked = s->len;
+        if (s->len > f->max)
+            skip(f, 0, false, ret);
     }
     enum frame_result r = f->fresh_len > 0 ? from_fresh(f, ret) : FRAME_MORE;
     if (r == FRAME_MORE)

@@ -58,6 +58,11 @@ bool frame_add_fd(struct frame *f, int fd);
 /* Borrowed until frame_next() says FRAME_MORE, or frame_hold(). */
 void frame_feed(struct frame *f, const char *data, size_t len);
 
+/* Where bytes can be put that come next, so that they need no copy: behind a line that has
+ * begun in the store and is incomplete.  *size is how many, `least` or more; NULL: not now. */
+char *frame_room(struct frame *f, uint32_t least, uint32_t *size);
+void frame_filled(struct frame *f, uint32_t len);
+
 enum frame_result frame_next(struct frame *f, struct frame_line *ret);
 
 /* The descriptor that belongs to the line just given, which is one that claims

@@ -33,6 +33,7 @@ struct reader {
     size_t model_len, at;
     int next_fd, expected_fd;
     bool poor, was_poor;
+    bool in_place; /* what comes next of a line that has begun is put where it is */
 };
 
 static int grow(struct frame *f, uint32_t size)
@@ -94,8 +95,26 @@ static bool take(struct reader *r, unsigned most)
     return true;
 }
 
+/* False: there is no place for it there. */
+static bool read_in_place(struct reader *r, const uint8_t *bytes, size_t len)
+{
+    uint32_t size;
+    char *at = frame_room(&r->frame, (uint32_t)len, &size);
+    if (at == NULL)
+        return false;
+    REQUIRE(size >= len);
+    memset(at, 'z', size);
+    memcpy(at, bytes, len);
+    frame_filled(&r->frame, (uint32_t)len);
+    while (!take(r, 3))
+        continue;
+    return true;
+}
+
 static void read_one(struct reader *r, const uint8_t *bytes, size_t len, bool hold)
 {
+    if (r->in_place && read_in_place(r, bytes, len))
+        return;
     char *copy = malloc(len + 1); /* so that a look behind its end is seen */
     REQUIRE(copy != NULL);
     char *exact = realloc(copy, len > 0 ? len : 1);
@@ -113,9 +132,10 @@ static void read_one(struct reader *r, const uint8_t *bytes, size_t len, bool ho
 }
 
 /* One pass; `step` 0: cut where the input says so, else after so many bytes. */
-static void pass(const uint8_t *data, size_t size, uint32_t max, const uint8_t *model, size_t model_len, size_t step)
+static void pass(const uint8_t *data, size_t size, uint32_t max, const uint8_t *model, size_t model_len, size_t step,
+                 bool in_place)
 {
-    struct reader r = { .model = model, .model_len = model_len };
+    struct reader r = { .model = model, .model_len = model_len, .in_place = in_place };
     uint8_t *bytes = malloc(size + 1);
     size_t len = 0, i = 0;
     bool hold = false;
@@ -159,7 +179,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             model[model_len++] = data[i];
     static const size_t steps[] = { 0, 1, 2, 3, 7, SIZE_MAX };
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
-        pass(data + 1, size - 1, max, model, model_len, steps[i]);
+        for (int in_place = 0; in_place < 2; in_place++)
+            pass(data + 1, size - 1, max, model, model_len, steps[i], in_place);
     free(model);
     return 0;
 }

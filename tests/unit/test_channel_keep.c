@@ -52,7 +52,7 @@ static void rooms(int memory)
     memset(rest, 'r', 3000);
     rest[3000] = '\0';
     assert_non_null(k);
-    now = (struct channel_state){ .batch = false };
+    now = (struct channel_state){ .batch = CHANNEL_BATCH_NONE };
     assert_int_equal(channel_keep_rest(&k, memory, &now, "short", 5), 0);
     assert_int_equal(channel_keep_grow(&k, memory, &now, 10), 0);
     fill_in(k, 10);
@@ -104,7 +104,7 @@ static void killed_while_a_room_grows(void **state)
     (void)state;
     memset(rest, 'r', 2000);
     rest[2000] = '\0';
-    now = (struct channel_state){ .batch = false };
+    now = (struct channel_state){ .batch = CHANNEL_BATCH_NONE };
     assert_int_equal(channel_keep_rest(&k, memory, &now, rest, 2000), 0);
     channel_keep_publish(k, &now);
     assert_int_equal(channel_keep_grow(&k, memory, &now, 100), 0);
@@ -147,7 +147,7 @@ static void messages_of_a_batch_are_counted_once(void **state)
     struct channel_keep *k = channel_keep_new(-1);
     struct channel_desk *d = channel_desk_new(-1);
     (void)state;
-    now = (struct channel_state){ .batch = true, .counters = { .received = UINT32_MAX } };
+    now = (struct channel_state){ .batch = CHANNEL_BATCH_DESK, .counters = { .received = UINT32_MAX } };
     channel_keep_publish(k, &now);
     for (uint32_t i = 1; i <= 3; i++) {
         now.batch_at.looked = 10 * i;
@@ -162,6 +162,26 @@ static void messages_of_a_batch_are_counted_once(void **state)
     assert_true(channel_keep_restore(k, d, &now));
     assert_int_equal(now.counters.received, (uint64_t)UINT32_MAX + 3);
     channel_keep_free(k, -1);
+    channel_desk_free(d, false);
+}
+
+/* What was read into its place is there, though nobody has noted it any more. */
+static void died_within_a_read(void **state)
+{
+    struct channel_desk *d = channel_desk_new(-1);
+    (void)state;
+    for (uint32_t n = 0; n < 100000; n += 33333) {
+        struct channel_keep *k = channel_keep_new(-1);
+        now = (struct channel_state){ .batch = CHANNEL_BATCH_IN };
+        assert_int_equal(channel_keep_grow(&k, -1, &now, 90000), 0);
+        fill_in(k, 50000);
+        uint32_t room = k->in_size - 50000;
+        d->in.msg_len = n;
+        assert_true(channel_keep_restore(k, d, &now));
+        assert_int_equal(now.batch, CHANNEL_BATCH_NONE);
+        assert_int_equal(now.in.len, 50000 + (n < room ? n : room));
+        channel_keep_free(k, -1);
+    }
     channel_desk_free(d, false);
 }
 
@@ -331,15 +351,11 @@ static void nonsense_is_not_believed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rooms_grow_and_shrink),
-        cmocka_unit_test(killed_while_a_room_grows),
-        cmocka_unit_test(another_goes_on),
-        cmocka_unit_test(messages_of_a_batch_are_counted_once),
-        cmocka_unit_test(died_within_a_write),
-        cmocka_unit_test(died_within_a_long_line),
-        cmocka_unit_test(died_while_a_descriptor_went),
-        cmocka_unit_test(the_desk_is_found_again),
-        cmocka_unit_test(nonsense_is_not_believed),
+        cmocka_unit_test(rooms_grow_and_shrink),   cmocka_unit_test(killed_while_a_room_grows),
+        cmocka_unit_test(another_goes_on),         cmocka_unit_test(messages_of_a_batch_are_counted_once),
+        cmocka_unit_test(died_within_a_read),      cmocka_unit_test(died_within_a_write),
+        cmocka_unit_test(died_within_a_long_line), cmocka_unit_test(died_while_a_descriptor_went),
+        cmocka_unit_test(the_desk_is_found_again), cmocka_unit_test(nonsense_is_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

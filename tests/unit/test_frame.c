@@ -244,6 +244,48 @@ static void holding(void **state)
     done(&r);
 }
 
+/* The rest of a line that has begun is put where it has to be. */
+static void put(struct reader *r, const char *data)
+{
+    uint32_t size;
+    char *at = frame_room(&r->frame, (uint32_t)strlen(data), &size);
+    assert_non_null(at);
+    assert_true(size >= strlen(data));
+    memcpy(at, data, strlen(data));
+    frame_filled(&r->frame, (uint32_t)strlen(data));
+    take(r);
+}
+
+static void in_its_place(void **state)
+{
+    struct reader r;
+    uint32_t size;
+    (void)state;
+    begin(&r, 12);
+    assert_null(frame_room(&r.frame, 1, &size)); /* none has begun */
+    feed(&r, "one\ntw", -1);
+    put(&r, "o\nthree\nfo");
+    expect(&r, "one two three ");
+    for (int i = 0; i < 10; i++) /* the place is used again */
+        put(&r, "ur\nfo");
+    expect(&r, "four four four four four four four four four four ");
+    assert_true(r.frame.size < 30);
+    put(&r, "ur has grown too long");
+    assert_true(r.state.skipping);
+    assert_null(frame_room(&r.frame, 1, &size));
+    feed(&r, "er\nan", -1);
+    put(&r, "d that is too long at once\nfine\nH");
+    assert_true(frame_add_fd(&r.frame, 5));
+    put(&r, "1\n");
+    expect(&r, "!25 !28 fine H1=5 ");
+    assert_null(frame_room(&r.frame, 1, &size)); /* that was all */
+    feed(&r, "one", -1);
+    r.poor = true;
+    assert_null(frame_room(&r.frame, 1000, &size));
+    feed(&r, "\n", -1);
+    done(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +297,7 @@ int main(void)
         cmocka_unit_test(descriptor_of_a_long_line),
         cmocka_unit_test(too_many_descriptors),
         cmocka_unit_test(holding),
+        cmocka_unit_test(in_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
