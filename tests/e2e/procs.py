@@ -100,12 +100,14 @@ def command_line(pid):
 def begun(pid):
     """The same pid, once its exec is over.  A daemon knows that a program runs from what exec has closed, and that
     comes before the process has its new capabilities, words and variables, in this order."""
-    wait_until(lambda: read("/proc/%d/environ" % pid) or not alive(pid), "process %d to have begun" % pid)
+    wait_until(lambda: read("/proc/%d/cmdline" % pid) or not alive(pid), "process %d to have begun" % pid)
     return pid
 
 
 def environment(pid):
-    pairs = [e.split(b"=", 1) for e in read("/proc/%d/environ" % begun(pid)).split(b"\0") if b"=" in e]
+    path = "/proc/%d/environ" % pid
+    wait_until(lambda: read(path) or not alive(pid), "process %d to have its variables" % pid)
+    pairs = [e.split(b"=", 1) for e in read(path).split(b"\0") if b"=" in e]
     return {k.decode(errors="replace"): v.decode(errors="replace") for k, v in pairs}
 
 

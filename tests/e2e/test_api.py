@@ -261,6 +261,7 @@ class Order(drover.TestCase):
             command=sleep 1000
             startsecs=0
         """)
+        d.wait_state("a", "RUNNING")
         for _ in range(20):
             d.deed("restart", "a")
         d.wait_events(20, "close", "a")  # the last that comes of it

@@ -280,6 +280,10 @@ class Deeds(TestCase):
     def state(self, name, state):
         procs.wait_until(lambda: self.d.info(name)["statename"] == state, "%s to be %s" % (name, state))
 
+    def pid_of(self, name):
+        """It is STARTING for a moment before it is a process."""
+        return procs.wait_until(lambda: self.d.pid_of(name), "%s to have a pid" % name)
+
     def test_stop(self):
         r = self.ctl("stop", "slow")
         self.state("slow", "STOPPING")
@@ -298,7 +302,7 @@ class Deeds(TestCase):
     def test_start(self):
         r = self.ctl("start", "late")
         self.state("late", "STARTING")
-        pid = self.d.pid_of("late")
+        pid = self.pid_of("late")
         self.d.crash()
         self.assertEqual((r.finish(), r.out, r.err), (0, b"late: started\n", b""))
         self.assertEqual(self.d.pid_of("late"), pid)
@@ -310,7 +314,7 @@ class Deeds(TestCase):
         self.d.crash()
         self.let_go()
         self.state("late", "STARTING")
-        pids = self.d.pid_of("slow"), self.d.pid_of("late")
+        pids = self.pid_of("slow"), self.pid_of("late")
         self.d.crash()
         self.assertEqual(r.finish(), 0)
         self.assertEqual(r.out, b"slow: stopped\nlate: ERROR (not running)\nslow: started\nlate: started\n")
