@@ -28,6 +28,7 @@ const struct command commands_message[] = {
     { 0 },
 };
 
+#define NO_IPC "its program has no ipc; set ipc = true"
 #define TIMEOUT_DEFAULT 10 /* seconds */
 
 /* -- sending -------------------------------------------------------------------- */
@@ -220,6 +221,7 @@ static void message_post(struct control_call *call)
     struct child *c = control_one(call);
     size_t len;
     char why[192];
+    struct child_ipc_state state;
     if (c == NULL)
         return;
     const char *text = http_request_body(call->request, &len);
@@ -232,7 +234,8 @@ static void message_post(struct control_call *call)
         return;
     }
     if (child_channel(c) == NULL) {
-        control_fail(call->request, c->process.pid == 0 ? FAULT_NOT_RUNNING : FAULT_NO_CHANNEL, call->name, NULL);
+        control_fail(call->request, c->process.pid == 0 ? FAULT_NOT_RUNNING : FAULT_NO_CHANNEL, call->name,
+                     child_ipc_state(c, &state) ? "it is closed" : NO_IPC);
         return;
     }
     struct post *p = post_begin(call, c, text, len);
@@ -417,7 +420,7 @@ static void messages_get(struct control_call *call)
     if (c == NULL)
         return;
     if (!child_ipc_state(c, &state)) {
-        control_fail(call->request, FAULT_NO_CHANNEL, call->name, "its program has no ipc");
+        control_fail(call->request, FAULT_NO_CHANNEL, call->name, NO_IPC);
         return;
     }
     const char *from = http_request_query(call->request, "from", 0);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "ctl/hint.h"
 #include "ctl/names.h"
 #include "ctl/source.h"
 
@@ -91,6 +92,8 @@ void answer_complain_process(struct ctl *c, const struct answer *a, const char *
     bool unknown = strcmp(fault, "BAD_NAME") == 0, down = strcmp(fault, "NOT_RUNNING") == 0;
     ctl_fail(c, "%s: ERROR (%s)", name, unknown ? "no such process" : down ? "not running" : why);
     ctl_status(c, down ? CTL_NOT_RUNNING : unknown ? CTL_STATUS_UNKNOWN : CTL_GENERIC);
+    if (unknown)
+        hint_name(c, name);
 }
 
 void answer_complain(struct ctl *c, const struct answer *a, const char *what)
@@ -299,6 +302,7 @@ int ask_processes(struct ctl *c, const char *name, const char *fields, int unkno
         ctl_fail(c, name_is_group(name) ? "%.*s: ERROR (no such group)" : "%.*s: ERROR (no such process)",
                  (int)name_shown_length(name), name);
         ctl_status(c, unknown);
+        hint_name(c, name);
     } else {
         answer_complain(c, &a, name != NULL ? name : c->command->name);
         return -EPROTO;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "ctl/follow.h"
+#include "ctl/hint.h"
 #include "ctl/lines.h"
 #include "ctl/names.h"
 #include "ctl/render.h"
@@ -21,7 +22,7 @@ const struct ctl_command ctl_cmd_fg = {
     .args = "NAME",
     .summary = "connects the terminal to a process: shows its output, sends what is typed to its stdin",
     .help = "    Ctrl-C or the end of the input leaves; the process stays as it is\n",
-    .flags = CTL_UPCHECK | CTL_PROCESSES,
+    .flags = CTL_UPCHECK | CTL_PROCESSES | CTL_ONE_PROCESS,
     .fn = fg_run,
 };
 
@@ -165,13 +166,16 @@ static bool fg_running(struct ctl *c, const char *name, long long *pid)
     *pid = ask_integer(a.json, "pid", 0);
     if (single && ask_integer(a.json, "state", -1) == FG_RUNNING)
         return true;
-    if (!single || strcmp(answer_fault(&a), "BAD_NAME") == 0)
+    bool unknown = !single || strcmp(answer_fault(&a), "BAD_NAME") == 0;
+    if (unknown)
         ctl_fail(c, "ERROR: bad process name supplied");
     else if (a.status == 200)
         ctl_fail(c, "ERROR: process not running");
     else
         answer_complain(c, &a, name);
     ctl_status(c, CTL_GENERIC);
+    if (unknown)
+        hint_name(c, name);
     return false;
 }
 

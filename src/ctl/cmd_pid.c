@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "ctl/hint.h"
 #include "ctl/names.h"
 
 static void pid_run(struct ctl *c, const struct ctl_words *words);
@@ -12,7 +13,7 @@ const struct ctl_command ctl_cmd_pid = {
     .args = "[NAME...]",
     .summary = "shows the pid of the daemon, or of processes",
     .help = "    pid all shows one pid a line in the order of status; what does not run has 0\n",
-    .flags = CTL_UPCHECK | CTL_PROCESSES,
+    .flags = CTL_UPCHECK | CTL_PROCESSES | CTL_ONE_PROCESS,
     .fn = pid_run,
 };
 
@@ -69,6 +70,7 @@ static int pid_of_name(struct ctl *c, const char *name)
         strcmp(answer_fault(&a), "BAD_NAME") == 0) {
         ctl_fail(c, "No such process %s", name);
         ctl_status(c, CTL_GENERIC);
+        hint_name(c, name);
         return 0;
     }
     if (a.status != 200)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "ctl/hint.h"
 #include "ctl/names.h"
 #include "ctl/render.h"
 #include "ctl/source.h"
@@ -21,7 +22,7 @@ const struct ctl_command ctl_cmd_tail = {
     .summary = "shows the end of what a process has printed",
     .help = "    without an option the last 1600 bytes of stdout\n"
             "    -f shows the last 1024 bytes and then what comes, until Ctrl-C\n",
-    .flags = CTL_UPCHECK | CTL_PROCESSES,
+    .flags = CTL_UPCHECK | CTL_PROCESSES | CTL_ONE_PROCESS,
     .fn = tail_run,
 };
 
@@ -58,6 +59,12 @@ static int tail_sink(void *arg, const char *data, size_t len)
     return t->follow && fflush(stdout) != 0 ? -EPIPE : 0;
 }
 
+static void tail_unknown(struct ctl *c, const struct tail *t)
+{
+    ctl_fail(c, "%s: ERROR (no such process name)", t->name);
+    hint_name(c, t->name);
+}
+
 static void tail_refused(struct ctl *c, const struct tail *t, const struct answer *a)
 {
     const char *fault = answer_fault(a);
@@ -66,7 +73,7 @@ static void tail_refused(struct ctl *c, const struct tail *t, const struct answe
     else if (strcmp(fault, "NO_FILE") == 0)
         ctl_fail(c, "%s: ERROR (no log file)", t->name);
     else if (strcmp(fault, "BAD_NAME") == 0)
-        ctl_fail(c, "%s: ERROR (no such process name)", t->name);
+        tail_unknown(c, t);
     else if (strcmp(fault, "FAILED") == 0)
         ctl_fail(c, "%s: ERROR (unknown error reading log)", t->name);
     else
@@ -186,7 +193,7 @@ static void tail_run(struct ctl *c, const struct ctl_words *words)
     if (t.stream == NULL || (i > 0 && !tail_modifier(c, &t, words->list[0])))
         return;
     if (name_is_group(t.name)) {
-        ctl_fail(c, "%s: ERROR (no such process name)", t.name);
+        tail_unknown(c, &t);
         ctl_status(c, CTL_GENERIC);
         return;
     }

@@ -20,7 +20,7 @@ const struct ctl_command ctl_cmd_write = {
     .help = "    TEXT is what stands between NAME and the options, and a newline; - is our own standard input\n"
             "    --fd N: to its descriptor N, a pipe of the key stdio\n"
             "    --eof: this is all; it reads an end of file\n",
-    .flags = CTL_UPCHECK | CTL_PROCESSES,
+    .flags = CTL_UPCHECK | CTL_PROCESSES | CTL_ONE_PROCESS,
     .fn = write_run,
 };
 
@@ -49,7 +49,9 @@ static bool write_piece(struct ctl *c, const struct write_order *o, const char *
     if (a.status == 200)
         return true;
     answer_complain_process(c, &a, o->name,
-                            strcmp(answer_fault(&a), "NO_FILE") == 0 ? "it reads no more there" : answer_message(&a));
+                            strcmp(answer_fault(&a), "NO_FILE") == 0
+                                ? "it reads no more there"
+                                : ask_string(a.error, "detail", answer_message(&a)));
     return false;
 }
 

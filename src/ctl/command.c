@@ -12,6 +12,7 @@
 #include "base/argv.h"
 #include "base/cleanup.h"
 #include "ctl/ctl.h"
+#include "ctl/hint.h"
 
 static const struct ctl_command *const commands[] = {
     &ctl_cmd_add,      &ctl_cmd_avail,   &ctl_cmd_clear,   &ctl_cmd_disconnect, &ctl_cmd_events,   &ctl_cmd_exit,
@@ -149,6 +150,7 @@ static void command_run(struct ctl *c, const struct ctl_command *command, char *
 {
     bool json = c->json, quiet = c->quiet, no_wait = c->no_wait;
     double wait = c->wait;
+    c->hinted = false;
     if (argv != NULL)
         command_dispatch_argv(c, command, argv);
     else if (text != NULL && (command->flags & CTL_ARGV))
@@ -193,6 +195,8 @@ void ctl_run_line(struct ctl *c, const char *line)
     const struct ctl_command *command = verb > 0 ? ctl_command_find(text, verb) : NULL;
     if (command == NULL) {
         ctl_fail(c, "*** Unknown syntax: %s", text);
+        text[verb] = '\0';
+        hint_verb(c, text);
         ctl_status(c, CTL_GENERIC);
         return;
     }

@@ -16,12 +16,13 @@ struct ctl_words {
 };
 
 enum ctl_command_flags {
-    CTL_UPCHECK = 1 << 0,   /* says whether the daemon is there before anything else */
-    CTL_NO_ARGS = 1 << 1,   /* "Error: VERB accepts no arguments" */
-    CTL_PROCESSES = 1 << 2, /* completion: names of processes */
-    CTL_GROUPS = 1 << 3,    /* completion: names of groups */
-    CTL_VERBS = 1 << 4,     /* completion: verbs */
-    CTL_ARGV = 1 << 5,      /* its words are those of the shell, quotes and all; it reads options by itself */
+    CTL_UPCHECK = 1 << 0,     /* says whether the daemon is there before anything else */
+    CTL_NO_ARGS = 1 << 1,     /* "Error: VERB accepts no arguments" */
+    CTL_PROCESSES = 1 << 2,   /* completion: names of processes */
+    CTL_GROUPS = 1 << 3,      /* completion: names of groups */
+    CTL_VERBS = 1 << 4,       /* completion: verbs */
+    CTL_ARGV = 1 << 5,        /* its words are those of the shell, quotes and all; it reads options by itself */
+    CTL_ONE_PROCESS = 1 << 6, /* takes one process, and no group */
 };
 
 struct ctl_command {

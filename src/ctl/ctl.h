@@ -45,6 +45,7 @@ struct ctl {
     /* of the verb at hand */
     const struct ctl_command *command;
     bool json, quiet, no_wait;
+    bool hinted;     /* hint_name() has been asked */
     double wait;     /* seconds; 0: as long as it takes */
     json_t *results; /* what --json has collected, or NULL */
 };

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "ctl/ask.h"
 #include "ctl/gap.h"
+#include "ctl/hint.h"
 #include "ctl/names.h"
 
 static const struct {
@@ -40,6 +41,8 @@ static void deed_failed(struct ctl *c, const struct deed *d, const char *spec, c
         }
     if (!c->json)
         ctl_fail(c, "%s: ERROR (%s)", spec, text);
+    if (strcmp(fault, "BAD_NAME") == 0)
+        hint_name(c, spec);
     if (detail != NULL && !c->json)
         ctl_note(c, "%s: %s", spec, detail);
     if (d->ignored == NULL || strcmp(fault, d->ignored) != 0)
@@ -69,6 +72,7 @@ static void deed_refused(struct ctl *c, const struct deed *d, const char *name, 
     } else if (unknown && name_is_group(name)) {
         if (!c->json)
             ctl_fail(c, "%.*s: ERROR (no such group)", (int)name_shown_length(name), name);
+        hint_name(c, name);
         ctl_status(c, d->no_group);
     } else {
         _cleanup_buf_ struct buf spec = BUF_INIT(CTL_LINE_LIMIT);

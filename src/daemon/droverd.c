@@ -138,7 +138,12 @@ static int run(struct holder *h, void *arg)
     int status = 2;
     if (load(h, o, &loads, &config) == 0) {
         status = EXIT_SUCCESS;
-        if (config->daemon.nodaemon || h->background)
+        bool stays = config->daemon.nodaemon || h->background;
+        if (!stays && h->guardian == 1)
+            fputs("droverd: warning: process 1 goes to the background, which ends its container; use -n, or set "
+                  "nodaemon = true\n",
+                  stderr);
+        if (stays)
             status = daemon_run(h, o, loads, config);
         else if (holder_background(h) < 0)
             status = EXIT_FAILURE;

@@ -29,6 +29,30 @@ query() {
     expect 0 '' start 'w*:*'
 }
 
+# hint WORDS VERB...: what is said beside an error, on standard error; once.
+hint() {
+    local words=$1
+    shift
+    [ "$(ctl "$@" 2>&1 >/dev/null)" = "$words" ] || {
+        ctl "$@"
+        return 1
+    }
+}
+
+@test "a name or a verb that is nearly right is named" {
+    hint 'web is a group; write web:* for all of it, or web:web_00' restart web
+    hint 'did you mean web:*' status we
+    hint 'did you mean web:*' start 'webb:*'
+    hint 'did you mean web:web_01' stop web_01
+    hint 'did you mean missing' start missign
+    hint 'tail takes the name of one process, such as web:web_00' tail web
+    hint 'send takes the name of one process, such as web:web_00' send 'web:*' 1
+    hint 'did you mean status; help lists the verbs' stauts
+    hint 'help lists the verbs' frobnicate
+    hint '' start nothing-like-it
+    hint '' --quiet start web
+}
+
 @test "status --json" {
     run ctl status --json up down
     [ "$status" -eq 3 ]

@@ -290,7 +290,7 @@ class Reading(Workers):
         d = self.daemon("[program:a]\ncommand=sleep 1000\n", native=True)
         self.assertEqual(d.info("a")["channel"], None)
         r = self.ctl(d, "messages", "a")
-        self.assertEqual((r.returncode, r.stdout), (1, "a: ERROR (its program has no ipc)\n"))
+        self.assertEqual((r.returncode, r.stdout), (1, "a: ERROR (its program has no ipc; set ipc = true)\n"))
         self.refused(d, "1", 409, "ENOTCONN")
 
     def test_100000_from_it_and_none_missed(self):
