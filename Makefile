@@ -184,6 +184,8 @@ INSTALLED = $(B)/droverd:$(sbindir)/droverd $(B)/droverctl:$(bindir)/droverctl \
 	systemd/drover.socket:$(unitdir)/drover.socket \
 	conf/completion/droverctl.bash:$(PREFIX)/share/bash-completion/completions/droverctl \
 	conf/completion/_droverctl:$(PREFIX)/share/zsh/site-functions/_droverctl \
+	conf/completion/droverd.bash:$(PREFIX)/share/bash-completion/completions/droverd \
+	conf/completion/_droverd:$(PREFIX)/share/zsh/site-functions/_droverd \
 	README.md:$(docdir)/README.md LICENSE:$(docdir)/LICENSE \
 	$(foreach file,$(shell find conf/examples -type f),$(file):$(docdir)/$(patsubst conf/%,%,$(file)))
 

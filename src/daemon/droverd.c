@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "config/option.h"
 #include "config/print.h"
 #include "daemon/daemon.h"
 #include "daemon/loads.h"
@@ -67,18 +68,23 @@ static int check(const struct options *o)
     if (find_file(o, &path) < 0)
         return 2;
     int r = daemon_load(o, path, &config, &d);
+    if (r == 0)
+        print_config(config, o->json);
+    fflush(stdout); /* on a terminal the last lines are those that matter */
     print_diagnostics(&d, true);
+    config_unref(config);
     if (r < 0) {
         fprintf(stderr, "droverd: %s: %zu error%s\n", path, d.n_errors, d.n_errors == 1 ? "" : "s");
         return 2;
     }
-    print_config(config, o->json);
-    config_unref(config);
     if (o->strict && d.n_warnings > 0) {
         fprintf(stderr, "droverd: %s: %zu warning%s, and --strict\n", path, d.n_warnings, d.n_warnings == 1 ? "" : "s");
         return 2;
     }
-    fprintf(stderr, "droverd: %s: the configuration is good\n", path);
+    fprintf(stderr, "droverd: %s: the configuration is good", path);
+    if (d.n_warnings > 0)
+        fprintf(stderr, ", with %zu warning%s", d.n_warnings, d.n_warnings == 1 ? "" : "s");
+    fputs("\n", stderr);
     return EXIT_SUCCESS;
 }
 
@@ -153,6 +159,17 @@ static int run(struct holder *h, void *arg)
     return status;
 }
 
+static void no_such_key(const char *key)
+{
+    static const char *const sections[] = { "program:",       "droverd",       "unix_http_server",
+                                            "eventlistener:", "fcgi-program:", "supervisorctl" };
+    const char *nearest = NULL;
+    for (size_t i = 0; i < ELEMENTS(sections) && nearest == NULL; i++)
+        nearest = option_nearest_key(sections[i], key);
+    fprintf(stderr, "droverd: %s: no such key; %s%s\n", key, nearest != NULL ? "did you mean " : "",
+            nearest != NULL ? nearest : "droverd --help-config lists them all");
+}
+
 int main(int argc, char **argv)
 {
     struct options o;
@@ -169,7 +186,7 @@ int main(int argc, char **argv)
     case MODE_HELP_CONFIG:
         if (config_help(stdout, o.help_key) == 0)
             return EXIT_SUCCESS;
-        fprintf(stderr, "droverd: %s: no such key; droverd --help-config lists them all\n", o.help_key);
+        no_such_key(o.help_key);
         return 2;
     case MODE_CHECK:
         return check(&o);

@@ -16,15 +16,20 @@ verbs() {
     echo help
 }
 
-# complete_words WORD...: what bash would offer for the last of them.
+# complete_words PROGRAM WORD...: what bash would offer for the last of them.
 complete_words() {
-    # shellcheck source=../../conf/completion/droverctl.bash
     PATH=$BUILD:$PATH bash -c '
         source "$1"
         shift
         COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
-        _droverctl
-        printf "%s\n" "${COMPREPLY[@]}"' bash "$ROOT/conf/completion/droverctl.bash" "$@"
+        "_$1"
+        printf "%s\n" "${COMPREPLY[@]}"' bash "$ROOT/conf/completion/$1.bash" "$@"
+}
+
+# The options of droverd for people, long and short, as it tells them itself.
+options() {
+    "$DROVERD" -h | sed -n 's/^  \(-[a-z],\)\{0,1\} *\(--[a-z_-]*\).*/\1 \2/p' | tr -d , | tr -s ' ' '\n' | grep . |
+        grep -vx -- --check-state
 }
 
 @test "bash offers every verb" {
@@ -50,4 +55,22 @@ complete_words() {
     [ "$(complete_words droverctl -c "$CONF" ipc --t)" = --trace ]
     [ "$(complete_words droverctl -c "$CONF" logs --fd)" = --fd ]
     [ -z "$(complete_words droverctl -c "$CONF" stop zz)" ]
+}
+
+@test "droverd's options are all offered, by both shells" {
+    [ "$(options | wc -l)" -gt 40 ]
+    for option in $(options); do
+        complete_words droverd "$option" | grep -qx -- "$option" && grep -q -- "[{,']${option}[],}=[]" \
+            "$ROOT/conf/completion/_droverd" || {
+            echo "$option"
+            return 1
+        }
+    done
+}
+
+@test "droverd's keys, levels and files" {
+    [ "$(complete_words droverd --help-config = startr)" = startretries ]
+    [ "$(complete_words droverd -e w)" = warn ]
+    cd "$ROOT/conf" || return
+    [ "$(complete_words droverd -t -c drover.c)" = drover.conf ]
 }
