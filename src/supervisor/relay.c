@@ -242,29 +242,34 @@ void relay_port_free(struct relay_port *p)
     free(p);
 }
 
-void relay_fault(struct relay_port *p, const struct channel_fault *f)
+void relay_tell_fault(struct relay_port *p, int error, const struct jsonscan_fault *fault)
 {
     struct buf *words = &p->lane->relay->words;
-    struct jsonscan_fault fault = { f->at, f->why };
-    if (f->kind == CHANNEL_NO_HANDLE)
-        return; /* its sender knows by the protocol */
     relay_refused(p);
     if (++p->faults > FAULTS_TOLD || p->lane->port != p)
         return;
     if (p->faults == FAULTS_TOLD)
         log_warn("relay: %s sends what is no message, again and again; it is no longer told", p->lane->member.name);
+    buf_reset(words);
+    envelope_fault(words, error, fault);
+    if (channel_queued(p->channel) < relay_settings(p->lane)->queue_messages) /* it is told as long as it listens */
+        relay_say(p->lane, words);
+}
+
+void relay_fault(struct relay_port *p, const struct channel_fault *f)
+{
+    struct jsonscan_fault fault = { f->at, f->why };
+    if (f->kind == CHANNEL_NO_HANDLE)
+        return; /* its sender knows by the protocol */
     if (f->kind == CHANNEL_OVERSIZED)
         fault = (struct jsonscan_fault){ (size_t)relay_settings(p->lane)->max_message, "longer than ipc_max_message" };
     else if (f->kind == CHANNEL_STRAY_HANDLE)
         fault = (struct jsonscan_fault){ 0, "a descriptor without a message" };
-    buf_reset(words);
-    envelope_fault(words,
-                   f->kind == CHANNEL_OVERSIZED      ? -EMSGSIZE
-                   : f->kind == CHANNEL_STRAY_HANDLE ? -EBADF
-                                                     : -EINVAL,
-                   &fault);
-    if (channel_queued(p->channel) < relay_settings(p->lane)->queue_messages) /* it is told as long as it listens */
-        relay_say(p->lane, words);
+    relay_tell_fault(p,
+                     f->kind == CHANNEL_OVERSIZED      ? -EMSGSIZE
+                     : f->kind == CHANNEL_STRAY_HANDLE ? -EBADF
+                                                       : -EINVAL,
+                     &fault);
 }
 
 static int why_not_sent(int error)

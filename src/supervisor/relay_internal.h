@@ -70,6 +70,8 @@ struct relay {
 };
 
 struct relay_lane *relay_lane_of(struct route_member *m);
+/* It has sent what is no message, or no envelope and has no id by which it could be told. */
+void relay_tell_fault(struct relay_port *p, int error, const struct jsonscan_fault *fault);
 void relay_arm(struct relay *r, usec_t at); /* the timer is to fire then, or before */
 const struct ipc_settings *relay_settings(const struct relay_lane *l);
 

@@ -61,6 +61,11 @@ void relay_bounce(struct relay_port *p, const struct parcel *parcel, int error, 
 
 static void bounce_fault(struct relay_port *p, const struct envelope *e, const struct jsonscan_fault *fault)
 {
+    if (!e->has_id) {
+        p->lane->counters.refused++;
+        relay_tell_fault(p, -EINVAL, fault);
+        return;
+    }
     struct buf *words = begin_bounce(p, e);
     if (words == NULL)
         return;
@@ -402,7 +407,8 @@ bool relay_message(struct relay_port *p, struct channel_message *m)
     struct parcel parcel = { .text = m->text, .len = m->len, .fd = -1, .type = m->type, .dgram = m->dgram };
     struct relay_lane *full = NULL;
     int r = envelope_read(m->text, m->scan, &parcel.e, &fault);
-    p->faults = 0;
+    if (r >= 0 || parcel.e.has_id)
+        p->faults = 0;
     if (r == ENVELOPE_NOT || (r == 0 && answers_supervisor(m->text, &parcel.e)))
         return false;
     if (r < 0) {

@@ -262,6 +262,11 @@ class Bounces(Case):
                                     "why": "not an integer from 0 to 2^53 - 1"})
         a.raw(b'{"to":"b","msg":}\n')
         self.assertEqual(a.hear(), {"from": "$", "err": "EINVAL", "at": 16, "why": "no value"})
+        a.raw(b'{"to":"b","msg":1,"id":"a word"}\n')  # so it has none
+        self.assertEqual(a.hear(), {"from": "$", "err": "EINVAL", "at": 23, "why": "not an integer from 0 to 2^53 - 1"})
+        a.raw(b'{"to":"b","msg":1,"ack":true}\n')
+        self.assertEqual(a.hear(), {"from": "$", "err": "EINVAL", "at": 24, "why": "without an id there is nothing to tell"})
+        self.assertEqual(self.channel("a")["relay"]["refused"], 3)
         b.raw(b'{"to":"a","msg":"' + b"x" * 2000 + b'"}\n{"to":"a","msg":2}\n')
         self.assertEqual(b.hear(), {"from": "$", "err": "EMSGSIZE", "at": 1024, "why": "longer than ipc_max_message"})
         self.assertEqual(a.hear(), {"from": "b", "msg": 2})
@@ -272,12 +277,12 @@ class Bounces(Case):
     def test_who_sends_nothing_else_is_no_longer_told(self):
         self.play("a", "b")
         a, b = self.actors("a", "b")
-        a.raw(b"garbage\n" * 200)
+        a.raw(b'garbage\n{"to":5,"msg":1}\n' * 100)
         a.to("b", 1)
         b.hear()
         b.to("a", "end")
         self.assertEqual([m.get("err", m.get("msg")) for m in a.hears(65)], ["EINVAL"] * 64 + ["end"])
-        self.assertEqual(self.channel("a")["malformed"], 200)
+        self.assertEqual((self.channel("a")["malformed"], self.channel("a")["relay"]["refused"]), (100, 100))
         a.raw(b"garbage\n")
         self.assertEqual(a.hear()["err"], "EINVAL")
 
