@@ -177,6 +177,7 @@ bool channel_keep_restore(struct channel_keep *k, const struct channel_desk *d, 
     bool whole = s.write.len == 0 || finish_write(k, &s, d->out.msg_len);
     conclude(k, d, &s);
     s.nacks += s.owed; /* those we do not have */
+    s.counters.handles_lost += s.owed;
     s.owed = 0;
     if (s.batch == CHANNEL_BATCH_IN)
         finish_read(&s, k->in_size, d->in.msg_len);

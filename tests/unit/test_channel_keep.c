@@ -304,6 +304,7 @@ static void died_while_a_descriptor_went(void **state)
         assert_true(channel_keep_restore(k, d, &now));
         assert_int_equal(now.acks, cases[i].acks);
         assert_int_equal(now.nacks, cases[i].nacks);
+        assert_int_equal(now.counters.handles_lost, cases[i].nacks);
         assert_int_equal(now.settled, cases[i].settled);
         assert_int_equal(now.boxes, cases[i].boxes);
         assert_int_equal(now.owed, 0);
