@@ -17,6 +17,17 @@ static uint64_t first_byte(const struct channel *ch)
     return ch->out_end - ch->out.len;
 }
 
+/* Its sender is told of its end next.  Before that it is to hear of the descriptor, and whoever goes on after us is not
+ * to deliver it out of its box. */
+static void forget_handle(struct channel *ch, struct channel_mark *m)
+{
+    if (m->box >= 0) {
+        channel_box_done(ch, m);
+        channel_publish(ch);
+    }
+    channel_debt_release(TAKE_PTR(m->debt));
+}
+
 static bool cancel_in(struct channel *ch, const struct channel_marks *list, uint64_t tag)
 {
     for (uint32_t i = 0; i < list->n; i++) {
@@ -24,7 +35,8 @@ static bool cancel_in(struct channel *ch, const struct channel_marks *list, uint
         if (m->tag != tag || m->cancelled || m->start < first_byte(ch))
             continue;
         m->cancelled = true;
-        channel_debt_release(TAKE_PTR(m->debt)); /* its sender is told of the end next, and is to hear of this before */
+        if (m->fd >= 0)
+            forget_handle(ch, m);
         ch->cancelled++;
         channel_touch(ch);
         return true;
