@@ -41,6 +41,19 @@ INLINE plane plane_behind(plane p, lanes last)
     return (plane)_mm512_shldi_epi64((__m512i)p, lower, 1);
 }
 
+/* The same within a block, and the other way. */
+INLINE plane plane_up(plane p, int n)
+{
+    __m512i lower = _mm512_alignr_epi64((__m512i)p, _mm512_setzero_si512(), LANES - 1);
+    return (plane)_mm512_shldv_epi64((__m512i)p, lower, _mm512_set1_epi64(n));
+}
+
+INLINE plane plane_down(plane p, int n)
+{
+    __m512i upper = _mm512_alignr_epi64(_mm512_setzero_si512(), (__m512i)p, 1);
+    return (plane)_mm512_shrdv_epi64((__m512i)p, upper, _mm512_set1_epi64(n));
+}
+
 /* The sum of two very large numbers. */
 INLINE plane plane_add(plane a, plane b, unsigned *carry)
 {

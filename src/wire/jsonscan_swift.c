@@ -188,9 +188,10 @@ INLINE bool take_strings(struct look *l, struct swift *s, struct block *b, plane
 
 /* What is left for those who go from one to the next. */
 struct visits {
-    lanes bad, brackets, open, curly, words;
-    lanes colons;  /* are only in objects */
-    lanes singles; /* are only in arrays: commas and brackets that are not behind a colon */
+    plane bad, brackets, open, curly, words;
+    /* What may not be in a container of a kind: colons in an array; singles, commas and brackets
+     * that are not behind a colon, in an object; pairs elsewhere than in an object of an array. */
+    plane colons, singles, pairs;
 };
 
 /* What has no code may stand nowhere: nothing may stand behind it, and a bracket is the last. */
@@ -233,30 +234,53 @@ INLINE void take_grammar(struct swift *s, const struct block *b, plane in, struc
     bad |= colon & ~name;
     bad |= close & curly & name & ~behind_curly;
 
-    plane_store(v->bad, bad);
-    plane_store(v->brackets, open | close);
-    plane_store(v->open, open);
-    plane_store(v->curly, curly);
-    plane_store(v->words, letter & may_begin);
-    plane_store(v->colons, colon);
-    plane_store(v->singles, (comma | open) & name);
+    /* },{ changes nothing, and in what is long there is little else. */
+    plane pairs = open & curly & plane_up(comma & plane_up(close & curly, 1), 1);
+    v->bad = bad;
+    v->brackets = (open | close) & ~(pairs | plane_down(pairs, 2));
+    v->open = open;
+    v->curly = curly;
+    v->words = letter & may_begin;
+    v->colons = colon;
+    v->singles = (comma | open) & name & ~pairs;
+    v->pairs = pairs;
 }
 
 /* -- brackets --------------------------------------------------------------------------------- */
 
+/* The innermost container is an array; an object in an array; an object in an object, or all. */
+enum { ARRAY, OBJECT, SAME_ARRAY, OBJECT_OF_OBJECT };
+
+INLINE plane wrong_in(const struct visits *v, uint64_t nest)
+{
+    return (nest & 3) == OBJECT ? v->singles : v->pairs | ((nest & 1) == ARRAY ? v->colons : v->singles);
+}
+
+struct brackets {
+    lanes all, open, curly, wrong[4];
+};
+
+static void brackets_of(struct brackets *b, const struct visits *v)
+{
+    plane_store(b->all, v->brackets);
+    plane_store(b->open, v->open);
+    plane_store(b->curly, v->curly);
+    for (unsigned i = 0; i < 4; i++)
+        plane_store(b->wrong[i], wrong_in(v, i));
+}
+
 /* Of a window.  *last: up to the bracket that closes all, or all ones.  False: one does not fit,
  * or there are too many. */
-INLINE bool take_brackets(struct swift *s, const struct visits *v, int k, uint64_t *last)
+INLINE bool take_brackets(struct swift *s, const struct brackets *b, int k, uint64_t *last)
 {
-    uint64_t left = v->brackets[k], wrong = 0, nest = s->nest, before = 0;
-    uint64_t colons = v->colons[k], singles = v->singles[k];
+    uint64_t left = b->all[k], wrong = 0, nest = s->nest, before = 0;
     *last = UINT64_MAX;
     if (__builtin_clzll(nest) <= __builtin_popcountll(left))
         return false;
     while (left != 0) {
         uint64_t bit = left & -left, upto = left ^ (left - 1);
-        uint64_t is_open = (v->open[k] & bit) != 0, curly = (v->curly[k] & bit) != 0;
-        wrong |= ((nest & 1) != 0 ? singles : colons) & (upto ^ before);
+        uint64_t is_open = (b->open[k] & bit) != 0, curly = (b->curly[k] & bit) != 0;
+        wrong |= b->wrong[nest & 3][k] & (upto ^ before);
         wrong |= ~is_open & 1 & (nest ^ curly);
         nest = is_open ? nest << 1 | curly : nest >> 1;
         before = upto;
@@ -266,40 +290,78 @@ INLINE bool take_brackets(struct swift *s, const struct visits *v, int k, uint64
             left = 0;
         }
     }
-    wrong |= ((nest & 1) != 0 ? singles : colons) & *last & ~before;
+    wrong |= b->wrong[nest & 3][k] & *last & ~before;
     s->nest = nest;
     return wrong == 0;
 }
 
 /* -- words ---------------------------------------------------------------------------------------- */
 
-/* true, false or null, and no other letter.  What may follow has been looked at. */
-INLINE bool is_word(const char *p, const char *end)
+/* true, false or null, and no other letter.  What may follow has been looked at.  There are 8
+ * bytes. */
+INLINE bool is_word(const char *p)
 {
     static const char words[4][8] = { "false", "null", "true", "-" };
     static const uint8_t len[4] = { 5, 4, 4, 1 };
-    char near[8] = { 0 };
     uint64_t text, word;
     unsigned which = (unsigned char)*p >> 3 & 3;
     memcpy(&word, words[which], 8);
-    if (end - p < 8)
-        p = memcpy(near, p, (size_t)(end - p));
     memcpy(&text, p, 8);
-    char behind = p[len[which]];
-    return ((text ^ word) << (64 - 8 * len[which])) == 0 && (behind < 'a' || behind > 'z');
+    return ((text ^ word) << (64 - 8 * len[which])) == 0 && (unsigned char)(p[len[which]] - 'a') > 'z' - 'a';
 }
 
+static bool is_last_word(const char *p, const char *end)
+{
+    char own[8] = { 0 };
+    memcpy(own, p, end - p < 8 ? (size_t)(end - p) : 8);
+    return is_word(own);
+}
+
+/* Of a window. */
 INLINE bool are_words(const char *p, const char *end, uint64_t starts)
 {
     bool all = true;
+    if (end - p < WINDOW + 8) {
+        for (; starts != 0; starts &= starts - 1)
+            all &= is_last_word(p + __builtin_ctzll(starts), end);
+        return all;
+    }
     for (; starts != 0; starts &= starts - 1)
-        all &= is_word(p + __builtin_ctzll(starts), end);
+        all &= is_word(p + __builtin_ctzll(starts));
     return all;
 }
 
 /* -- blocks --------------------------------------------------------------------------------------- */
 
 /* Behind the last bracket, or the block; NULL: it is wrong. */
+static const char *visit(struct look *l, struct swift *s, const char *p, const struct visits *v)
+{
+    struct brackets b;
+    lanes bad, words;
+    brackets_of(&b, v);
+    plane_store(bad, v->bad);
+    plane_store(words, v->words);
+    for (int k = 0; k < LANES; k++, p += WINDOW) {
+        uint64_t last;
+        if (!take_brackets(s, &b, k, &last) || (bad[k] & last) != 0 || !are_words(p, l->end, words[k] & last))
+            return NULL;
+        if (s->nest == OUTSIDE)
+            return p + __builtin_popcountll(last);
+    }
+    return p;
+}
+
+/* The same where no bracket is left. */
+INLINE const char *visit_words(struct look *l, const struct swift *s, const char *p, const struct visits *v)
+{
+    bool right = !plane_any(v->bad | wrong_in(v, s->nest));
+    lanes words;
+    plane_store(words, v->words);
+    for (int k = 0; k < LANES; k++, p += WINDOW)
+        right &= are_words(p, l->end, words[k]);
+    return right ? p : NULL;
+}
+
 static __attribute__((noinline)) const char *take_block(struct look *l, struct swift *s, const char *p)
 {
     struct block b = { .p = p, .left = (size_t)(l->end - p) };
@@ -309,14 +371,7 @@ static __attribute__((noinline)) const char *take_block(struct look *l, struct s
     if (!take_strings(l, s, &b, &in))
         return NULL;
     take_grammar(s, &b, in, &v);
-    for (int k = 0; k < LANES; k++, p += WINDOW) {
-        uint64_t last;
-        if (!take_brackets(s, &v, k, &last) || (v.bad[k] & last) != 0 || !are_words(p, l->end, v.words[k] & last))
-            return NULL;
-        if (s->nest == OUTSIDE)
-            return p + __builtin_popcountll(last);
-    }
-    return p;
+    return plane_any(v.brackets) ? visit(l, s, p, &v) : visit_words(l, s, p, &v);
 }
 
 /* -- containers ------------------------------------------------------------------------------------ */
