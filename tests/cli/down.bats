@@ -44,14 +44,18 @@ each_verb() { # STATUS TEXT
 # serve BYTES: answers every connection with these bytes and closes it.
 serve() {
     python3 - "$DIR/ctl.sock" "$1" 3>&- <<'END' &
-import socket, sys
+import os, socket, sys
 s = socket.socket(socket.AF_UNIX)
-s.bind(sys.argv[1])
+s.bind(sys.argv[1] + ".new")
 s.listen(9)
+os.rename(sys.argv[1] + ".new", sys.argv[1])
 while True:
     c, _ = s.accept()
     c.recv(65536)
     c.sendall(sys.argv[2].encode().decode("unicode_escape").encode("latin-1"))
+    c.shutdown(socket.SHUT_WR)
+    while c.recv(65536):
+        pass
     c.close()
 END
     SERVER=$!

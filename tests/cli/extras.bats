@@ -6,7 +6,7 @@ load helpers
 
 setup_file() {
     start_daemon "$(fleet)"
-    wait_until logs_are_there
+    wait_until has_printed 1
 }
 
 teardown_file() {
@@ -89,10 +89,15 @@ hint() {
     expect 0 'down: starting' start --no-wait down
     wait_until runs down
     expect 0 'down: stopping' stop --no-wait down
+    wait_until rests down
 }
 
 runs() {
     [ "$(ctl pid "$1")" != 0 ]
+}
+
+rests() {
+    [ "$(ctl pid "$1")" = 0 ]
 }
 
 @test "show and why" {
@@ -175,9 +180,9 @@ echo_and_see() {
 @test "tail -f ends with Ctrl-C and status 0" {
     coproc CTL { exec "$DROVERCTL" -c "$CONF" tail -f up 3>&-; }
     pid=$CTL_PID # the shell forgets it when the process has ended
-    read -r -t 10 banner <&"${CTL[0]}"
+    read -r -t 60 banner <&"${CTL[0]}"
     [ "$banner" = '==> Press Ctrl-C to exit <==' ]
-    read -r -t 10 text <&"${CTL[0]}"
+    read -r -t 60 text <&"${CTL[0]}"
     [ "$text" = 'to stdout' ]
     kill -INT "$pid"
     wait "$pid"

@@ -50,6 +50,7 @@ autostart=false
 command=/bin/false
 autostart=false
 startretries=0
+startsecs=60
 
 [program:quiet]
 command=/bin/sleep 1000
@@ -94,18 +95,26 @@ daemon_gone() {
     ! kill -0 "$DAEMON" 2>/dev/null
 }
 
-# wait_until COMMAND...: asks again until it succeeds, for 20 seconds at most.
+# wait_until COMMAND...: asks again until it succeeds, for 60 seconds at most.
 wait_until() {
-    local end=$((SECONDS + 20))
+    local end=$((SECONDS + 60))
     until "$@"; do
         [ "$SECONDS" -lt "$end" ] || return 1
         sleep 0.05
     done
 }
 
-# What a process has printed comes a moment after it has started.
-logs_are_there() {
-    [ -n "$("$DROVERCTL" -c "$CONF" tail up)" ] && [ -n "$("$DROVERCTL" -c "$CONF" tail up stderr)" ]
+# has_printed N: the N-th run of `up` has, which comes a moment after its start; and what starts runs.
+has_printed() {
+    [ "$(ctl tail -9999 up | grep -c 'to stdout')" -ge "$1" ] && [ "$(ctl tail -9999 up stderr | grep -c 'to stderr')" -ge "$1" ] &&
+        ! ctl status | grep -q STARTING
+}
+
+# restart_up: and back when that run has printed what it has to say, too.
+restart_up() {
+    local runs
+    runs=$(ctl tail -9999 up | grep -c 'to stdout' || true)
+    expect 0 'up: stopped|up: started' restart up && wait_until has_printed $((runs + 1))
 }
 
 ctl() {

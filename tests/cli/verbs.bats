@@ -7,7 +7,7 @@ load helpers
 
 setup_file() {
     start_daemon "$(fleet)"
-    wait_until logs_are_there
+    wait_until has_printed 1
 }
 
 teardown_file() {
@@ -75,8 +75,7 @@ RUNS="pid PID, uptime TIME"
 }
 
 @test "restart" {
-    expect 0 'up: stopped|up: started' restart up
-    wait_until logs_are_there
+    restart_up
     expect 0 'down: ERROR (not running)|down: started' restart down
     expect 0 'down: stopped' stop down
     expect 1 'nope: ERROR (no such process)|nope: ERROR (no such process)' restart nope
@@ -130,8 +129,7 @@ RUNS="pid PID, uptime TIME"
     expect_usage 1 'Error: clear requires a process name' clear
     expect 0 'up: cleared' clear up
     expect 0 '' tail up
-    expect 0 'up: stopped|up: started' restart up
-    wait_until logs_are_there
+    restart_up
 }
 
 @test "fg" {
@@ -146,13 +144,13 @@ RUNS="pid PID, uptime TIME"
 @test "fg sends what is typed and shows what comes back" {
     coproc CTL { "$DROVERCTL" -c "$CONF" fg cat 2>&1 3>&-; }
     exec 7<&"${CTL[0]}" # the shell forgets the other when the process has ended
-    read -r -t 10 banner <&7
+    read -r -t 60 banner <&7
     [ "$banner" = '==> Press Ctrl-C to exit <==' ]
     echo 'hello, cat' >&"${CTL[1]}"
-    read -r -t 10 answer <&7
+    read -r -t 60 answer <&7
     [ "$answer" = 'hello, cat' ]
     eval "exec ${CTL[1]}>&-"
-    read -r -t 10 bye <&7
+    read -r -t 60 bye <&7
     exec 7<&-
     [ "$bye" = 'Exiting foreground' ]
 }

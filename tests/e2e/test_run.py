@@ -349,11 +349,11 @@ class Raw:
             self.data += piece
 
     def rest(self):
-        while True:
-            piece = self.socket.recv(65536)
-            if not piece:
-                return self.data
-            self.data += piece
+        pieces = [self.data]
+        while pieces[-1] or len(pieces) == 1:
+            pieces.append(self.socket.recv(1 << 20))
+        self.data = b"".join(pieces)
+        return self.data
 
     def close(self):
         self.socket.close()
