@@ -17,7 +17,8 @@ sys.dont_write_bytecode = True
 import procs  # noqa: E402
 
 ANSWER_WITHIN = 1.0  # seconds, of a daemon that has been killed
-SETTLE = 5.0         # seconds in which what is under way comes to an end
+SETTLE = 20.0        # seconds in which what is under way comes to an end
+LOOKS = 20           # and at least so many looks: the machine may stand still over one of them
 TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z ")
 WORKERS = "node", "python", "c"  # jobs that talk to each other, and are to live from the beginning to the end
 UNTOUCHED = "exit", "log"  # jobs whom no operator stops before the end
@@ -110,8 +111,9 @@ def check_once(daemon, trace_path, expected, refused):
 def check_now(daemon, trace_path, expected, refused=False):
     """Jobs come and go while we look: a complaint counts when it does not go away."""
     complaints, doubles = check_once(daemon, trace_path, expected, refused)
-    deadline = time.monotonic() + SETTLE
-    while complaints and not doubles and time.monotonic() < deadline:
+    deadline, looks = time.monotonic() + SETTLE, 1
+    while complaints and not doubles and (time.monotonic() < deadline or looks < LOOKS):
+        looks += 1
         time.sleep(0.02)
         again, doubles = check_once(daemon, trace_path, expected, refused)
         complaints = {key: text for key, text in again.items() if key in complaints}
@@ -135,11 +137,12 @@ def check_weight(daemon, before, jobs):
     """What has been dropped is let go a little later."""
     deadline = time.monotonic() + SETTLE
     while True:
+        over = time.monotonic() > deadline
         after = weigh(daemon)
         found = ["the %s has %d %s, and had %d before" % (who, after[who][what], what, before[who][what])
                  for who in before for what in before[who]
                  if after[who][what] > before[who][what] + SLACK[what] + jobs * SLACK_JOB[what]]
-        if not found or time.monotonic() > deadline:
+        if not found or over:
             return found
         time.sleep(0.02)
 
