@@ -127,7 +127,7 @@ static void test_strange_files(void **state)
     memcpy(head, "#!/", 3);
     make_file("long", head, 0755);
     assert_int_equal(mkfifo("fifo", 0700), 0);
-    alarm(20);
+    alarm(60);
     exec_explain(SPAWN_STAGE_EXEC, ENOENT, "long", NULL, NULL, line, sizeof(line));
     assert_int_equal(strlen(line), sizeof(line) - 1);
     exec_explain(SPAWN_STAGE_EXEC, EACCES, "fifo", NULL, NULL, line, sizeof(line));

@@ -161,7 +161,7 @@ static void test_pidfile(void **state)
     pidfile_remove("pid", 4711);
     assert_int_equal(pidfile_write("no/such/pid", 1), -ENOENT);
     assert_int_equal(mkfifo("fifo", 0600), 0);
-    alarm(20);
+    alarm(60);
     assert_int_equal(pidfile_write("fifo", 1), -ENXIO); /* and not a wait */
     pidfile_remove("fifo", 1);
     alarm(0);

@@ -168,7 +168,7 @@ static int cannot_rotate(void)
     if (logfile_open(table, "closed/x.log", 100, 2, &f) != 0)
         return 3;
     memset(block, 'x', sizeof(block));
-    alarm(20);
+    alarm(60);
     for (int i = 0; i < 40; i++) {
         block[100] = i % 2 ? '\n' : 'x';
         if (logfile_write(f, block, sizeof(block), &written) != 0 || written != sizeof(block))

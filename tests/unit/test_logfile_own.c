@@ -56,7 +56,7 @@ static void fill(struct logfile *f, int ours, int reader)
     int flags = fcntl(ours, F_GETFL);
     char block[10000];
     memset(block, 'x', sizeof(block));
-    alarm(20); /* a wait would be for ever */
+    alarm(60); /* a wait would be for ever */
     for (int round = 0; round < 3; round++) {
         size_t total = 0, written;
         int r;
@@ -141,7 +141,7 @@ static void test_pseudo_terminal(void **state)
     char block[4096];
     size_t written, total = 0;
     memset(block, 'x', sizeof(block));
-    alarm(20);
+    alarm(60);
     while (logfile_write(f, block, sizeof(block), &written) == 0 && total < 1 << 22)
         total += written;
     assert_true(total < 1 << 22); /* nobody reads: it says so */
@@ -164,7 +164,7 @@ static int inherited_pipe(int reader, int writer, int fill_it)
     snprintf(path, sizeof(path), "/dev/fd/%d", writer);
     if (logfile_open(table, path, 0, 0, &f) != 0)
         return 3;
-    alarm(20);
+    alarm(60);
     if (logfile_write(f, "hello", 5, &written) != 0 || drain(reader) != 5)
         return 4;
     if (logfile_write(f, block, fill_it != 0 ? sizeof(block) : 100, &written) != (fill_it != 0 ? -EAGAIN : 0))

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <sys/time.h>
+
 #include "base/cleanup.h"
 #include "core/restart.h"
 
@@ -48,7 +50,7 @@ static void test_delay(void **state)
         { 0, 0, 2, UINT32_MAX, 0 },
         { 30 * S, 10 * S, 2, 1, 10 * S },
     };
-    alarm(2);
+    setitimer(ITIMER_VIRTUAL, &(struct itimerval){ .it_value = { .tv_sec = 2 } }, NULL); /* of its own */
     for (size_t i = 0; i < ELEMENTS(cases); i++) {
         const struct program_common c = { .restart_delay = cases[i].delay,
                                           .restart_delay_max = cases[i].max,
@@ -56,7 +58,7 @@ static void test_delay(void **state)
         const struct program p = { .common = &c };
         assert_int_equal(restart_delay(&p, cases[i].tries, UINT32_MAX), cases[i].expected);
     }
-    alarm(0);
+    setitimer(ITIMER_VIRTUAL, &(struct itimerval){ 0 }, NULL);
 }
 
 static void test_delay_stays_a_time(void **state)
