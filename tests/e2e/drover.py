@@ -171,9 +171,13 @@ class Daemon:
         """The pid of the process that has the jobs; .pid is the guardian's, which is the one that people know."""
         return procs.supervisor(self.pid)
 
-    def held(self):
-        """The guardian's descriptors.  The supervisor tells it of each, and waits for no answer."""
+    def settle(self):
+        """The supervisor tells the guardian of each descriptor, user and limit, and waits for no answer.  This does."""
         procs.wait_asleep(self.supervisor, self.pid)
+
+    def held(self):
+        """The guardian's descriptors."""
+        self.settle()
         return procs.descriptors(self.pid)
 
     def crash(self):

@@ -72,6 +72,12 @@ def kill_supervisor(guardian):
     return wait_until(try_one, "a supervisor to kill")
 
 
+def freeze(pid):
+    """Back when it does nothing more: what is sent after SIGSTOP may be heeded first."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: (stat(pid) or "Z")[0] in "TZX", "process %d to stop" % pid)
+
+
 def descendants(root):
     parents = {}
     for pid in pids():

@@ -408,6 +408,7 @@ class OrdinaryUser(drover.TestCase):
             command=sleep 1000
             startsecs=0
         """, whole=True)
+        d.settle()
         for pid in (d.pid, d.supervisor, procs.begun(d.wait_state("a", "RUNNING")["pid"])):
             status = procs.status(pid)
             self.assertEqual((status["Uid"].split(), status["Gid"].split()), (["65534"] * 4, ["65534"] * 4))

@@ -115,9 +115,9 @@ class Replaced(drover.TestCase):
 
     def test_a_hup_that_it_did_not_come_to_is_heeded_by_the_next(self):
         d = self.daemon(SLEEPER, native=True)
-        d.held()  # its hello too: before that the guardian keeps signals to itself
+        d.settle()  # its hello too: before that the guardian keeps signals to itself
         old = d.supervisor
-        os.kill(old, signal.SIGSTOP)
+        procs.freeze(old)
         d.configure(SLEEPER + "    [program:b]\n    command=sleep 1000\n    startsecs=0\n")
         d.kill(signal.SIGHUP)
         procs.wait_until(lambda: int(procs.status(old)["ShdPnd"], 16) >> signal.SIGHUP - 1 & 1, "the HUP to come to it")
@@ -190,9 +190,8 @@ class Watchdog(drover.TestCase):
         d.kill(signal.SIGHUP)
         d.wait_state("b", "RUNNING")
         supervisor = d.supervisor
-        os.kill(supervisor, signal.SIGSTOP)
+        procs.freeze(supervisor)
         self.addCleanup(lambda: procs.alive(supervisor) and os.kill(supervisor, signal.SIGCONT))
-        procs.wait_until(lambda: procs.stat(supervisor)[0] == "T", "it to stop")
         os.kill(supervisor, signal.SIGCONT)
         self.assertEqual(d.get("/v1/daemon").json["recoveries"], 0)
 
@@ -201,7 +200,7 @@ class Guardian(drover.TestCase):
     def test_its_end_is_the_supervisors(self):
         d = self.daemon("")
         supervisor = d.supervisor
-        os.kill(supervisor, signal.SIGSTOP)  # whatever it is doing
+        procs.freeze(supervisor)  # whatever it is doing
         d.kill(signal.SIGKILL)
         d.expected_status = -signal.SIGKILL
         self.assertEqual(d.wait_exit(), -signal.SIGKILL)
@@ -222,7 +221,7 @@ class Guardian(drover.TestCase):
             childlogdir=%(here)s
         """, whole=True)
         supervisor = d.supervisor
-        os.kill(supervisor, signal.SIGSTOP)
+        procs.freeze(supervisor)
         d.kill(signal.SIGKILL)
         d.expected_status = -signal.SIGKILL
         self.assertEqual(d.wait_exit(), -signal.SIGKILL)
@@ -290,7 +289,7 @@ class Guardian(drover.TestCase):
     def test_it_sleeps(self):
         d = self.daemon(SLEEPER)
         d.wait_state("a", "RUNNING")
-        d.get("/v1/daemon")
+        d.settle()
 
         def switches():
             status = procs.status(d.pid)
@@ -298,7 +297,7 @@ class Guardian(drover.TestCase):
         before = switches()
         for _ in range(100):
             d.get("/v1/processes")
-        self.assertLess(switches() - before, 50)  # what the start has left for it to do, not one for each request
+        self.assertLess(switches() - before, 50)  # not one for each request
 
 
 if __name__ == "__main__":

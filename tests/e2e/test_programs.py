@@ -16,8 +16,7 @@ class Real(drover.TestCase):
         """Killed outright, it is there again under another pid.  Its own workers would outlive it and keep what it
         listens at; whoever kills a master like that must see to them."""
         before, mark = d.pid_of(name), d.mark()
-        os.kill(before, signal.SIGSTOP)  # so that it makes no more of them meanwhile
-        procs.wait_until(lambda: procs.stat(before)[0] == "T", "%s to be frozen" % name)
+        procs.freeze(before)  # so that it makes no more of them meanwhile
         for pid in [before] + procs.descendants(before):
             try:
                 os.kill(pid, signal.SIGKILL)

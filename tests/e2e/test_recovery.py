@@ -104,7 +104,7 @@ class Recovery(drover.TestCase):
         c = d.pid_of("c")  # and while nobody is there
         before = d.supervisor
         d.close()
-        os.kill(before, signal.SIGSTOP)
+        procs.freeze(before)
         os.kill(c, signal.SIGUSR1)
         procs.wait_until(lambda: not procs.alive(c), "the end of c")
         os.kill(before, signal.SIGKILL)
@@ -209,7 +209,7 @@ class Recovery(drover.TestCase):
         d.wait_state("a", "RUNNING")
         before = d.supervisor
         d.close()
-        os.kill(before, signal.SIGSTOP)
+        procs.freeze(before)
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(20)
         client.connect(d.socket)

@@ -134,7 +134,7 @@ class Requests(Case):
             if done >= (killed + 1) * min(REQUESTS // 40, 2000) and len(up) > 1:
                 name = random.choice(up)
                 victims.append((name, self.d.pid_of(name)))
-                os.kill(victims[0][1], signal.SIGSTOP)
+                procs.freeze(victims[0][1])
 
         def kill_it():
             """With something to do, which it cannot be through with."""

@@ -69,7 +69,7 @@ class Lives(TestCase):
         job = self.runs()[0]["pid"]
         before = self.d.supervisor
         self.d.close()
-        os.kill(before, signal.SIGSTOP)
+        procs.freeze(before)
         self.let_go("go")
         procs.wait_until(lambda: not procs.alive(job), "its end")
         os.kill(before, signal.SIGKILL)
@@ -208,7 +208,7 @@ class Lives(TestCase):
         job = self.runs()[0]["pid"]
         before = self.d.supervisor
         self.d.close()
-        os.kill(before, signal.SIGSTOP)
+        procs.freeze(before)
         p.kill()
         p.wait()
         os.kill(before, signal.SIGKILL)

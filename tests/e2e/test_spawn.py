@@ -285,6 +285,7 @@ class Limits(Sleeper):
             resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
         d, pid = self.sleeper(daemon="minfds=500\n", preexec_fn=low)
         self.assertEqual(procs.limit(pid, "Max open files"), ["200", str(hard)])
+        d.settle()
         for process in (d.pid, d.supervisor):
             self.assertGreaterEqual(int(procs.limit(process, "Max open files")[0]), 500)
 

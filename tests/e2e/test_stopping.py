@@ -157,7 +157,7 @@ startsecs=0
             stopasgroup=true
         """)
         d.wait_output("a", "ready")
-        os.kill(d.pid_of("a"), signal.SIGSTOP)
+        procs.freeze(d.pid_of("a"))
         d.stop("a")
         self.assertEqual(d.info("a")["exit"]["signal"], "SIGKILL")
 

@@ -120,6 +120,7 @@ class Done(TestCase):
         """, whole=True, foreground=False)
         self.assertEqual(self.ctl(d, "upgrade").returncode, 0)
         self.assertEqual(d.get("/v1/daemon").json["pid"], d.pid)
+        d.settle()
         self.assertEqual(procs.status(d.pid)["Uid"].split(), ["65534"] * 4)
         self.assertEqual([procs.descriptors(d.supervisor)[i] for i in range(3)], ["/dev/null"] * 3)
 
@@ -250,7 +251,7 @@ class State(TestCase):
 
     def take_memory(self, d):
         """What the guardian holds in memory, at its numbers."""
-        for number, what in procs.descriptors(d.pid).items():
+        for number, what in d.held().items():
             if number >= 256 and what.startswith("/memfd:"):
                 fd = os.open("/proc/%d/fd/%d" % (d.pid, number), os.O_RDONLY)
                 self.addCleanup(os.close, os.dup2(fd, number))
