@@ -5,12 +5,20 @@
 #pragma once
 
 #include <stdint.h>
+#include <time.h>
 
 typedef uint64_t usec_t;
 
 #define USEC_PER_SEC 1000000ULL
 #define USEC_PER_MSEC 1000ULL
 #define USEC_INFINITY UINT64_MAX
+
+static inline usec_t usec_now(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+}
 
 /* later than `t` by `d`, without wrapping round */
 static inline usec_t usec_add(usec_t t, usec_t d)

@@ -87,7 +87,7 @@ static void daemon_get(struct control_call *call)
     jsonw_int(&j, "state", s->state);
     jsonw_string(&j, "statename", state_name(s->state));
     jsonw_seconds(&j, "start", s->started_wall);
-    jsonw_seconds(&j, "now", present_now());
+    jsonw_seconds(&j, "now", usec_now(CLOCK_REALTIME));
     jsonw_string(&j, "identifier", s->config->daemon.identifier);
     jsonw_string(&j, "config", s->config->path);
     jsonw_string(&j, "serverurl", s->config->daemon.serverurl);

@@ -53,7 +53,7 @@ static void process_list(struct control_call *call)
     _cleanup_buf_ struct buf b = BUF_INIT(REPLY_MAX);
     struct jsonw j = JSONW_INIT(&b);
     uint64_t fields = present_fields(http_request_query(r, "fields", 0));
-    usec_t wall = present_now();
+    usec_t wall = usec_now(CLOCK_REALTIME);
     jsonw_object(&j, NULL);
     jsonw_array(&j, "processes");
     for (size_t i = 0; i < s->n_groups; i++) {
@@ -142,7 +142,8 @@ static void process_get(struct control_call *call)
         return;
     _cleanup_buf_ struct buf b = BUF_INIT(REPLY_MAX);
     struct jsonw j = JSONW_INIT(&b);
-    present_process(&j, NULL, c, present_fields(http_request_query(call->request, "fields", 0)), present_now());
+    present_process(&j, NULL, c, present_fields(http_request_query(call->request, "fields", 0)),
+                    usec_now(CLOCK_REALTIME));
     if (control_number(call->request, "show", 0) != 0) {
         b.len--; /* open the object again */
         j.comma = true;

@@ -53,7 +53,7 @@ static void trace_json(const struct relay_trace *t, struct buf *out)
 {
     struct jsonw j = JSONW_INIT(out);
     jsonw_object(&j, NULL);
-    jsonw_seconds(&j, "time", present_now());
+    jsonw_seconds(&j, "time", usec_now(CLOCK_REALTIME));
     jsonw_string(&j, "from", t->from);
     jsonw_bytes(&j, "to", t->to, t->to_len);
     if (t->has_id)

@@ -74,7 +74,7 @@ static int ask_status(const struct question *q)
         return error_of(f);
     struct jsonw j = JSONW_INIT(q->answer);
     uint64_t wanted = fields != NULL ? present_fields(fields) : UINT64_MAX;
-    usec_t wall = present_now();
+    usec_t wall = usec_now(CLOCK_REALTIME);
     jsonw_object(&j, NULL);
     jsonw_array(&j, "processes");
     for (size_t i = 0; i < sel.n; i++)

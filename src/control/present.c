@@ -12,13 +12,6 @@
 #include "supervisor/child_ipc.h"
 #include "supervisor/supervisor.h"
 
-usec_t present_now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
-
 void present_time(usec_t wall, char buf[32])
 {
     time_t t = (time_t)(wall / USEC_PER_SEC);
@@ -238,14 +231,11 @@ static void put_tries(const struct view *v, const char *f)
 static void put_next_start(const struct view *v, const char *f)
 {
     const struct process *p = v->p;
-    struct timespec ts;
     if (p->deadline == 0 || (p->state != PROCESS_BACKOFF && p->state != PROCESS_EXITED)) {
         jsonw_null(v->j, f);
         return;
     }
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    usec_t now = (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-    jsonw_seconds(v->j, f, v->wall + usec_sub(p->deadline, now));
+    jsonw_seconds(v->j, f, v->wall + usec_sub(p->deadline, usec_now(CLOCK_MONOTONIC)));
 }
 
 static void put_stdout_logfile(const struct view *v, const char *f)

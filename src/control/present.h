@@ -17,6 +17,5 @@ void present_process(struct jsonw *j, const char *name, const struct child *c, u
 void present_description(const struct child *c, usec_t wall, char *buf, size_t size);
 /* "log full, stdout waits: No space left on device"; false: nothing is wrong. */
 bool present_log_trouble(const struct child *c, struct child_log_trouble *t, char *buf, size_t size);
-usec_t present_now(void); /* wall clock */
 /* "2026-01-31 23:59:59", local time */
 void present_time(usec_t wall, char buf[32]);

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 
@@ -70,9 +69,7 @@ int client_fd(const struct client *c)
 
 usec_t client_now(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+    return usec_now(CLOCK_MONOTONIC);
 }
 
 /* connect(2) with a limit: a full backlog must not hold us for ever. */

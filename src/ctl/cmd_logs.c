@@ -299,10 +299,8 @@ static void logs_show(struct logs *l, const json_t *list)
 
 static bool logs_take_since(struct logs *l, const char *text)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     l->has_since = true;
-    return since_parse(text, (usec_t)now.tv_sec * USEC_PER_SEC + (usec_t)now.tv_nsec / 1000, &l->since) == 0;
+    return since_parse(text, usec_now(CLOCK_REALTIME), &l->since) == 0;
 }
 
 /* -f, -n LINES, -nLINES; false and a message for another option. */

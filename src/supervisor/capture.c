@@ -77,7 +77,7 @@ static ssize_t take_chunk(struct stream *s)
     ssize_t n = -ENOBUFS;
     struct mover *mover = capture_mover(s->capture);
     if (mover != NULL && s->log != NULL && logfile_is_file(s->log))
-        n = mover_take(mover, s->fd, chunk, CHUNK, s->lines != NULL ? stream_wall() : 0, s->ansi, &s->move);
+        n = mover_take(mover, s->fd, chunk, CHUNK, s->lines != NULL ? usec_now(CLOCK_REALTIME) : 0, s->ansi, &s->move);
     if (n < 0 && n != -EAGAIN && n != -EINTR) { /* a mover that cannot is no end of what the job prints */
         n = read(s->fd, chunk, read_size(s));
         n = n < 0 ? -errno : n;

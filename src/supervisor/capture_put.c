@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "os/logmove.h"
@@ -187,19 +186,12 @@ static bool put(struct stream *s, const char *data, size_t len, const char *rest
     return r == 0;
 }
 
-usec_t stream_wall(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
-
 bool stream_put(struct stream *s, const char *data, size_t len)
 {
     if (s->lines == NULL)
         return put(s, data, len, NULL, 0);
     bool through = true;
-    usec_t wall = s->move != NULL ? move_wall(s->move) : stream_wall();
+    usec_t wall = s->move != NULL ? move_wall(s->move) : usec_now(CLOCK_REALTIME);
     while (len > 0 && through) {
         buf_reset(&formatted);
         size_t used = logline_format(s->lines, wall, data, len, &formatted);
@@ -250,7 +242,7 @@ bool stream_end_lines(struct stream *s)
     if (s->lines == NULL || s->lines->begun.len == 0)
         return true;
     if (s->move != NULL)
-        mover_take_begun(s->move, stream_wall());
+        mover_take_begun(s->move, usec_now(CLOCK_REALTIME));
     if (!put_begun(s))
         return false;
     stream_end_move(s);

@@ -18,7 +18,6 @@ void stream_end_move(struct stream *s);
 bool stream_waits(struct stream *s);
 /* One more try, since nothing is tried after it; what is stashed is gone then. */
 void stream_give_up(struct stream *s);
-usec_t stream_wall(void);
 
 /* How many streams have bytes that a disk does not take. */
 void capture_stall(struct capture *c, int by);

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "os/journal.h"
@@ -185,16 +184,9 @@ static void ring_grow(struct events *ev)
     ev->size = size;
 }
 
-static usec_t wall_now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
-
 void events_add(struct events *ev, struct event *e)
 {
-    e->wall = wall_now();
+    e->wall = usec_now(CLOCK_REALTIME);
     e->seq = ++ev->last;
     journal_set_sequence(ev->journal, ev->last);
     if (ev->last - ev->start >= ev->size && ev->size < EVENTS_KEPT && ev->first == ev->start)
@@ -220,7 +212,7 @@ void events_tell(const struct events *ev, struct event *e)
 {
     struct event_subscriber *next;
     e->seq = ev->last;
-    e->wall = wall_now();
+    e->wall = usec_now(CLOCK_REALTIME);
     for (struct event_subscriber *s = ev->subscribers; s != NULL; s = next) {
         next = s->next;
         if (s->messages)

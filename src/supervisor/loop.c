@@ -22,7 +22,6 @@
 
 #include <errno.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -90,13 +89,6 @@ struct loop {
     loop_fn turn_end;
     void *turn_end_arg;
 };
-
-usec_t loop_clock(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
-}
 
 /* libevent would write to our stderr; what fails is returned to the caller anyway. */
 static void ignore_message(int severity, const char *message)
@@ -212,7 +204,7 @@ static void on_late(void *arg)
     struct loop *l = arg;
     l->late = pollset_retry(l->set) > 0;
     if (l->late)
-        loop_timer_set(l, &l->late_timer, loop_clock() + LATE, on_late, l);
+        loop_timer_set(l, &l->late_timer, usec_now(CLOCK_MONOTONIC) + LATE, on_late, l);
 }
 
 static void look_after_late(struct loop *l)
@@ -221,7 +213,7 @@ static void look_after_late(struct loop *l)
         log_warn(
             "the kernel has no room to watch all descriptors (memory, or fs.epoll.max_user_watches); trying again");
     l->late_told = true;
-    l->late = loop_timer_set(l, &l->late_timer, loop_clock() + LATE, on_late, l) == 0;
+    l->late = loop_timer_set(l, &l->late_timer, usec_now(CLOCK_MONOTONIC) + LATE, on_late, l) == 0;
 }
 
 int loop_io_set(struct loop *l, struct loop_io *io, int fd, unsigned what, enum loop_priority priority, loop_io_fn fn,
@@ -312,7 +304,7 @@ int loop_timer_set(struct loop *l, struct loop_timer *timer, usec_t at, loop_fn 
         return 0;
     }
     /* libevent counts from its own, later reading of the same clock, so it is never early */
-    usec_t delay = usec_sub(at, loop_clock());
+    usec_t delay = usec_sub(at, usec_now(CLOCK_MONOTONIC));
     if (delay > 1000000000 * USEC_PER_SEC)
         delay = 1000000000 * USEC_PER_SEC;
     struct timeval tv = { .tv_sec = (time_t)(delay / USEC_PER_SEC), .tv_usec = (suseconds_t)(delay % USEC_PER_SEC) };
@@ -408,7 +400,7 @@ static void work_run(struct loop *l)
 
 static void turn_run(struct loop *l)
 {
-    usec_t start = loop_clock();
+    usec_t start = usec_now(CLOCK_MONOTONIC);
     l->now = l->begun = start;
     l->turns++;
     if (!STAILQ_EMPTY(&l->ready[LOOP_CONTROL]))
@@ -421,7 +413,7 @@ static void turn_run(struct loop *l)
     work_run(l);
     if (l->turn_end != NULL)
         l->turn_end(l->turn_end_arg);
-    usec_t took = usec_sub(loop_clock(), start);
+    usec_t took = usec_sub(usec_now(CLOCK_MONOTONIC), start);
     if (took > l->lag_max)
         l->lag_max = took;
     l->now = 0;
@@ -476,7 +468,7 @@ void loop_stop(struct loop *l)
 
 usec_t loop_now(struct loop *l)
 {
-    return l->now != 0 ? l->now : loop_clock();
+    return l->now != 0 ? l->now : usec_now(CLOCK_MONOTONIC);
 }
 
 bool loop_is_asked(struct loop *l)

@@ -50,10 +50,9 @@ void loop_stop(struct loop *l);
 /* Called at the end of every turn, before the next wait; NULL: nothing. */
 void loop_on_turn_end(struct loop *l, loop_fn fn, void *arg);
 
-/* CLOCK_MONOTONIC, read once a turn (outside of loop_run() at each call). */
+/* CLOCK_MONOTONIC, read once a turn (outside of loop_run() at each call).  A turn
+ * that starts children takes long: where that matters it is usec_now(). */
 usec_t loop_now(struct loop *l);
-/* The same, not the turn's: a turn that starts children takes long. */
-usec_t loop_clock(void);
 
 /* Level-triggered and persistent.  `what` is LOOP_READ | LOOP_WRITE; 0 keeps
  * it known but silent: not even a hang-up is reported then.  Calling it again

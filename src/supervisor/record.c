@@ -7,22 +7,14 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "supervisor/child_output.h"
 #include "supervisor/supervisor.h"
 
-static usec_t clock_usec(clockid_t clock)
-{
-    struct timespec ts;
-    clock_gettime(clock, &ts);
-    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
-
 /* How far CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC: the time asleep. */
 static usec_t asleep(void)
 {
-    return usec_sub(clock_usec(CLOCK_BOOTTIME), clock_usec(CLOCK_MONOTONIC));
+    return usec_sub(usec_now(CLOCK_BOOTTIME), usec_now(CLOCK_MONOTONIC));
 }
 
 /* 0 and USEC_INFINITY mean something else than a time */

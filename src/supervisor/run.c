@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -205,13 +204,6 @@ static void on_timeout(void *arg)
     run_tell_to_end(arg, ETIMEDOUT);
 }
 
-static usec_t boottime(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_BOOTTIME, &ts);
-    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
-
 void run_arm(struct run *r)
 {
     struct loop *loop = r->supervisor->loop;
@@ -219,7 +211,8 @@ void run_arm(struct run *r)
     if (k->told_to_end && k->step < k->n_ladder && r->pidfd >= 0)
         loop_timer_set(loop, &r->timer, usec_add(loop_now(loop), k->ladder[0].wait), on_ladder, r);
     else if (!k->told_to_end && k->deadline != 0)
-        loop_timer_set(loop, &r->timer, usec_add(loop_now(loop), usec_sub(k->deadline, boottime())), on_timeout, r);
+        loop_timer_set(loop, &r->timer, usec_add(loop_now(loop), usec_sub(k->deadline, usec_now(CLOCK_BOOTTIME))),
+                       on_timeout, r);
 }
 
 void run_tell_to_end(struct run *r, int why)
@@ -381,7 +374,7 @@ static int adopt(struct run *r, struct child_plan *p, struct spawned *spawned)
         identity_of_child(spawned->pid, spawned->pidfd, &id);
     k->start = id.start;
     k->inode = id.inode;
-    k->deadline = k->timeout != 0 ? usec_add(boottime(), k->timeout) : 0;
+    k->deadline = k->timeout != 0 ? usec_add(usec_now(CLOCK_BOOTTIME), k->timeout) : 0;
     k->pid = spawned->pid;
     p->born = true;
     r->pidfd = spawned->pidfd;

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -31,13 +30,6 @@ struct run_memory {
     int fd;
     struct content *content;
 };
-
-static uint64_t now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
-}
 
 static void *map(int fd)
 {
@@ -131,7 +123,7 @@ static bool is_free(const struct run_keep *k, uint64_t at)
 static struct run_keep *find_berth(struct run_memory *m, uint64_t key)
 {
     struct run_keep *best = NULL;
-    uint64_t at = now();
+    uint64_t at = usec_now(CLOCK_MONOTONIC);
     for (unsigned i = 0; i < RUN_BERTHS; i++) {
         struct run_keep *k = &m->content->berths[i];
         if (k->state == RUN_UNBORN && key != 0 && k->key == key)
@@ -157,13 +149,13 @@ struct run_keep *run_memory_take(struct run_memory *m, uint64_t key)
 
 void run_memory_told(struct run_keep *k)
 {
-    k->told_at = now();
+    k->told_at = usec_now(CLOCK_MONOTONIC);
     k->state = k->key != 0 ? RUN_TOLD : RUN_FREE;
 }
 
 void run_memory_unborn(struct run_keep *k)
 {
-    k->told_at = now();
+    k->told_at = usec_now(CLOCK_MONOTONIC);
     k->state = RUN_UNBORN;
 }
 

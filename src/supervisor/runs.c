@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "supervisor/run_internal.h"
 #include "supervisor/run_say.h"
@@ -66,13 +65,6 @@ static int admit(struct supervisor *s, const struct run_order *o)
     return s->runs->n >= RUNS_MAX || (!o->detached && s->runs->n_attached >= RUNS_ATTACHED_MAX) ? -EBUSY : 0;
 }
 
-static usec_t wall_now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
-
 static uint64_t pipes_of(const struct program *p)
 {
     uint64_t pipes = 0;
@@ -89,7 +81,7 @@ static void fill(struct run_keep *k, const struct run_order *o, const struct pro
     k->key = o->key;
     k->max_buffer = o->max_buffer;
     k->pipes = pipes_of(p);
-    k->began_wall = wall_now();
+    k->began_wall = usec_now(CLOCK_REALTIME);
     k->timeout = p->common->timeout != USEC_INFINITY ? p->common->timeout : 0;
     k->detached = o->detached;
     k->kill_mode = (uint8_t)p->common->kill_mode;

@@ -85,7 +85,7 @@ static void on_pause_end(void *arg)
 static void pause_for(struct supervisor *s, usec_t length, pid_t alone)
 {
     struct start_queue *q = &s->queue;
-    q->pause = loop_timer_set(s->loop, &q->timer, loop_clock() + length, on_pause_end, s) == 0;
+    q->pause = loop_timer_set(s->loop, &q->timer, usec_now(CLOCK_MONOTONIC) + length, on_pause_end, s) == 0;
     q->alone = q->pause ? alone : 0;
 }
 

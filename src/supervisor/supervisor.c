@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -29,13 +28,6 @@
 #include "supervisor/run.h"
 #include "supervisor/scope.h"
 #include "supervisor/shutdown.h"
-
-static usec_t wall_now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
 
 /* For jitter only, so quality matters little: xorshift (Marsaglia, 2003). */
 static uint32_t next_random(struct supervisor *s)
@@ -216,7 +208,9 @@ static int carry_out(struct child *c, const struct effect *e)
  * they do in turn (a restart starts what has just stopped) meets a settled value. */
 void supervisor_handle(struct child *c, enum process_event event, pid_t pid, struct exit_cause cause)
 {
-    struct process_input in = { .event = event, .pid = pid, .cause = cause, .now = loop_clock(), .wall = wall_now() };
+    struct process_input in = {
+        .event = event, .pid = pid, .cause = cause, .now = usec_now(CLOCK_MONOTONIC), .wall = usec_now(CLOCK_REALTIME)
+    };
     in.random = next_random(c->supervisor);
     if (!process_event_legal(c->process.state, event))
         log_debug("%s: event %d has no place in state %s", c->process.program->name, (int)event,
@@ -347,7 +341,7 @@ int supervisor_new(struct loop *loop, const struct supervisor_options *o, struct
     s->loop = loop;
     s->options = *o;
     s->state = SUPERVISOR_RUNNING;
-    s->started_wall = wall_now();
+    s->started_wall = usec_now(CLOCK_REALTIME);
     if (getrandom(&s->random, sizeof(s->random), GRND_NONBLOCK) < 0 || s->random == 0)
         s->random = (uint32_t)s->started_wall | 1;
     kept_begin(o->holder);
