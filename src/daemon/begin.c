@@ -104,7 +104,7 @@ static int take_lock(struct beginning *b)
     pid_t other;
     int r = state_dir_lock_path(b->config, &b->lock_path);
     if (r < 0)
-        return refuse("cannot name the lock: %s", strerror(-r));
+        return refuse("there is no directory of our own for the lock: %s; set state_dir", strerror(-r));
     b->lock_fd = holder_take(b->holder, LOCK_NAME);
     if (b->lock_fd >= 0) {
         lockfile_update(b->lock_fd, b->holder->guardian); /* from the manager's store it has another's pid */

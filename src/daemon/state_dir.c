@@ -29,6 +29,20 @@ static int make_directory(const char *path)
     return mkdir(copy, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+/* Below /tmp, where somebody else may have been first: whoever can write there makes
+ * a journal of which processes are ours. */
+static int own_directory(const char *identifier, char **ret)
+{
+    struct stat st;
+    char path[64];
+    snprintf(path, sizeof(path), "/tmp/drover-%u", (unsigned)geteuid());
+    if ((mkdir(path, 0700) < 0 && errno != EEXIST) || lstat(path, &st) < 0)
+        return -errno;
+    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022) != 0)
+        return -EPERM;
+    return asprintf(ret, "%s/%s", path, identifier) < 0 ? -ENOMEM : 0;
+}
+
 static int default_directory(const struct config *config, char **ret)
 {
     const char *runtime = getenv("RUNTIME_DIRECTORY"); /* systemd.exec(5); may list several */
@@ -43,7 +57,7 @@ static int default_directory(const struct config *config, char **ret)
     else if (xdg != NULL && *xdg != '\0')
         n = asprintf(ret, "%s/drover/%s", xdg, config->daemon.identifier);
     else
-        n = asprintf(ret, "/tmp/drover-%u/%s", (unsigned)geteuid(), config->daemon.identifier);
+        return own_directory(config->daemon.identifier, ret);
     return n < 0 ? -ENOMEM : 0;
 }
 

@@ -1,6 +1,7 @@
 """The daemon itself: background and foreground, one instance, signals, logs, ordinary users, its end."""
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -70,6 +71,26 @@ class OneInstance(drover.TestCase):
                 self.assertEqual(int(procs.read(self.path("pid"))), d.pid)
                 d.kill()
                 d.wait_exit()
+
+    def test_not_in_a_directory_of_somebody_else(self):
+        self.needs_root()
+        uid = 4_000_000 + os.getpid()  # nobody else's /tmp/drover-UID
+        os.chmod(self.directory, 0o777)
+        theirs = "/tmp/drover-%d" % uid
+        os.mkdir(theirs)
+        self.addCleanup(shutil.rmtree, theirs)
+        for owner, mode in ((0, 0o777), (uid, 0o777), (uid, 0o700)):
+            os.chown(theirs, owner, owner)
+            os.chmod(theirs, mode)
+            d = self.daemon("[unix_http_server]\nfile=%(here)s/s\n[droverd]\nlogfile=none\n", native=True, whole=True,
+                            user=uid, group=uid, extra_groups=[], wait=False, env={"XDG_RUNTIME_DIR": ""})
+            if mode == 0o700:
+                d.wait_ready()
+                self.assertEqual(os.listdir(theirs), ["supervisor"])
+                continue
+            d.expected_status = 2
+            self.assertEqual(d.wait_exit(), 2)
+            self.assertIn("set state_dir", d.stderr())
 
     def test_of_many_at_once_one_wins(self):
         d = self.daemon(SLEEPER)
