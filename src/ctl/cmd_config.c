@@ -142,7 +142,7 @@ static void avail_run(struct ctl *c, const struct ctl_words *words)
     _cleanup_buf_ struct buf name = BUF_INIT(CTL_LINE_LIMIT);
     json_array_foreach(list, i, p)
     {
-        const char *spec = ctl_namespec(&name, ask_string(p, "group", ""), ask_string(p, "name", ""));
+        const char *spec = ctl_namespec(&name, p);
         ctl_say(c, "%-*s %-9s %-9s %lld:%lld", 32 + (int)(strlen(spec) - render_width(spec)), spec,
                 ask_true(p, "inuse") ? "in use" : "avail", ask_true(p, "autostart") ? "auto" : "manual",
                 ask_integer(p, "group_prio", 0), ask_integer(p, "process_prio", 0));

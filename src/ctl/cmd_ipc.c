@@ -61,35 +61,20 @@ static void put_column(struct buf *out, const json_t *channel, size_t column)
 
 static void put_line(struct buf *out, const json_t *process, int width)
 {
-    _cleanup_buf_ struct buf name = BUF_INIT(CTL_LINE_LIMIT);
-    const char *spec = ctl_namespec(&name, ask_string(process, "group", ""), ask_string(process, "name", ""));
     const json_t *channel = json_object_get(process, "channel");
     bool waiting = json_is_true(json_object_get(json_object_get(channel, "relay"), "waiting"));
-    buf_printf(out, "%-*s%-7s", width + (int)(strlen(spec) - render_width(spec)), spec,
-               json_is_true(json_object_get(channel, "open")) ? "open" : "closed");
+    ctl_put_name(out, process, width);
+    buf_printf(out, "%-7s", json_is_true(json_object_get(channel, "open")) ? "open" : "closed");
     for (size_t i = 0; i < ELEMENTS(columns); i++)
         put_column(out, channel, i);
     buf_puts(out, waiting ? "  waits\n" : "\n");
-}
-
-static int width_of(const json_t *processes)
-{
-    size_t i, width = IPC_NAME_MIN;
-    const json_t *process;
-    _cleanup_buf_ struct buf name = BUF_INIT(CTL_LINE_LIMIT);
-    json_array_foreach(processes, i, process)
-    {
-        size_t w = render_width(ctl_namespec(&name, ask_string(process, "group", ""), ask_string(process, "name", "")));
-        width = w > width ? w : width;
-    }
-    return (int)(width < 4096 ? width : 4096) + 2;
 }
 
 static void show(struct ctl *c, const json_t *processes)
 {
     size_t i;
     const json_t *process;
-    int width = width_of(processes);
+    int width = ctl_name_width(processes, IPC_NAME_MIN) + 2;
     _cleanup_buf_ struct buf line = BUF_INIT(3 * CTL_LINE_LIMIT);
     buf_printf(&line, "%-*s%-7s", width, "process", "channel");
     for (i = 0; i < ELEMENTS(columns); i++)

@@ -260,7 +260,7 @@ static int logs_prepare(struct logs *l, const json_t *list)
     {
         struct logs_process *lp = &l->processes[l->n];
         _cleanup_buf_ struct buf name = BUF_INIT(CTL_LINE_LIMIT);
-        lp->name = strdup(ctl_namespec(&name, ask_string(p, "group", ""), ask_string(p, "name", "")));
+        lp->name = strdup(ctl_namespec(&name, p));
         if (lp->name == NULL)
             return -ENOMEM;
         lp->colour = (unsigned)l->n++;

@@ -118,7 +118,7 @@ static void show_process(struct ctl *c, json_t *process)
     const char *key;
     json_t *value;
     _cleanup_buf_ struct buf text = BUF_INIT(CTL_LINE_LIMIT);
-    ctl_say(c, "%s", ctl_namespec(&text, ask_string(process, "group", ""), ask_string(process, "name", "")));
+    ctl_say(c, "%s", ctl_namespec(&text, process));
     json_object_foreach(process, key, value) if (!show_is_apart(key)) show_value(c, 2, key, value);
     const char *place = show_place(json_object_get(process, "config"), &text);
     if (place != NULL)

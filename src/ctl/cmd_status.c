@@ -40,29 +40,11 @@ static bool status_is_down(const json_t *process)
     }
 }
 
-/* The name column is as wide as the longest name, as supervisorctl counts. */
-static int status_width(const json_t *processes)
-{
-    size_t i, width = STATUS_NAME_MIN;
-    const json_t *process;
-    _cleanup_buf_ struct buf name = BUF_INIT(CTL_LINE_LIMIT);
-    json_array_foreach(processes, i, process)
-    {
-        size_t w = render_width(ctl_namespec(&name, ask_string(process, "group", ""), ask_string(process, "name", "")));
-        if (w > width)
-            width = w;
-    }
-    return (int)(width < 4096 ? width : 4096) + 3;
-}
-
-/* %-*s counts bytes, columns are characters: the difference is made up for. */
 static void status_line(struct buf *out, const json_t *process, int width)
 {
-    _cleanup_buf_ struct buf name = BUF_INIT(CTL_LINE_LIMIT);
-    const char *spec = ctl_namespec(&name, ask_string(process, "group", ""), ask_string(process, "name", ""));
     const char *comment = ask_string(process, "comment", NULL);
-    buf_printf(out, "%-*s%-10s%s", width + (int)(strlen(spec) - render_width(spec)), spec,
-               ask_string(process, "statename", "UNKNOWN"), ask_string(process, "description", ""));
+    ctl_put_name(out, process, width);
+    buf_printf(out, "%-10s%s", ask_string(process, "statename", "UNKNOWN"), ask_string(process, "description", ""));
     const char *trouble = ask_string(json_object_get(process, "log_trouble"), "message", NULL);
     if (trouble != NULL)
         buf_printf(out, "  (%s)", trouble);
@@ -76,7 +58,7 @@ static void status_show(struct ctl *c, const json_t *processes)
     size_t i;
     const json_t *process;
     if (!c->quiet && !c->json) {
-        int width = status_width(processes);
+        int width = ctl_name_width(processes, STATUS_NAME_MIN) + 3;
         _cleanup_buf_ struct buf line = BUF_INIT(3 * CTL_LINE_LIMIT);
         json_array_foreach(processes, i, process)
         {

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/parse.h"
+#include "ctl/ask.h"
 #include "ctl/render.h"
 
 #define CTL_LINE_MAX (1024 * 1024)
@@ -208,14 +209,36 @@ bool ctl_upcheck(struct ctl *c)
     return e == 0;
 }
 
-const char *ctl_namespec(struct buf *out, const char *group, const char *name)
+const char *ctl_namespec(struct buf *out, const json_t *process)
 {
+    const char *group = ask_string(process, "group", ""), *name = ask_string(process, "name", "");
     buf_reset(out);
     if (strcmp(group, name) == 0)
         buf_puts(out, name);
     else
         buf_printf(out, "%s:%s", group, name);
     return out->error == 0 ? out->data : name;
+}
+
+int ctl_name_width(const json_t *processes, size_t least)
+{
+    size_t i, width = least;
+    const json_t *process;
+    _cleanup_buf_ struct buf name = BUF_INIT(CTL_LINE_LIMIT);
+    json_array_foreach(processes, i, process)
+    {
+        size_t w = render_width(ctl_namespec(&name, process));
+        width = w > width ? w : width;
+    }
+    return (int)(width < 4096 ? width : 4096);
+}
+
+/* %-*s counts bytes, columns are characters: the difference is made up for. */
+void ctl_put_name(struct buf *out, const json_t *process, int width)
+{
+    _cleanup_buf_ struct buf name = BUF_INIT(CTL_LINE_LIMIT);
+    const char *spec = ctl_namespec(&name, process);
+    buf_printf(out, "%-*s", width + (int)(strlen(spec) - render_width(spec)), spec);
 }
 
 double ctl_duration(const char *text)

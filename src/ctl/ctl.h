@@ -79,8 +79,12 @@ bool ctl_upcheck(struct ctl *c);
 const char *ctl_explain(int error);
 void ctl_connection_failed(struct ctl *c, int error);
 
-/* "group:name", and "a" for "a:a".  Into *out, emptied before; the result is its text. */
-const char *ctl_namespec(struct buf *out, const char *group, const char *name);
+/* "group:name", and "a" for "a:a", of a process or of a result.  Into *out, emptied
+ * before; the result is its text. */
+const char *ctl_namespec(struct buf *out, const json_t *process);
+/* For a column of them: as wide as the longest, as supervisorctl counts. */
+int ctl_name_width(const json_t *processes, size_t least);
+void ctl_put_name(struct buf *out, const json_t *process, int width);
 
 /* "500ms", "10s", "2m", "1h", "10": seconds, or -1. */
 double ctl_duration(const char *text);

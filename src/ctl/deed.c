@@ -52,7 +52,7 @@ static void deed_failed(struct ctl *c, const struct deed *d, const char *spec, c
 static void deed_result(struct ctl *c, const struct deed *d, const json_t *result)
 {
     _cleanup_buf_ struct buf name = BUF_INIT(CTL_LINE_LIMIT);
-    const char *spec = ctl_namespec(&name, ask_string(result, "group", ""), ask_string(result, "name", ""));
+    const char *spec = ctl_namespec(&name, result);
     if (!ask_true(result, "ok"))
         deed_failed(c, d, spec, json_object_get(result, "error"));
     else
@@ -134,17 +134,13 @@ static void deed_look(struct ctl *c, struct request *q)
     q->before = json_object();
     json_array_foreach(json_object_get(a.json, "processes"), i,
                        process) if (q->deed->applies(ask_integer(process, "state", 0)))
-        json_object_set_new(q->before,
-                            ctl_namespec(&name, ask_string(process, "group", ""), ask_string(process, "name", "")),
-                            json_true());
+        json_object_set_new(q->before, ctl_namespec(&name, process), json_true());
 }
 
 static bool deed_concerns(const struct request *q, const json_t *result)
 {
     _cleanup_buf_ struct buf name = BUF_INIT(CTL_LINE_LIMIT);
-    return !q->again || q->before == NULL ||
-           json_object_get(q->before, ctl_namespec(&name, ask_string(result, "group", ""),
-                                                   ask_string(result, "name", ""))) != NULL;
+    return !q->again || q->before == NULL || json_object_get(q->before, ctl_namespec(&name, result)) != NULL;
 }
 
 static int deed_path(const struct ctl *c, const struct request *q, struct buf *path)

@@ -39,7 +39,7 @@ static const char *hint_member(const json_t *list, const char *group, size_t len
     {
         const char *of = ask_string(p, "group", "");
         if (strlen(of) == len && strncmp(of, group, len) == 0)
-            return ctl_namespec(out, of, ask_string(p, "name", ""));
+            return ctl_namespec(out, p);
     }
     return NULL;
 }
@@ -49,8 +49,7 @@ static const char *hint_elsewhere(const json_t *list, const char *name, struct b
 {
     size_t i;
     const json_t *p;
-    json_array_foreach(list, i, p) if (strcmp(ask_string(p, "name", ""), name) ==
-                                       0) return ctl_namespec(out, ask_string(p, "group", ""), name);
+    json_array_foreach(list, i, p) if (strcmp(ask_string(p, "name", ""), name) == 0) return ctl_namespec(out, p);
     return NULL;
 }
 
@@ -63,7 +62,7 @@ static void hint_add(const json_t *list, struct buf *all)
     json_array_foreach(list, i, p)
     {
         const char *group = ask_string(p, "group", ""), *name = ask_string(p, "name", "");
-        ctl_namespec(&word, group, name);
+        ctl_namespec(&word, p);
         buf_add(all, word.data, word.len + 1);
         if (strcmp(group, name) != 0)
             buf_add(all, group, strlen(group) + 1);
