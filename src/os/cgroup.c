@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -83,11 +84,29 @@ static int find_cgroup(pid_t pid, char path[PATH_MAX])
 
 /* -- making and removing ------------------------------------------------------------ */
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *place)
+{
+    (void)st;
+    (void)place;
+    if (type == FTW_DP)
+        rmdir(path); /* not while somebody is in it */
+    return 0;
+}
+
+/* With the cgroups that a program has made in its own. */
+static bool remove_all(const char *directory)
+{
+    if (rmdir(directory) == 0 || errno != EBUSY)
+        return true;
+    nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return access(directory, F_OK) < 0;
+}
+
 void cgroups_sweep(struct cgroups *c)
 {
     for (struct doomed **at = &c->doomed; *at != NULL;) {
         struct doomed *d = *at;
-        if (rmdir(d->directory) < 0 && errno == EBUSY) {
+        if (!remove_all(d->directory)) {
             at = &d->next;
         } else {
             *at = d->next;
@@ -181,15 +200,17 @@ static bool is_to_go(const struct cgroups *c, const char *name)
 
 void cgroups_free(struct cgroups *c)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], directory[PATH_MAX + NAME_MAX + 2];
     if (c == NULL)
         return;
     int n = snprintf(path, sizeof(path), "%s%s", c->mount, c->own);
     DIR *dir = n < PATH_MAX ? opendir(path) : NULL;
     const struct dirent *e;
     while (dir != NULL && (e = readdir(dir)) != NULL)
-        if (is_to_go(c, e->d_name))
-            unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR); /* not while somebody is in it */
+        if (is_to_go(c, e->d_name)) {
+            snprintf(directory, sizeof(directory), "%s/%s", path, e->d_name);
+            remove_all(directory);
+        }
     if (dir != NULL)
         closedir(dir);
     free_list(c->doomed);

@@ -128,6 +128,21 @@ class Cgroup(Modes):
         self.assertEqual(left_by(place.split("-")[1]), [])
 
 
+    def test_nor_what_a_program_has_made_in_its_own(self):
+        mount = own_cgroup().removesuffix(cgroup_of(os.getpid()).rstrip("/"))
+        d = self.daemon("[program:a]\ncommand=sh -c 'mkdir -p %s$(sed -n s/^0:://p /proc/self/cgroup)/x/y; touch made;"
+                        " exec sleep 1000'\nkill_mode=cgroup\n" % mount, native=True)
+        for _ in range(2):  # by the next start, and by the end
+            procs.wait_until(lambda: os.path.exists(self.path("made")), "its cgroups")
+            os.unlink(self.path("made"))
+            d.act("restart", "a")
+            self.assertEqual(len(left_by(d.supervisor)), 1)
+        procs.wait_until(lambda: os.path.exists(self.path("made")), "its cgroups")
+        supervisor = d.supervisor
+        d.kill()
+        self.assertEqual(d.wait_exit(), 0)
+        self.assertEqual(left_by(supervisor), [])
+
     def test_nor_by_a_start_that_fails(self):
         d = self.daemon("[program:a]\ncommand=sleep 1000\nkill_mode=cgroup\n", native=True,
                         preexec_fn=seccomp.refuse("clone3", error=errno.EAGAIN))
