@@ -14,7 +14,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -30,14 +29,13 @@
 #define HELD_MAX (32 * 1024)
 
 static const struct {
-    const char *name; /* in configurations and on command lines */
     const char *mark; /* in lines */
     int syslog_priority;
 } levels[] = {
-    [LOG_LEVEL_CRITICAL] = { "critical", "CRIT", LOG_CRIT }, [LOG_LEVEL_ERROR] = { "error", "ERRO", LOG_ERR },
-    [LOG_LEVEL_WARN] = { "warn", "WARN", LOG_WARNING },      [LOG_LEVEL_INFO] = { "info", "INFO", LOG_INFO },
-    [LOG_LEVEL_DEBUG] = { "debug", "DEBG", LOG_DEBUG },      [LOG_LEVEL_TRACE] = { "trace", "TRAC", LOG_DEBUG },
-    [LOG_LEVEL_BLATHER] = { "blather", "BLAT", LOG_DEBUG },
+    [LOG_LEVEL_CRITICAL] = { "CRIT", LOG_CRIT }, [LOG_LEVEL_ERROR] = { "ERRO", LOG_ERR },
+    [LOG_LEVEL_WARN] = { "WARN", LOG_WARNING },  [LOG_LEVEL_INFO] = { "INFO", LOG_INFO },
+    [LOG_LEVEL_DEBUG] = { "DEBG", LOG_DEBUG },   [LOG_LEVEL_TRACE] = { "TRAC", LOG_DEBUG },
+    [LOG_LEVEL_BLATHER] = { "BLAT", LOG_DEBUG },
 };
 
 static struct {
@@ -65,19 +63,6 @@ static struct {
            .held = { .max = HELD_MAX },
            .for_journal = { .max = LOG_LINE_MAX },
            .held_for_journal = { .max = HELD_MAX } };
-
-int log_level_from_name(const char *name)
-{
-    for (size_t i = 0; i < ELEMENTS(levels); i++)
-        if (strcasecmp(name, levels[i].name) == 0 || strcasecmp(name, levels[i].mark) == 0)
-            return (int)i;
-    return -EINVAL;
-}
-
-const char *log_level_name(enum log_level level)
-{
-    return (size_t)level < ELEMENTS(levels) ? levels[level].mark : "?";
-}
 
 const char *log_path(void)
 {

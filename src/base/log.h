@@ -48,10 +48,6 @@ int log_own_descriptor(const char *path);
 const char *log_path(void);
 enum log_level log_get_level(void);
 
-/* "warn" -> LOG_LEVEL_WARN, in any case; -EINVAL. */
-int log_level_from_name(const char *name);
-const char *log_level_name(enum log_level level); /* "WARN" */
-
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_critical(...) log_write(LOG_LEVEL_CRITICAL, __VA_ARGS__)

@@ -175,7 +175,7 @@ static const struct strtab signals[] = {
     { "RTMAX", 64 },
 };
 
-bool parse_signal_number(int64_t number)
+static bool may_be_sent(int64_t number)
 {
     return number > 0 && number <= 64 && parse_signal_name((int)number) != NULL;
 }
@@ -190,7 +190,7 @@ int parse_signal(const char *s, int *ret)
     int64_t number;
     int r = parse_int(s, &number);
     if (r == 0) {
-        if (!parse_signal_number(number))
+        if (!may_be_sent(number))
             return -ERANGE;
         *ret = (int)number;
         return 0;

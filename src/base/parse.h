@@ -19,5 +19,4 @@ int parse_duration(const char *s, usec_t *ret);
 
 /* A signal's name with or without SIG, in any case, or its number. */
 int parse_signal(const char *s, int *ret);
-bool parse_signal_number(int64_t number);  /* is it one that may be sent? */
 const char *parse_signal_name(int number); /* "TERM", or NULL */

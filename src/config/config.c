@@ -11,7 +11,7 @@
 #include "config/load.h"
 #include "config/option.h"
 
-const char *const config_default_paths[] = {
+static const char *const default_paths[] = {
     "drover.conf",
     (DROVER_SYSCONFDIR "/drover/drover.conf"),
     "supervisord.conf",
@@ -23,9 +23,9 @@ const char *const config_default_paths[] = {
 
 int config_find_default(const struct config_world *world, const char **path)
 {
-    for (size_t i = 0; config_default_paths[i] != NULL; i++) {
-        if (world->exists(world->ctx, config_default_paths[i])) {
-            *path = config_default_paths[i];
+    for (size_t i = 0; default_paths[i] != NULL; i++) {
+        if (world->exists(world->ctx, default_paths[i])) {
+            *path = default_paths[i];
             return 0;
         }
     }

@@ -142,7 +142,6 @@ int config_load_endpoint(const struct config_world *world, const char *path, str
 
 /* The first default configuration file that exists; 0 or -ENOENT. */
 int config_find_default(const struct config_world *world, const char **path);
-extern const char *const config_default_paths[]; /* in order, NULL-terminated */
 
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c);

@@ -68,7 +68,8 @@ static int set_socket_file(struct setting *s, const char *text)
 
 const struct option_kind kind_socket_file = { "a path", SHAPE_STRING, set_socket_file, print_text, equal_text };
 
-bool look_up_owner(struct loader *l, const char *text, uid_t *uid, gid_t *gid, const char **name)
+/* "user:group" or "user"; false: unknown. */
+static bool look_up_owner(struct loader *l, const char *text, uid_t *uid, gid_t *gid, const char **name)
 {
     const char *colon = strchr(text, ':');
     const char *user = colon != NULL ? arena_copy(&l->scratch, text, (size_t)(colon - text)) : text;

@@ -64,7 +64,5 @@ bool set_override(struct loader *l, const struct option_table *t, const struct c
 const struct program_given *keep_given(struct loader *l, uint16_t *n);
 /* [NAME=VALUE], sorted; `base` is such a list, what `pairs` has wins over it. */
 const char *const *keep_environment(struct loader *l, const char *const *base, const struct pair *pairs);
-/* "user:group" or "user"; false: unknown. */
-bool look_up_owner(struct loader *l, const char *text, uid_t *uid, gid_t *gid, const char **name);
 const char *lower(struct loader *l, const char *s);
 size_t split_list(struct loader *l, const char *text, const char ***ret); /* by commas, stripped, in scratch space */

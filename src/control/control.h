@@ -80,7 +80,6 @@ enum fault {
 };
 
 struct jsonw;
-int fault_status(enum fault f); /* of HTTP */
 /* The members of an error object; detail and name may be NULL. */
 void fault_json(struct jsonw *j, enum fault f, const char *name, const char *detail);
 void control_fail(struct http_request *r, enum fault f, const char *name, const char *detail);

@@ -33,7 +33,7 @@ static const struct {
     [FAULT_NOT_ALLOWED] = { "EACCES", "FAILED", "not allowed by the program's control", 403 },
 };
 
-int fault_status(enum fault f)
+static int http_status(enum fault f)
 {
     return faults[f].status;
 }
@@ -59,7 +59,7 @@ void control_fail(struct http_request *r, enum fault f, const char *name, const 
     fault_json(&j, f, name, detail);
     jsonw_object_end(&j);
     buf_putc(&b, '\n');
-    http_reply_json(r, fault_status(f), &b);
+    http_reply_json(r, http_status(f), &b);
 }
 
 void control_ok(struct http_request *r)

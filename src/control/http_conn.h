@@ -80,8 +80,6 @@ void http_conn_advance(struct http_conn *c);
 /* http_request.c */
 struct http_request *http_request_new(struct http_conn *c, const char *head, size_t len);
 void http_request_free(struct http_request *r);
-void http_send_reply(struct http_conn *c, const struct http_head *head, int status, const char *type, const void *data,
-                     size_t len);
 void http_send_error(struct http_conn *c, const struct http_head *head, int status, const char *code,
                      const char *message);
 

@@ -178,8 +178,8 @@ static int format_head(struct http_conn *c, const struct http_head *head, int st
                     more != NULL ? "\r\n" : "");
 }
 
-void http_send_reply(struct http_conn *c, const struct http_head *head, int status, const char *type, const void *data,
-                     size_t len)
+static void send_reply(struct http_conn *c, const struct http_head *head, int status, const char *type,
+                       const void *data, size_t len)
 {
     char text[1024];
     int n = format_head(c, head, status, type, (ssize_t)len, text, sizeof(text));
@@ -203,7 +203,7 @@ void http_send_error(struct http_conn *c, const struct http_head *head, int stat
     buf_putc(&b, '\n');
     if (b.error != 0)
         c->last = true; /* no memory for the words: the status alone has to do */
-    http_send_reply(c, head, status, "application/json", b.data, b.error == 0 ? b.len : 0);
+    send_reply(c, head, status, "application/json", b.data, b.error == 0 ? b.len : 0);
 }
 
 static void request_done(struct http_request *r)
@@ -232,7 +232,7 @@ void http_reply(struct http_request *r, int status, const char *type, const void
         http_send_error(c, &r->head, 503, "ENOBUFS",
                         "too much is waiting to be read by clients: ask for less, or later");
     else
-        http_send_reply(c, &r->head, status, type, data, len);
+        send_reply(c, &r->head, status, type, data, len);
     request_done(r);
 }
 

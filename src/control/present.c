@@ -42,7 +42,8 @@ static void format_uptime(usec_t wall, const struct process *p, char *buf, size_
              (unsigned long long)(s % 3600 / 60), (unsigned long long)(s % 60));
 }
 
-void present_description(const struct child *c, usec_t wall, char *buf, size_t size)
+/* supervisord's third column of `status`. */
+static void describe(const struct child *c, usec_t wall, char *buf, size_t size)
 {
     const struct process *p = &c->process;
     char uptime[64];
@@ -143,7 +144,7 @@ static void put_now(const struct view *v, const char *f)
 static void put_description(const struct view *v, const char *f)
 {
     char text[1024];
-    present_description(v->c, v->wall, text, sizeof(text));
+    describe(v->c, v->wall, text, sizeof(text));
     jsonw_string(v->j, f, text);
 }
 

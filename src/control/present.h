@@ -13,8 +13,6 @@
 uint64_t present_fields(const char *list);
 void present_process(struct jsonw *j, const char *name, const struct child *c, uint64_t fields, usec_t wall);
 
-/* supervisord's third column of `status`. */
-void present_description(const struct child *c, usec_t wall, char *buf, size_t size);
 /* "log full, stdout waits: No space left on device"; false: nothing is wrong. */
 bool present_log_trouble(const struct child *c, struct child_log_trouble *t, char *buf, size_t size);
 /* "2026-01-31 23:59:59", local time */

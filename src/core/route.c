@@ -280,7 +280,7 @@ static bool names_has(const char *const *names, const struct route_member *m)
     return false;
 }
 
-bool route_may(const struct route_member *sender, const struct route_member *receiver)
+static bool may_send(const struct route_member *sender, const struct route_member *receiver)
 {
     return names_has(sender->send_to, receiver) && names_has(receiver->accept_from, sender);
 }
@@ -303,7 +303,7 @@ static void put(struct route *r, struct route_set *set, struct route_member *m)
 
 static int add_one(struct route *r, const struct route_member *sender, struct route_member *m, struct route_set *set)
 {
-    if (!route_may(sender, m))
+    if (!may_send(sender, m))
         return -EACCES;
     if (!m->up)
         return -EHOSTDOWN;
@@ -348,7 +348,7 @@ static int add_best(struct route *r, const struct route_member *sender, struct r
         struct route_member *m = p->members.items[at];
         if (m == sender)
             continue;
-        if (!route_may(sender, m)) {
+        if (!may_send(sender, m)) {
             error = -EACCES;
             continue;
         }

@@ -76,5 +76,3 @@ void route_begin(struct route *r, struct route_set *set);
  * program or process takes part, -EHOSTDOWN none of them can be reached, -EACCES
  * one of both does not want it, -EINVAL no address. */
 int route_add(struct route *r, struct route_member *sender, const char *address, size_t len, struct route_set *set);
-
-bool route_may(const struct route_member *sender, const struct route_member *receiver);

@@ -6,7 +6,9 @@
 
 #include "base/cleanup.h"
 
-bool spawn_variable_withheld(const char *assignment)
+/* What a job may never inherit: it would speak to systemd in the daemon's name,
+ * or take a channel for its own that is not. */
+static bool is_withheld(const char *assignment)
 {
     static const char *const withheld[] = {
         "NOTIFY_SOCKET=",  "WATCHDOG_PID=",     "WATCHDOG_USEC=",   "LISTEN_PID=",
@@ -75,7 +77,7 @@ char **spawn_environment(const struct spawn_variables *v)
         return NULL;
     size_t n = 0;
     for (const char *const *base = v->base; base != NULL && *base != NULL; base++) /* taken to be unique */
-        if (inherited(v->inherit, *base) && !spawn_variable_withheld(*base))
+        if (inherited(v->inherit, *base) && !is_withheld(*base))
             envp[n++] = (char *)*base;
     n = put_all(envp, n, v->extra);
     n = put_all(envp, n, v->own);

@@ -51,10 +51,6 @@ struct spawn_plan {
     unsigned char tell[SPAWN_TELL_MAX];
 };
 
-/* What a job may never inherit: it would speak to systemd in the daemon's name,
- * or take a channel for its own that is not. */
-bool spawn_variable_withheld(const char *assignment);
-
 /* What a job's environment is made of, from the weakest to the strongest: lists of
  * NAME=VALUE, NULL-terminated, or NULL. */
 struct spawn_variables {

@@ -15,7 +15,7 @@
 
 #define ASK_VALUES_MAX 1000000
 
-void ask_encode(struct buf *path, const char *text)
+static void ask_encode(struct buf *path, const char *text)
 {
     for (const unsigned char *s = (const unsigned char *)text; *s != '\0'; s++) {
         bool plain = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||

@@ -23,7 +23,6 @@ enum ask_flags {
 
 /* A path that names a process: prefix, percent-encoded name, suffix. */
 void ask_path(struct buf *path, const char *prefix, const char *name, const char *suffix);
-void ask_encode(struct buf *path, const char *text);
 
 /* 0: there is an answer, good or bad.  Negative: there is none or it is not to be
  * read, and the user was told. */

@@ -52,7 +52,7 @@ static bool is_startable(long long state)
     return !is_up(state) && state != STATE_UNKNOWN;
 }
 
-const struct deed deed_start = {
+static const struct deed deed_start = {
     .verb = "start",
     .applies = is_startable,
     .done = "started",
@@ -61,7 +61,7 @@ const struct deed deed_start = {
     .no_group = CTL_INVALID_ARGS,
 };
 
-const struct deed deed_stop = {
+static const struct deed deed_stop = {
     .verb = "stop",
     .applies = is_up,
     .done = "stopped",

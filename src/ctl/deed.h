@@ -14,7 +14,5 @@ struct deed {
     bool (*applies)(long long state); /* to which processes of several; NULL: to all */
 };
 
-extern const struct deed deed_start, deed_stop;
-
 /* For all names, or all processes when one of them is `all`; `body` is JSON or NULL. */
 void deed_do(struct ctl *c, const struct deed *d, char *const *names, size_t n, const char *body);

@@ -95,11 +95,6 @@ int loads_new(struct holder *h, const char *path, struct loads **ret)
     return 0;
 }
 
-const char *loads_path(const struct loads *l)
-{
-    return l->path;
-}
-
 struct config *loads_daemon(const struct loads *l)
 {
     return l->daemon;

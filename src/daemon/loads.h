@@ -21,8 +21,6 @@ void loads_free(struct loads *l);
 /* Loads from the files, and remembers what it saw.  As config_load_with(). */
 int loads_load(struct loads *l, const struct options *o, struct config **ret, struct diagnostics *d);
 
-/* The main file, as it was found by whoever started. */
-const char *loads_path(const struct loads *l);
 /* What was taken over: the daemon's own, and the one that was read last (both borrowed),
  * and the groups, until the first loads_sync(). */
 struct config *loads_daemon(const struct loads *l);

@@ -414,8 +414,3 @@ void journal_set_sequence(struct journal *j, uint64_t sequence)
     if (j != NULL)
         journal_file_set_sequence(&j->file, sequence);
 }
-
-uint64_t journal_id(const struct journal *j)
-{
-    return j != NULL ? j->file.id : 0;
-}

@@ -92,5 +92,3 @@ bool journal_next_damaged(const struct journal *j, uint32_t *i);
 /* The number of the last event (48 bits), which goes on over the life of daemons. */
 uint64_t journal_sequence(const struct journal *j);
 void journal_set_sequence(struct journal *j, uint64_t sequence);
-/* Differs from one file to the next. */
-uint64_t journal_id(const struct journal *j);

@@ -443,11 +443,6 @@ unsigned logfile_rotations(const struct logfile *f)
     return f->rotations;
 }
 
-const char *logfile_path(const struct logfile *f)
-{
-    return f->path;
-}
-
 bool logfile_is_file(const struct logfile *f)
 {
     return f->is_file;

@@ -44,7 +44,6 @@ int logfile_trouble(const struct logfile *f);
 
 /* Counts rotations, so that a caller may report them. */
 unsigned logfile_rotations(const struct logfile *f);
-const char *logfile_path(const struct logfile *f);
 bool logfile_is_file(const struct logfile *f); /* can be read back, cleared and rotated */
 
 /* Opens all files again under their names; the number of files that failed. */

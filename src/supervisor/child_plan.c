@@ -157,7 +157,8 @@ static int find_program(const struct plan_source *from, struct child_plan *p, st
     return 0;
 }
 
-int child_plan_program(const struct plan_source *from, struct child_plan *p, struct exit_cause *cause)
+/* Only what is to be executed: .argv, .envp, .word, .file. */
+static int make_program(const struct plan_source *from, struct child_plan *p, struct exit_cause *cause)
 {
     int r = make_variables(from, p);
     if (r < 0) {
@@ -173,7 +174,7 @@ int child_check_command(struct child *c, struct exit_cause *cause)
     _cleanup_(child_plan_done) struct child_plan p;
     child_plan_init(&p);
     const struct plan_source from = child_plan_source(c);
-    int r = child_plan_program(&from, &p, cause);
+    int r = make_program(&from, &p, cause);
     return r < 0 && cause->stage == SPAWN_STAGE_FORK ? 0 : r; /* short of memory: the start itself will say so */
 }
 
@@ -186,7 +187,7 @@ char *child_plan_explain(const struct plan_source *from, const struct exit_cause
     const char *file = program->command;
     if (culprit != NULL && *culprit != '\0')
         file = culprit;
-    else if (child_plan_program(from, &p, &ignored) == 0)
+    else if (make_program(from, &p, &ignored) == 0)
         file = p.file;
     else if (p.word != NULL)
         file = p.word;
@@ -349,7 +350,7 @@ static int make_stdio(const struct plan_source *from, struct child_plan *p)
 int child_plan_make(const struct plan_source *from, struct child_plan *p, struct exit_cause *cause)
 {
     const struct program *program = from->program;
-    int r = child_plan_program(from, p, cause);
+    int r = make_program(from, p, cause);
     if (r < 0)
         return r;
     enum spawn_stage stage = SPAWN_STAGE_USER;

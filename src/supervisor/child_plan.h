@@ -43,9 +43,6 @@ struct plan_source child_plan_source(struct child *c);
 /* Everything.  -EINVAL and *cause, or 0. */
 int child_plan_make(const struct plan_source *from, struct child_plan *p, struct exit_cause *cause);
 
-/* Only what is to be executed: .argv, .envp, .word, .file.  The same results. */
-int child_plan_program(const struct plan_source *from, struct child_plan *p, struct exit_cause *cause);
-
 /* Why a start failed, in words, and behind its NUL at what: a path.  `culprit` is
  * what the plan or the child found to be at fault, or NULL.  NULL without memory. */
 char *child_plan_explain(const struct plan_source *from, const struct exit_cause *cause, const char *culprit);

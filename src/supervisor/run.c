@@ -334,7 +334,7 @@ void run_ended(struct run *r, struct exit_cause cause, const struct rusage *usag
     run_look(r);
 }
 
-void run_reap(struct run *r)
+static void reap(struct run *r)
 {
     int status = 0;
     struct rusage usage = { 0 };
@@ -362,7 +362,7 @@ void run_on_exit(int fd, unsigned what, void *arg)
 {
     (void)fd;
     (void)what;
-    run_reap(arg);
+    reap(arg);
 }
 
 static int adopt(struct run *r, struct child_plan *p, struct spawned *spawned)

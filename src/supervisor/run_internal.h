@@ -54,7 +54,6 @@ struct kept_key run_kept_key(const struct runs *all, const struct run_keep *k, u
 
 /* run.c */
 void run_spawn(struct run *r, const struct run_order *o);
-void run_reap(struct run *r); /* when its pidfd says that it has ended */
 void run_tell_to_end(struct run *r, int why);
 void run_look(struct run *r); /* is it over? */
 void run_free(struct run *r);

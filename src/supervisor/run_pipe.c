@@ -19,7 +19,7 @@
 
 /* -- what it prints --------------------------------------------------------- */
 
-void run_pipe_close(struct run_pipe *p)
+static void close_pipe(struct run_pipe *p)
 {
     loop_io_clear(&p->io);
     kept_close(&p->fd);
@@ -50,7 +50,7 @@ static size_t read_once(struct run_pipe *p)
     if (n == -EAGAIN || n == -EINTR)
         return 0;
     if (n <= 0)
-        run_pipe_close(p);
+        close_pipe(p);
     p->fn(p, n > 0 ? data : NULL, n > 0 ? (size_t)n : 0, p->arg);
     if (move != NULL)
         mover_end(p->mover, &move, NULL, 0, 0);
@@ -97,7 +97,7 @@ void run_pipe_finish(struct run_pipe *p)
         continue;
     if (p->fd < 0 || p->paused)
         return;
-    run_pipe_close(p);
+    close_pipe(p);
     p->fn(p, NULL, 0, p->arg);
 }
 
@@ -106,7 +106,7 @@ void run_pipe_free_all(struct run_pipe *first)
     while (first != NULL) {
         struct run_pipe *p = first;
         first = p->next;
-        run_pipe_close(p);
+        close_pipe(p);
         free(p);
     }
 }

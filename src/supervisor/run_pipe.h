@@ -31,7 +31,6 @@ int run_pipe_new(struct loop *loop, int fd, int number, run_pipe_fn fn, void *ar
 void run_pipe_pause(struct run_pipe *p, bool paused);
 /* Reads what is there and takes that for all, unless it is paused on the way. */
 void run_pipe_finish(struct run_pipe *p);
-void run_pipe_close(struct run_pipe *p);
 void run_pipe_free_all(struct run_pipe *first);
 
 /* The other direction: one piece at a time, which stays the writer's. */

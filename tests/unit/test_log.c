@@ -123,17 +123,6 @@ static void test_long_messages_are_cut(void **state)
     assert_in_range(strcspn(text, "\n"), 2000, 2100);
 }
 
-static void test_levels(void **state)
-{
-    (void)state;
-    static const char *const names[] = { "critical", "error", "warn", "info", "debug", "trace", "blather" };
-    for (int i = 0; i < 7; i++)
-        assert_int_equal(log_level_from_name(names[i]), i);
-    assert_int_equal(log_level_from_name("WARN"), LOG_LEVEL_WARN);
-    assert_int_equal(log_level_from_name("loud"), -EINVAL);
-    assert_string_equal(log_level_name(LOG_LEVEL_BLATHER), "BLAT");
-}
-
 static void test_rotation(void **state)
 {
     (void)state;
@@ -290,7 +279,6 @@ int main(void)
         TEST(test_form),
         TEST(test_one_event_is_one_line),
         TEST(test_long_messages_are_cut),
-        TEST(test_levels),
         TEST(test_rotation),
         TEST(test_own_descriptor_is_not_rotated),
         TEST(test_rotation_without_backups_truncates),
