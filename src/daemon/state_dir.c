@@ -86,14 +86,11 @@ int state_dir_lock_path(const struct config *config, char **ret)
 
 int state_dir_make(const char *lock_path)
 {
-    _cleanup_free_ char *directory = strdup(lock_path);
-    if (directory == NULL)
-        return -ENOMEM;
-    char *slash = strrchr(directory, '/');
-    if (slash == NULL || slash == directory || strcmp(slash, "/lock") != 0) /* else it lies beside what is there */
+    const char *slash = strrchr(lock_path, '/');
+    if (slash == NULL || slash == lock_path || strcmp(slash, "/lock") != 0) /* else it lies beside what is there */
         return 0;
-    *slash = '\0';
-    return make_directory(directory);
+    _cleanup_free_ char *directory = strndup(lock_path, (size_t)(slash - lock_path));
+    return directory == NULL ? -ENOMEM : make_directory(directory);
 }
 
 #define JOURNAL_NAME "journal" /* as the guardian holds it */
