@@ -67,8 +67,10 @@ static bool events_query(struct ctl *c, const struct ctl_words *words, struct bu
             *follow = true;
             continue;
         }
-        if (strncmp(word, "--since", 7) == 0)
-            since = word[7] == '=' ? word + 8 : i + 1 < words->n ? words->list[++i] : "";
+        if (strncmp(word, "--since=", 8) == 0)
+            since = word + 8;
+        else if (strcmp(word, "--since") == 0)
+            since = i + 1 < words->n ? words->list[++i] : "";
         if (since != NULL && parse_int(since, &n) == 0 && n >= 0) {
             buf_printf(query, "&since=%lld", (long long)n);
         } else if (since != NULL || *word == '-') {

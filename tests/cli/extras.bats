@@ -125,6 +125,7 @@ rests() {
     run ctl events --since "$seq"
     [ -z "$output" ]
     expect_usage 2 'Error: bad argument --since' events --since
+    expect_usage 2 'Error: bad argument --sincere' events --sincere 5
 }
 
 @test "events -f goes on with what happens" {
