@@ -16,6 +16,8 @@
 #include "guardian/guardian.h"
 #include "guardian/upgrade.h"
 #include "os/world.h"
+#include "supervisor/channel_keep.h"
+#include "supervisor/kept.h"
 #include "wire/config_json.h"
 
 /* Buffers from this size on are mapped, and unmapped when they are freed; left to
@@ -88,6 +90,16 @@ static int check(const struct options *o)
     return EXIT_SUCCESS;
 }
 
+/* A process whose channel could not be gone on with would be told that we are gone. */
+static bool channels_fit(const struct roll *r)
+{
+    uint32_t at = 0;
+    for (int memory; (memory = kept_look(r, &at)) >= 0;)
+        if (!channel_keep_fits(memory))
+            return false;
+    return true;
+}
+
 /* Whether this program can go on where the one that asks leaves off: reads its state,
  * and what its groups run by as it will be handed over, whatever the files are now. */
 static int check_state(const struct options *o)
@@ -97,6 +109,8 @@ static int check_state(const struct options *o)
     enum upgrade_answer answer = upgrade_check(DROVER_VERSION, &h.roll);
     if (answer != UPGRADE_FITS)
         return (int)answer;
+    if (!channels_fit(h.roll))
+        return UPGRADE_UNREADABLE;
     int r = loads_take(&h, o, &loads);
     loads_free(loads);
     if (r < 0)

@@ -69,6 +69,13 @@ struct channel_keep *channel_keep_new(int memory)
     return k;
 }
 
+bool channel_keep_fits(int memory)
+{
+    uint32_t magic;
+    ssize_t n = pread(memory, &magic, sizeof(magic), 0);
+    return n == 0 || (n == (ssize_t)sizeof(magic) && magic == MAGIC);
+}
+
 void channel_keep_free(struct channel_keep *k, int memory)
 {
     if (k != NULL && memory >= 0)

@@ -74,6 +74,7 @@ struct channel_keep {
  * -1: plain memory.  NULL without memory. */
 struct channel_keep *channel_keep_new(int memory);
 void channel_keep_free(struct channel_keep *k, int memory);
+bool channel_keep_fits(int memory); /* what lies there is laid out as here; an empty one is */
 
 const struct channel_state *channel_keep_state(const struct channel_keep *k);
 /* From here on this is so. */

@@ -153,6 +153,17 @@ bool kept_next(uint32_t *at, struct kept_key *k)
     return false;
 }
 
+int kept_look(const struct roll *r, uint32_t *at)
+{
+    char name[ROLL_NAME_MAX + 1];
+    while (*at < r->n_held) {
+        uint32_t i = (*at)++;
+        if (*roll_name_text(r->names[i], name) == 'k')
+            return r->fds[i];
+    }
+    return -1;
+}
+
 int kept_memory(const char *name)
 {
     int fd = kept.holder != NULL ? holder_take(kept.holder, name) : -1;

@@ -32,6 +32,10 @@ int kept_take(const struct kept_key *k);
  * at first.  kept_take() what is found. */
 bool kept_next(uint32_t *at, struct kept_key *k);
 
+struct roll;
+/* The next memory of a channel among what is held, not taken; -1: there is no more.  *at is 0 at first. */
+int kept_look(const struct roll *r, uint32_t *at);
+
 /* A memfd of that name, which a supervisor before us had or which is new; held from the
  * next kept_flush() on.  -1: there is no guardian, or no descriptor. */
 int kept_memory(const char *name);

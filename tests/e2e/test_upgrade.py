@@ -193,6 +193,20 @@ class Refused(TestCase):
     def test_one_that_cannot_read_the_state(self):
         self.refused("it cannot read the state of this one", "status 1")
 
+    def test_one_that_cannot_read_what_a_channel_keeps(self):
+        d = self.daemon(SLEEPER + "    ipc=true\n")
+        d.wait_state("a", "RUNNING")
+        self.assertEqual(self.ctl(d, "upgrade").returncode, 0)
+        memory = next("/proc/%d/fd/%d" % (d.pid, fd) for fd, what in d.held().items() if "memfd:channel" in what)
+        with open(memory, "r+b", buffering=0) as f:
+            magic = f.read(4)
+            os.pwrite(f.fileno(), b"else", 0)
+            run = self.ctl(d, "upgrade")
+            self.assertEqual((run.returncode, run.stdout),
+                             (1, "upgrade: the upgrade is refused: it cannot read the state of this one\n"))
+            os.pwrite(f.fileno(), magic, 0)
+        self.assertEqual(self.ctl(d, "upgrade").returncode, 0)
+
     def test_one_that_knows_nothing_of_all_this(self):
         self.refused("it does not know --check-state, or does not take the configuration; see the output of the daemon",
                      "status 2")
