@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/argv.h"
+#include "base/cleanup.h"
 #include "config/load.h"
 
 /* Times that were left out are stopwaitsecs, and the end is KILL.  Most programs
@@ -194,6 +196,24 @@ static bool check_channel(struct loader *l, const struct ini_section *section, c
     return true;
 }
 
+/* One that can never be started is told where it is written.  supervisord finds out at
+ * the start, and what says so then is FATAL. */
+static bool check_command(struct loader *l, const struct ini_section *section, const struct draft *d)
+{
+    struct where w = { .section = section, .key = ini_key(&l->ini, section, "command"), .option = "command" };
+    _cleanup_free_ char **words = NULL;
+    size_t n = 1;
+    const char *why;
+    bool native = l->c->kind == CONFIG_NATIVE;
+    int r = d->p.common->shell == NULL ? argv_split(d->p.command, &words, &n, &why) : 0;
+    if (r == 0 && n > 0)
+        return true;
+    report(l, native ? DIAGNOSTIC_ERROR : DIAGNOSTIC_WARNING, &w, NULL, "%s%s; %s",
+           r < 0 ? "a quotation is not closed, or a backslash ends it" : "is empty",
+           native ? "" : ", so that it cannot be started", r < 0 ? "see what is quoted" : "say what to run");
+    return !native;
+}
+
 /* The process with the number in d->scope. */
 static bool load_process(struct loader *l, const struct ini_section *section, struct draft *d)
 {
@@ -218,6 +238,8 @@ static bool load_process(struct loader *l, const struct ini_section *section, st
                "is missing; say what to run");
         return false;
     }
+    if (d->scope.number == d->numprocs_start && !check_command(l, section, d))
+        return false;
     w.option = "process_name";
     w.key = ini_key(&l->ini, section, "process_name");
     const char *name = expand(l, &d->scope, d->process_name, "process_name", &w);

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "ctl/ask.h"
+#include "ctl/hint.h"
 #include "ctl/render.h"
 
 #define CTL_LINE_MAX (1024 * 1024)
@@ -199,6 +200,7 @@ void ctl_connection_failed(struct ctl *c, int error)
     } else {
         ctl_note(c, "%s: %s", c->endpoint.url, text);
     }
+    hint_connection(c, error);
 }
 
 bool ctl_upcheck(struct ctl *c)

@@ -6,6 +6,7 @@
  * a daemon that does not answer has been complained of already. */
 #include "ctl/hint.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,17 @@ void hint_name(struct ctl *c, const char *name)
     else if ((found = hint_elsewhere(list, name, &spec)) != NULL || (found = hint_nearest(list, name, &spec)) != NULL)
         ctl_note(c, "did you mean %s", found);
     json_decref(json);
+}
+
+void hint_connection(struct ctl *c, int error)
+{
+    if (c->json || c->quiet || c->interactive)
+        return;
+    if (error == -EACCES)
+        ctl_note(c,
+                 "whom it lets in is a matter of chmod and chown in [unix_http_server], and of the directories above");
+    else if (error == -ENOENT || error == -ECONNREFUSED)
+        ctl_note(c, "is droverd running? nobody listens there; droverd -c FILE starts it");
 }
 
 void hint_verb(struct ctl *c, const char *verb)

@@ -30,6 +30,11 @@ each_verb() { # STATUS TEXT
     expect 0 '' add
 }
 
+@test "what to do is said on standard error, once" {
+    [ "$(ctl status 2>&1 >/dev/null)" = 'is droverd running? nobody listens there; droverd -c FILE starts it' ]
+    [ -z "$(ctl --quiet status 2>&1 >/dev/null)" ]
+}
+
 @test "a socket file that nobody listens on" {
     python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$DIR/ctl.sock"
     each_verb 4 'unix://DIR/ctl.sock refused connection'

@@ -165,8 +165,9 @@ static void quotes_are_cut(void **state)
     (void)state;
     assert_int_equal(l.result, 0);
     assert_string_equal(l.c->groups[0].programs[0].command, "sh -c \"a");
-    assert_int_equal(l.d.n_warnings, 1);
+    assert_int_equal(l.d.n_warnings, 2);
     assert_non_null(strstr(l.d.list[0].text, "/etc/x/main.conf:3: command: "));
+    assert_non_null(strstr(l.d.list[1].text, "a quotation is not closed"));
     done(&l);
 }
 

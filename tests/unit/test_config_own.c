@@ -377,16 +377,34 @@ static void told_in_order(void **state)
     done(&l);
 }
 
+/* An error in a native file; a warning where supervisord finds out at the start only. */
+static void commands_that_are_none(void **state)
+{
+    static const char *const rows[] = { "command=sh -c \"echo", "command=echo 'a", "command=echo \\", "command=" };
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(rows); i++) {
+        struct loaded l = load(rows[i]);
+        assert_int_equal(l.result, -EINVAL);
+        assert_non_null(strstr(l.d.list[0].text, "main.conf:4: [program:a] command: "));
+        done(&l);
+        l = load_kind("[supervisord]\n", rows[i]);
+        assert_int_equal(l.result, 0);
+        assert_int_equal(l.d.n_warnings, 1);
+        assert_non_null(strstr(l.d.list[0].text, "cannot be started"));
+        done(&l);
+    }
+    struct loaded l = load("shell=true\ncommand=echo 'a");
+    assert_int_equal(l.d.n, 0); /* whatever the shell makes of it */
+    done(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(told_in_order),
-        cmocka_unit_test(detached),
-        cmocka_unit_test(sums),
-        cmocka_unit_test(values),
-        cmocka_unit_test(refusals),
-        cmocka_unit_test(identities),
-        cmocka_unit_test(environment_files),
+        cmocka_unit_test(told_in_order), cmocka_unit_test(commands_that_are_none),
+        cmocka_unit_test(detached),      cmocka_unit_test(sums),
+        cmocka_unit_test(values),        cmocka_unit_test(refusals),
+        cmocka_unit_test(identities),    cmocka_unit_test(environment_files),
         cmocka_unit_test(long_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
