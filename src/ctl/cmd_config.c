@@ -23,7 +23,7 @@ const struct ctl_command ctl_cmd_reread = {
 const struct ctl_command ctl_cmd_avail = {
     .name = "avail",
     .args = "",
-    .summary = "shows all configured processes, whether they are in use, and their priorities",
+    .summary = "shows configured processes, whether they are in use, their priorities",
     .flags = CTL_NO_ARGS,
     .fn = avail_run,
 };

@@ -18,7 +18,7 @@ static void open_run(struct ctl *c, const struct ctl_words *words);
 const struct ctl_command ctl_cmd_reload = {
     .name = "reload",
     .args = "",
-    .summary = "restarts the daemon: all processes stop, the configuration is read, all start",
+    .summary = "restarts the daemon: all stop, the configuration is read, all start",
     .flags = CTL_NO_ARGS,
     .fn = reload_run,
 };

@@ -20,7 +20,7 @@ static void fg_run(struct ctl *c, const struct ctl_words *words);
 const struct ctl_command ctl_cmd_fg = {
     .name = "fg",
     .args = "NAME",
-    .summary = "connects the terminal to a process: shows its output, sends what is typed to its stdin",
+    .summary = "shows what a process prints, and sends what is typed to its stdin",
     .help = "    Ctrl-C or the end of the input leaves; the process stays as it is\n",
     .flags = CTL_UPCHECK | CTL_PROCESSES | CTL_ONE_PROCESS,
     .fn = fg_run,

@@ -16,12 +16,12 @@ const struct ctl_command ctl_cmd_ipc = {
     .name = "ipc",
     .args = "[NAME...] | --trace [--errors] [NAME]",
     .summary = "shows the channels of processes: messages, queues, what was refused",
-    .help = "    received, sent: messages from and to the process; queued: what it has not read yet\n"
+    .help = "    received, sent: messages from and to the process; queued: not read yet;\n"
             "    bounced: what it was not given; lost: with a supervisor that was killed;\n"
             "    skipped: lines that were no message\n"
-            "    routed, refused: of its own to others; open: requests that it has not answered\n"
-            "    --trace shows messages between processes as they pass, until Ctrl-C; NAME is a\n"
-            "    pattern for either end, --errors leaves out what was delivered\n",
+            "    routed, refused: of its own to others; open: requests not answered yet\n"
+            "    --trace shows messages between processes as they pass, until Ctrl-C;\n"
+            "    NAME is a pattern for either end, --errors leaves out what was delivered\n",
     .flags = CTL_UPCHECK | CTL_PROCESSES,
     .fn = ipc_run,
 };

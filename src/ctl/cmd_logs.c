@@ -23,9 +23,11 @@ const struct ctl_command ctl_cmd_logs = {
     .args = "[-f] [-n LINES] [--since TIME] [--fd N] NAME...",
     .summary = "shows the last lines of what processes print, stdout and stderr",
     .help = "    -n LINES of each stream, 10 when it is not given\n"
-            "    --since 10m, or a time like 08:30 or 2031-05-17T08:30:00Z, shows all lines from then on, by the time\n"
-            "    that log_format=timestamp or json has written in them; a raw log has none, and is refused\n"
-            "    --fd N shows what comes from descriptor N, a pipe of the key stdio; without it 1 and 2\n"
+            "    --since 10m, or a time like 08:30 or 2031-05-17T08:30:00Z, shows all lines\n"
+            "    from then on, by the time that log_format=timestamp or json has written in\n"
+            "    them; a raw log has none, and is refused\n"
+            "    --fd N shows what comes from descriptor N, a pipe of the key stdio;\n"
+            "    without it 1 and 2\n"
             "    -f goes on with what comes, until Ctrl-C\n"
             "    a line of stderr has ! in place of |\n",
     .flags = CTL_UPCHECK | CTL_PROCESSES,

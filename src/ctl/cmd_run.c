@@ -23,7 +23,7 @@ const struct ctl_command ctl_cmd_run = {
     .summary = "runs a process under the daemon, once, with its output here",
     .help = "    --shell             the words are one line for /bin/sh\n"
             "    --timeout DURATION  the longest it may run; then it gets\n"
-            "    --kill-signal NAME  this signal, TERM if none is given, and KILL 10 seconds later\n"
+            "    --kill-signal NAME  this signal (else TERM), and KILL 10 seconds later\n"
             "    --max-buffer BYTES  ends it when one of its outputs is larger; 0: never\n"
             "    --uid USER, --gid GROUP, --cwd DIRECTORY, --argv0 WORD\n"
             "    --env NAME=VALUE    a variable; NAME alone is passed on from here\n"
@@ -31,9 +31,9 @@ const struct ctl_command ctl_cmd_run = {
             "    --stdio LIST        what its descriptors are, as the key stdio has it\n"
             "    --set KEY=VALUE     another key of a program: --set nice=10\n"
             "    --detached          leaves it to the daemon and prints its pid\n"
-            "    --json              prints {pid, status, signal, stdout, stderr, error} at its end\n"
-            "    The exit status is the command's; 128+N signal N, 124 timeout, 125 it could not be run,\n"
-            "    126 it is no program, 127 it was not found\n",
+            "    --json              prints {pid, status, signal, stdout, stderr, error}\n"
+            "    The exit status is the command's; 128+N signal N, 124 timeout, 125 it could\n"
+            "    not be run, 126 it is no program, 127 it was not found\n",
     .flags = CTL_ARGV,
     .fn = run_run,
 };

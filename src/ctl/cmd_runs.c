@@ -14,7 +14,8 @@ const struct ctl_command ctl_cmd_runs = {
     .name = "runs",
     .args = "[stop ID...|signal SIGNAL ID...]",
     .summary = "shows the processes that `run` has started, or ends them",
-    .help = "    without words a line for each: its id, pid, age, whether its client is there, its command\n"
+    .help = "    without words a line for each: its id, pid, age, whether its client is\n"
+            "    there, its command\n"
             "    stop ends it as its timeout would: --kill-signal, and later KILL\n"
             "    signal sends a signal to its process group\n"
             "    ID is the number, or run:NUMBER\n",

@@ -20,9 +20,11 @@ const struct ctl_command ctl_cmd_send = {
     .name = "send",
     .args = "NAME JSON|- [--wait-reply]",
     .summary = "sends a message to a process",
-    .help = "    JSON is one message, quoted for the shell; - is our own standard input, one message a line\n"
-            "    --wait-reply: as {\"from\":\"$\",\"id\":N,\"msg\":JSON}, and shows the message that comes back with\n"
-            "    \"re\":N; --wait=DURATION is how long to wait for that, or for room, 10s without it, 0 for ever\n",
+    .help = "    JSON is one message, quoted for the shell; - is our own standard input, one\n"
+            "    message a line\n"
+            "    --wait-reply: as {\"from\":\"$\",\"id\":N,\"msg\":JSON}, and shows the message that\n"
+            "    comes back with \"re\":N; --wait=DURATION is how long to wait for that, or for\n"
+            "    room, 10s without it, 0 for ever\n",
     .flags = CTL_UPCHECK | CTL_PROCESSES | CTL_ONE_PROCESS | CTL_ARGV,
     .fn = send_run,
 };

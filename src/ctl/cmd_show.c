@@ -15,7 +15,7 @@ static void why_run(struct ctl *c, const struct ctl_words *words);
 const struct ctl_command ctl_cmd_show = {
     .name = "show",
     .args = "[NAME...]",
-    .summary = "shows everything about processes: state, settings and where they were set, descriptors",
+    .summary = "shows all about processes: state, settings and their places, descriptors",
     .help = "    without a name, or with droverd, everything about the daemon\n",
     .flags = CTL_UPCHECK | CTL_PROCESSES,
     .fn = show_run,

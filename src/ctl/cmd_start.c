@@ -11,7 +11,7 @@ static void stop_run(struct ctl *c, const struct ctl_words *words);
 static void restart_run(struct ctl *c, const struct ctl_words *words);
 
 #define START_NAMES "    NAME is a process, GROUP:*, a pattern such as web* or *:worker_0?, or all\n"
-#define START_WAIT "    --no-wait returns at once, --wait=DURATION (10s, 2m) waits no longer than that\n"
+#define START_WAIT "    --no-wait returns at once, --wait=DURATION (10s, 2m) waits no longer\n"
 
 const struct ctl_command ctl_cmd_start = {
     .name = "start",

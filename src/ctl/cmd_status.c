@@ -18,8 +18,8 @@ const struct ctl_command ctl_cmd_status = {
     .args = "[NAME...]",
     .summary = "shows the state of processes, of all when there is no name",
     .help = "    NAME is a process, GROUP:*, a pattern such as web* or *:worker_0?, or all\n"
-            "    exit status: 0 when all are up, 3 when one is stopped, exited or fatal, 4 for an\n"
-            "    unknown name or without a daemon\n",
+            "    exit status: 0 when all are up, 3 when one is stopped, exited or fatal,\n"
+            "    4 for an unknown name or without a daemon\n",
     .flags = CTL_PROCESSES,
     .fn = status_run,
 };

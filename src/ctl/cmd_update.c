@@ -17,7 +17,7 @@ static void update_run(struct ctl *c, const struct ctl_words *words);
 const struct ctl_command ctl_cmd_update = {
     .name = "update",
     .args = "[GROUP...]",
-    .summary = "reads the configuration files, removes, restarts and adds the groups that changed",
+    .summary = "reads the configuration files; removes, restarts and adds what changed",
     .help = "    all is the same as no name\n",
     .flags = CTL_GROUPS,
     .fn = update_run,

@@ -21,7 +21,7 @@ const struct ctl_command ctl_cmd_upgrade = {
     .name = "upgrade",
     .args = "[FILE]",
     .summary = "lets another droverd take the place of the running one, processes go on",
-    .help = "    FILE: the program; without it the one at the place where the daemon was started from\n"
+    .help = "    FILE: the program; without it the one at the place of the running one\n"
             "    it is asked first whether it can go on; if not, nothing changes\n",
     .flags = CTL_UPCHECK,
     .fn = upgrade_run,

@@ -17,7 +17,8 @@ const struct ctl_command ctl_cmd_write = {
     .name = "write",
     .args = "NAME TEXT|- [--fd N] [--eof]",
     .summary = "writes to the standard input of a process",
-    .help = "    TEXT is what stands between NAME and the options, and a newline; - is our own standard input\n"
+    .help = "    TEXT is what stands between NAME and the options, and a newline;\n"
+            "    - is our own standard input\n"
             "    --fd N: to its descriptor N, a pipe of the key stdio\n"
             "    --eof: this is all; it reads an end of file\n",
     .flags = CTL_UPCHECK | CTL_PROCESSES | CTL_ONE_PROCESS,

@@ -53,6 +53,15 @@ hint() {
     hint '' --quiet start web
 }
 
+@test "help fits into 80 columns" {
+    for verb in $(ctl help | tail -n +4); do
+        [ -z "$(ctl help "$verb" | awk 'length > 80')" ] || {
+            ctl help "$verb"
+            return 1
+        }
+    done
+}
+
 @test "status --json" {
     run ctl status --json up down
     [ "$status" -eq 3 ]
