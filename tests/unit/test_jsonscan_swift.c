@@ -219,8 +219,7 @@ static void test_wrong_items(void **state)
         "{\"a\":1},[2}",
         "[{\"a\":1},{2:3}]",
         "[[1},{2]]",
-        "[1\xdd\xac"
-        "2",
+        "[1\335\2542",
     };
     char text[2048];
     struct jsonscan r;
