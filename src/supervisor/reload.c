@@ -237,9 +237,10 @@ static int change_child(struct supervisor *s, struct member_group *g, const stru
     uint32_t order = (uint32_t)(p - next->programs);
     if (c == NULL)
         return supervisor_add_child(s, g, p, order);
+    bool same = program_equal(c->process.program, p);
     c->order = order;
     c->process.program = p;
-    return child_ipc_join(c);
+    return same ? 0 : child_ipc_join(c); /* who runs on keeps its channel, and its place in the relay */
 }
 
 static int change_group(struct supervisor *s, struct member_group *g, const struct program_group *next)

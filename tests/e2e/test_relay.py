@@ -377,6 +377,20 @@ class Changes(Case):
         a.to("c", 5, id=5)
         self.assertEqual(a.hear()["err"], "ENOENT")
 
+    def test_another_of_its_group_changes(self):
+        """Who runs on has its place as before."""
+        more = "[program:other]\ncommand=sleep %d\n[group:g]\nprograms=a,b,other\n"
+        self.play("a", "b", more=more % 1000)
+        a, b = self.actors("a", "b")
+        a.to("g:b", 1, id=1)
+        b.hear()
+        rows = self.d.update(self.stage.section("a") + self.stage.section("b") + more % 1001)
+        self.assertEqual([row["action"] for row in rows], ["updated"])
+        b.to("g:a", "answer", re=1)
+        self.assertEqual(a.hear(), {"from": "g:b", "re": 1, "msg": "answer"})
+        a.to("g:b", 2)
+        self.assertEqual(b.hear(), {"from": "g:a", "msg": 2})
+
 
 class Limits(Case):
     FULL = "ipc_queue_bytes=64KB\nipc_queue_messages=50\n"
