@@ -216,6 +216,8 @@ void stream_free(struct stream *s)
 {
     if (s == NULL)
         return;
+    if (s->stash != NULL && stream_retry(s)) /* there may be room again since it was tried last */
+        stream_drain(s);
     if (s->stash != NULL)
         stream_give_up(s);
     else

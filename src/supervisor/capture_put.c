@@ -204,9 +204,8 @@ bool stream_put(struct stream *s, const char *data, size_t len)
     return through;
 }
 
-static void on_retry(void *arg)
+bool stream_retry(struct stream *s)
 {
-    struct stream *s = arg;
     struct stream_stash *stash = s->stash;
     size_t written = 0;
     int r = stash->len == 0 ? trouble(s) : 0;
@@ -216,16 +215,22 @@ static void on_retry(void *arg)
     note_rotations(s);
     if (r < 0) {
         stash_arm(s, r);
-        return;
+        return false;
     }
     _cleanup_free_ struct stream_stash *old = stash_take(s);
     if (!stream_put(s, old->data + old->ready, old->len - old->ready))
-        return;
+        return false;
     stream_end_move(s);
     if (s->told_full)
         report(s, "recovered", 0, 0);
     s->told_full = false;
     stream_listen(s, true);
+    return true;
+}
+
+static void on_retry(void *arg)
+{
+    stream_retry(arg);
 }
 
 static bool put_begun(struct stream *s)

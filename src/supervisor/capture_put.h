@@ -16,6 +16,8 @@ bool stream_end_lines(struct stream *s);
 void stream_end_move(struct stream *s);
 /* Whether it is no use to read: true, and it has a stash without bytes. */
 bool stream_waits(struct stream *s);
+/* What is stashed is tried once more: true when the log has taken it, and the stream is read again. */
+bool stream_retry(struct stream *s);
 /* One more try, since nothing is tried after it; what is stashed is gone then. */
 void stream_give_up(struct stream *s);
 

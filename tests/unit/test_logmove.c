@@ -95,7 +95,7 @@ static void test_slots_run_out(void **state)
 
 static struct loop *loop;
 static uint64_t dropped;
-static bool dies;
+static bool dies, leaves; /* when its log is full */
 
 static bool on_watched(struct stream *s, void *arg)
 {
@@ -119,7 +119,9 @@ static void on_report(struct stream *s, const struct stream_report *r, void *arg
     if (strcmp(r->reason, "full") == 0 && dies)
         _exit(0);
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){ RLIM_INFINITY, RLIM_INFINITY });
-    if (strcmp(r->reason, "recovered") == 0)
+    if (leaves && strcmp(r->reason, "full") == 0)
+        say("behind it\n");
+    if (leaves || strcmp(r->reason, "recovered") == 0)
         loop_stop(loop);
 }
 
@@ -215,7 +217,9 @@ static void full(const char *path)
         stream_new(loop, ends[0], 1, f, &o, &owner, NULL, &s) < 0)
         _exit(2);
     loop_run(loop);
-    _exit(s->stash == NULL && dropped == 0 ? 0 : 3);
+    if (leaves)
+        stream_free(s);
+    _exit((leaves || s->stash == NULL) && dropped == 0 ? 0 : 3);
 }
 
 static void run_full(const char *path)
@@ -242,6 +246,16 @@ static void test_full_and_room_again(void **state)
     assert_content("full.log", "12345\n6789\n");
     succeed("full.log", LOG_FORMAT_RAW);
     assert_content("full.log", "12345\n6789\n");
+}
+
+/* There is room, but the next try does not come any more: its job has ended, and so does the daemon. */
+static void test_full_and_left(void **state)
+{
+    (void)state;
+    leaves = true;
+    run_full("left-full.log");
+    leaves = false;
+    assert_content("left-full.log", "12345\n6789\nbehind it\n");
 }
 
 static void test_full_and_dead(void **state)
@@ -406,6 +420,7 @@ int main(void)
         MOVE_TEST(test_nor_what_was_rotated),
         MOVE_TEST(test_all_was_written),
         MOVE_TEST(test_full_and_room_again),
+        MOVE_TEST(test_full_and_left),
         MOVE_TEST(test_full_and_dead),
         MOVE_TEST(test_the_time_is_that_of_the_first_try),
         MOVE_TEST(test_a_begun_line_is_gone_on_with),
