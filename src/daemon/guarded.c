@@ -13,9 +13,11 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "core/exit_cause.h"
+#include "supervisor/kept.h"
 #include "supervisor/recovery.h"
 
 #define BEAT_MAX (86400 * USEC_PER_SEC)
+#define AGAIN_EVERY USEC_PER_SEC
 
 struct guarded {
     struct supervisor *supervisor;
@@ -23,6 +25,10 @@ struct guarded {
     struct loop_io event;
     struct loop_work hello;
     struct loop_timer beat;
+    struct loop_timer again;
+    uint64_t *refused; /* names of what the guardian had no room for */
+    size_t n_refused;
+    bool lacks;
     bool beating, heeds;
     uint32_t hups; /* that came before the files were read */
     void (*answer)(int status, void *arg);
@@ -75,10 +81,43 @@ static void on_stranger(const struct roll_child *child, void *arg)
     log_info("reaped unknown pid %d (%s)", child->pid, words);
 }
 
+static int find_held(const struct guarded *g, const char *name)
+{
+    int fd = kept_find(name);
+    return fd >= 0 ? fd : recovery_scratch(capture_mover(g->supervisor->capture), name);
+}
+
+/* What is still ours is given to it once more; what is not has no one to miss it. */
+static void on_again(void *arg)
+{
+    struct guarded *g = arg;
+    char name[ROLL_NAME_MAX + 1];
+    if (g->n_refused == 0) {
+        log_info("the guardian has room again");
+        g->lacks = false;
+        return;
+    }
+    while (g->n_refused > 0) {
+        int fd = find_held(g, roll_name_text(g->refused[--g->n_refused], name));
+        if (fd >= 0)
+            holder_put(g->holder, name, fd);
+    }
+    loop_timer_set(g->supervisor->loop, &g->again, loop_now(g->supervisor->loop) + AGAIN_EVERY, on_again, g);
+}
+
 static void on_refused(const char *name, void *arg)
 {
-    (void)arg;
-    log_error("the guardian has no room for %s: it would be lost if the supervisor were killed now", name);
+    struct guarded *g = arg;
+    uint64_t *more = reallocarray(g->refused, g->n_refused + 1, sizeof(*more));
+    if (more != NULL) {
+        g->refused = more;
+        more[g->n_refused++] = roll_name(name);
+    }
+    if (g->lacks)
+        return;
+    log_error("the guardian has no room for %s: until it has, that would be lost if the supervisor were killed", name);
+    g->lacks = true;
+    loop_timer_set(g->supervisor->loop, &g->again, loop_now(g->supervisor->loop) + AGAIN_EVERY, on_again, g);
 }
 
 static void on_answer(int status, void *arg)
@@ -160,5 +199,7 @@ void guarded_free(struct guarded *g)
     loop_io_clear(&g->event);
     loop_undefer(g->supervisor->loop, &g->hello);
     loop_timer_clear(&g->beat);
+    loop_timer_clear(&g->again);
+    free(g->refused);
     free(g);
 }

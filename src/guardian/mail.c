@@ -59,13 +59,13 @@ void mail_tell_ends(struct guardian *g)
 /* Takes fd; children of later supervisors need the low numbers to themselves. */
 static void hold(struct guardian *g, uint64_t name, int fd)
 {
-    int before = -1, high = fcntl(fd, F_DUPFD_CLOEXEC, HELD_FROM);
+    int before = -1, high = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, HELD_FROM) : -1;
     if (high >= 0) {
         close(fd);
         fd = high;
     }
-    if (roll_hold(&g->roll, name, fd, &before) < 0) {
-        close(fd);
+    if (fd < 0 || roll_hold(&g->roll, name, fd, &before) < 0) {
+        cleanup_close(&fd);
         mail_tell(g, (struct message_op){ .kind = MESSAGE_REFUSED, .value = name }, NULL, 0);
     } else if (g->store_max > 0) {
         store_put(g, name, fd);
@@ -133,12 +133,25 @@ static void settle(struct guardian *g, const struct message_settle *s, size_t le
     cleanup_close(&g->let_go);
 }
 
-/* One operation; *fds is moved on behind what it takes. */
-static void carry_out(struct guardian *g, const struct message_op *op, int **fds)
+/* Descriptors that came with a message: what we have no room for the kernel leaves out, from behind. */
+struct arrived {
+    int *next;
+    size_t n;
+};
+
+static int take(struct arrived *fds)
+{
+    if (fds->n == 0)
+        return -1;
+    fds->n--;
+    return *fds->next++;
+}
+
+static void carry_out(struct guardian *g, const struct message_op *op, struct arrived *fds)
 {
     switch ((enum message_kind)op->kind) {
     case MESSAGE_PUT:
-        hold(g, op->value, *(*fds)++);
+        hold(g, op->value, take(fds));
         break;
     case MESSAGE_DROP:
         drop(g, op->value);
@@ -162,7 +175,7 @@ static void carry_out(struct guardian *g, const struct message_op *op, int **fds
         break;
     case MESSAGE_UPGRADE:
         cleanup_close(&g->fresh);
-        g->fresh = *(*fds)++;
+        g->fresh = take(fds);
         g->ask = true;
         break;
     case MESSAGE_BACKGROUND:
@@ -181,13 +194,14 @@ static size_t count_puts(const struct message_op *ops, size_t n)
     return puts;
 }
 
-/* True when the descriptors are taken. */
-static bool on_message(struct guardian *g, pid_t sender, struct message_op *ops, size_t len, int *fds, size_t n_fds)
+/* True when the descriptors are taken.  cut: there were more of them. */
+static bool on_message(struct guardian *g, pid_t sender, struct message_op *ops, size_t len, struct arrived fds,
+                       bool cut)
 {
     if (len < sizeof(*ops))
         return false;
     if (sender != g->supervisor) { /* a child of its, that may say one thing */
-        if (ops->kind == MESSAGE_BORN && ops->value != ROLL_STRANGER && len == sizeof(*ops) && n_fds == 0)
+        if (ops->kind == MESSAGE_BORN && ops->value != ROLL_STRANGER && len == sizeof(*ops) && fds.n == 0)
             born(g, sender, ops->value);
         return false;
     }
@@ -198,8 +212,8 @@ static bool on_message(struct guardian *g, pid_t sender, struct message_op *ops,
             notify(g, (char *)(ops + 1), len - sizeof(*ops));
         return false;
     }
-    size_t n = len / sizeof(*ops);
-    if (len % sizeof(*ops) != 0 || count_puts(ops, n) != n_fds)
+    size_t n = len / sizeof(*ops), puts = count_puts(ops, n);
+    if (len % sizeof(*ops) != 0 || (cut ? puts <= fds.n : puts != fds.n))
         return false;
     for (size_t i = 0; i < n; i++)
         carry_out(g, &ops[i], &fds);
@@ -232,8 +246,9 @@ bool mail_receive(struct guardian *g)
         cleanup_close(&g->socket);
         return false;
     }
-    bool whole = (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
-    if (!whole || !on_message(g, sender.pid, (struct message_op *)(void *)bytes, (size_t)n, fds, n_fds))
+    bool whole = (m.msg_flags & MSG_TRUNC) == 0, cut = (m.msg_flags & MSG_CTRUNC) != 0;
+    const struct arrived arrived = { fds, n_fds };
+    if (!whole || !on_message(g, sender.pid, (struct message_op *)(void *)bytes, (size_t)n, arrived, cut))
         for (size_t i = 0; i < n_fds; i++)
             close(fds[i]);
     return true;

@@ -143,6 +143,15 @@ int kept_take_box(int memory, unsigned n)
     return fd;
 }
 
+int kept_find(const char *name)
+{
+    uint64_t wanted = roll_name(name);
+    int fd = 0;
+    while (fd < kept.n && (kept.names[fd] != wanted || wanted == 0))
+        fd++;
+    return fd < kept.n ? fd : -1;
+}
+
 bool kept_next(uint32_t *at, struct kept_key *k)
 {
     const struct roll *roll = kept.holder != NULL ? kept.holder->roll : NULL;

@@ -35,6 +35,8 @@ bool kept_next(uint32_t *at, struct kept_key *k);
 struct roll;
 /* The next memory of a channel among what is held, not taken; -1: there is no more.  *at is 0 at first. */
 int kept_look(const struct roll *r, uint32_t *at);
+/* Ours that is kept by that name, or -1. */
+int kept_find(const char *name);
 
 /* A memfd of that name, which a supervisor before us had or which is new; held from the
  * next kept_flush() on.  -1: there is no guardian, or no descriptor. */

@@ -48,6 +48,20 @@ static void on_scratch(unsigned i, const int fds[2], void *arg)
     holder_flush(h);
 }
 
+int recovery_scratch(const struct mover *m, const char *name)
+{
+    char of[ROLL_NAME_MAX + 1];
+    for (unsigned i = 0; m != NULL && i < 2 * MOVER_SLOTS; i++) {
+        int fds[2] = { -1, -1 };
+        scratch_name(i / 2, i % 2, of);
+        if (strcmp(of, name) != 0)
+            continue;
+        mover_scratch(m, i / 2, fds);
+        return fds[i % 2];
+    }
+    return -1;
+}
+
 static void take_scratch(struct holder *h, struct mover *m)
 {
     char name[ROLL_NAME_MAX + 1];

@@ -9,6 +9,8 @@ struct mover;
 /* The one that moves bytes into logs, with what a supervisor before us had in hand.
  * What it needs is the guardian's to hold as well. */
 int recovery_mover(struct holder *h, struct mover **ret);
+/* That end of one of its pipes which the guardian holds by that name, or -1. */
+int recovery_scratch(const struct mover *m, const char *name);
 
 /* For processes as the journal has them: those that live become children again, with
  * their pipes; those that have ended meanwhile are told of; starts, stops and timers

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -261,6 +262,42 @@ static void test_a_table_that_is_full(void **state)
     assert_string_equal(refused, "more");
 }
 
+static void note_refused(const char *name, void *arg)
+{
+    char *names = arg;
+    names[strlen(names)] = name[0]; /* they have one letter each */
+}
+
+/* What there are descriptors for is held, and the supervisor hears of the rest; what else was said is done. */
+static void test_descriptors_run_out(void **state)
+{
+    (void)state;
+    char names[16] = "";
+    struct rlimit before;
+    int none, one = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(roll_hold(&g.roll, roll_name("x"), dup(one), &none), 0);
+    const char *const put[] = { "a", "b", "c", "d" };
+    for (size_t i = 0; i < ELEMENTS(put); i++)
+        assert_int_equal(holder_put(&h, put[i], one), 0);
+    assert_int_equal(holder_drop(&h, "x"), 0);
+    assert_int_equal(holder_flush(&h), 0);
+    int lowest = dup(one);
+    close(lowest);
+    getrlimit(RLIMIT_NOFILE, &before);
+    const struct rlimit low = { .rlim_cur = (rlim_t)lowest + 2, .rlim_max = before.rlim_max };
+    setrlimit(RLIMIT_NOFILE, &low);
+    receive_all();
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_true(held("a") >= 0);
+    assert_int_equal(held("x"), -1);
+    const struct holder_events e = { .refused = note_refused, .arg = names };
+    assert_int_equal(holder_receive(&h, &e), 0);
+    assert_int_equal(strlen(names) + g.roll.n_held, ELEMENTS(put));
+    assert_string_equal(names, &"abcd"[g.roll.n_held]);
+    assert_in_range(g.roll.n_held, 1, 2);
+    close(one);
+}
+
 /* -- children ------------------------------------------------------------------------ */
 
 static int in_child(const struct message_op *op, size_t n_fds)
@@ -430,6 +467,7 @@ int main(void)
         TEST(test_wrong_numbers_of_descriptors),
         TEST(test_garbage_changes_nothing),
         TEST(test_a_table_that_is_full),
+        TEST(test_descriptors_run_out),
         TEST(test_a_child_may_say_one_thing),
         TEST(test_nobody_is_born_behind_the_end),
         TEST(test_a_birth_behind_an_end_is_heard),
