@@ -49,6 +49,7 @@ struct spawn_plan {
     int tell_fd;
     unsigned n_tell;
     unsigned char tell[SPAWN_TELL_MAX];
+    int32_t *born; /* the kernel writes its pid there before it runs; or NULL */
 };
 
 /* What a job's environment is made of, from the weakest to the strongest: lists of

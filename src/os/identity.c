@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -116,6 +117,28 @@ int identity_of(pid_t pid, int pidfd, struct identity *ret)
     if (read_start(pid, &id.start) < 0)
         id.start = 0; /* no /proc, or not for us to read */
     if (is_reaped(pidfd))
+        return -ESRCH;
+    *ret = id;
+    return 0;
+}
+
+uint64_t identity_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    uint64_t ticks = (uint64_t)sysconf(_SC_CLK_TCK);
+    return (uint64_t)t.tv_sec * ticks + (uint64_t)t.tv_nsec * ticks / 1000000000;
+}
+
+int identity_of_young(pid_t pid, uint64_t from, uint64_t within, struct identity *ret)
+{
+    _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    struct identity id;
+    int r = pidfd < 0 ? -ESRCH : identity_of(pid, pidfd, &id);
+    if (r < 0)
+        return r;
+    uint64_t to = from + within * (uint64_t)sysconf(_SC_CLK_TCK) / 1000000;
+    if (id.start < from || id.start > to)
         return -ESRCH;
     *ret = id;
     return 0;

@@ -29,6 +29,12 @@ int identity_of(pid_t pid, int pidfd, struct identity *ret);
 /* The same of our own child, which nobody else can reap; as cheap as this kernel lets it be. */
 void identity_of_child(pid_t pid, int pidfd, struct identity *ret);
 
+/* Now, as .start tells it. */
+uint64_t identity_clock(void);
+/* Of the process with that number, if it has begun not before `from`, and not longer
+ * than `within` microseconds after it; else -ESRCH. */
+int identity_of_young(pid_t pid, uint64_t from, uint64_t within, struct identity *ret);
+
 /* A pidfd of that very process, dead or alive, for as long as it is not reaped;
  * -ESRCH when it is gone, or when nothing is known that could tell. */
 int identity_open(const struct identity *id);

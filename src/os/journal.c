@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,9 +36,10 @@ struct head {
 };
 
 struct copy {
-    uint32_t commit, spare;
+    uint32_t commit;
+    int32_t newborn; /* journal_newborn(): not under the sum, which takes it for 0 */
     struct journal_slot content;
-    uint64_t check; /* of all before */
+    uint64_t check; /* of all else before */
 };
 
 struct slot {
@@ -80,7 +82,7 @@ static struct key key_of(const char *group, const char *name)
     return k;
 }
 
-static uint64_t copy_check(const struct journal *j, uint32_t i, const struct copy *c)
+static uint64_t copy_sum(const struct journal *j, uint32_t i, const struct copy *c)
 {
     return hash64(j->file.id + i, c, offsetof(struct copy, check));
 }
@@ -105,8 +107,9 @@ static bool head_holds(const struct journal *j, uint32_t i)
 
 static bool copy_holds(const struct journal *j, uint32_t i, unsigned which)
 {
-    const struct copy *c = &slot_at(j, i)->copies[which];
-    return c->check == copy_check(j, i, c);
+    struct copy c = slot_at(j, i)->copies[which];
+    c.newborn = 0;
+    return c.check == copy_sum(j, i, &c);
 }
 
 /* -- finding slots ---------------------------------------------------------------------- */
@@ -122,11 +125,22 @@ static void link_into(struct journal *j, uint32_t *list, uint32_t i)
     *list = i;
 }
 
-static void unlink_from(struct journal *j, uint32_t *list, uint32_t i)
+static bool unlink_from(struct journal *j, uint32_t *list, uint32_t i)
 {
-    while (*list != i)
+    while (*list != i && *list != END)
         list = &j->next[*list];
+    if (*list == END)
+        return false;
     *list = j->next[i];
+    return true;
+}
+
+/* By its key, unless that was damaged after it had been found by it. */
+static void unlink_slot(struct journal *j, uint32_t i)
+{
+    bool found = unlink_from(j, bucket(j, slot_at(j, i)->head.key[0]), i);
+    for (uint32_t k = 0; !found && k < j->n; k++)
+        found = unlink_from(j, &j->first[k], i);
 }
 
 static bool slot_is_sound(const struct journal *j, uint32_t i)
@@ -212,38 +226,70 @@ uint32_t journal_find(const struct journal *j, const char *group, const char *na
 
 /* -- content ------------------------------------------------------------------------------ */
 
+static void write_copy(struct journal *j, uint32_t i, uint32_t commit, const struct journal_slot *content)
+{
+    struct slot *s = slot_at(j, i);
+    struct copy *c = &s->copies[commit & 1];
+    atomic_signal_fence(memory_order_seq_cst);
+    c->commit = commit;
+    c->newborn = 0;
+    c->content = *content;
+    c->check = copy_sum(j, i, c);
+    atomic_store_explicit(&s->word, word_for(c), memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
 void journal_commit(struct journal *j, uint32_t i, const struct journal_slot *content)
 {
     if (!in_use(j, i))
         return;
-    struct slot *s = slot_at(j, i);
-    uint32_t commit = (uint32_t)atomic_load_explicit(&s->word, memory_order_relaxed) + 1;
+    uint32_t commit = (uint32_t)atomic_load_explicit(&slot_at(j, i)->word, memory_order_relaxed) + 1;
     if (commit == 0)
         commit = 2; /* as even; no word may be 0 */
-    struct copy *c = &s->copies[commit & 1];
-    atomic_signal_fence(memory_order_seq_cst);
-    c->commit = commit;
-    c->spare = 0;
-    c->content = *content;
-    c->check = copy_check(j, i, c);
-    atomic_store_explicit(&s->word, word_for(c), memory_order_release);
-    atomic_signal_fence(memory_order_seq_cst);
+    write_copy(j, i, commit, content);
+}
+
+/* Is it the one that the word spoke of, as far as either half of that is left? */
+static bool is_meant(const struct copy *c, uint64_t word)
+{
+    uint64_t differs = word_for(c) ^ word;
+    return differs >> 32 == 0 || (uint32_t)differs == 0;
+}
+
+/* Of a refused slot: the copy that the word means, or else the later one, if its sum is right. */
+static const struct copy *best_copy(const struct journal *j, uint32_t i)
+{
+    const struct slot *s = slot_at(j, i);
+    const struct copy *a = copy_holds(j, i, 0) ? &s->copies[0] : NULL;
+    const struct copy *b = copy_holds(j, i, 1) ? &s->copies[1] : NULL;
+    if (a == NULL || b == NULL)
+        return a != NULL ? a : b;
+    if (is_meant(a, s->word) != is_meant(b, s->word))
+        return is_meant(a, s->word) ? a : b;
+    return (int32_t)(a->commit - b->commit) > 0 ? a : b;
 }
 
 /* The copy that holds; of a refused slot the best there is. */
 static const struct copy *copy_of(const struct journal *j, uint32_t i)
 {
     const struct slot *s = slot_at(j, i);
-    unsigned which = atomic_load_explicit(&s->word, memory_order_acquire) & 1;
-    if (j->next[i] != REFUSED || copy_holds(j, i, which))
-        return &s->copies[which];
-    return copy_holds(j, i, !which) ? &s->copies[!which] : NULL;
+    if (j->next[i] == REFUSED)
+        return best_copy(j, i);
+    return &s->copies[atomic_load_explicit(&s->word, memory_order_acquire) & 1];
 }
 
 const struct journal_slot *journal_get(const struct journal *j, uint32_t i)
 {
     const struct copy *c = in_use(j, i) ? copy_of(j, i) : NULL;
     return c != NULL ? &c->content : NULL;
+}
+
+int32_t *journal_newborn(struct journal *j, uint32_t i)
+{
+    if (!in_use(j, i) || j->next[i] == REFUSED)
+        return NULL;
+    struct slot *s = slot_at(j, i);
+    return &s->copies[atomic_load_explicit(&s->word, memory_order_acquire) & 1].newborn;
 }
 
 void journal_name(const struct journal *j, uint32_t i, char name[JOURNAL_NAME_MAX + 1])
@@ -293,12 +339,41 @@ uint32_t journal_add(struct journal *j, const char *group, const char *name)
     write_head(j, i, &k, group, name);
     struct copy *c = &slot_at(j, i)->copies[1];
     *c = (struct copy){ .commit = 1 };
-    c->check = copy_check(j, i, c);
+    c->check = copy_sum(j, i, c);
     atomic_signal_fence(memory_order_seq_cst);
     atomic_store_explicit(&slot_at(j, i)->word, word_for(c), memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
     link_into(j, bucket(j, k.sum[0]), i);
     return i;
+}
+
+/* Whose a refused slot is: its key has 128 bits, so what is damaged then is its name. */
+static bool is_of(const struct journal *j, uint32_t i, const struct key *k, const char *group, const char *name)
+{
+    const struct head *h = &slot_at(j, i)->head;
+    char full[JOURNAL_NAME_MAX + 1];
+    if (memcmp(h->key, k->sum, sizeof(k->sum)) == 0)
+        return true;
+    int len = snprintf(full, sizeof(full), "%s:%s", group, name);
+    return len <= JOURNAL_NAME_MAX && h->name_len == len && memcmp(h->name, full, (size_t)len) == 0;
+}
+
+/* Until its word is stored it is refused, so a kill before that has changed nothing. */
+bool journal_mend(struct journal *j, const char *group, const char *name)
+{
+    uint32_t i = 0;
+    struct key k = key_of(group, name);
+    while (journal_next_damaged(j, &i) && !is_of(j, i, &k, group, name))
+        i++;
+    if (j == NULL || i >= j->n)
+        return false;
+    const struct copy *best = best_copy(j, i);
+    const struct copy from = best != NULL ? *best : (struct copy){ .commit = 0 };
+    uint32_t commit = from.commit + 1 != 0 ? from.commit + 1 : 2;
+    write_head(j, i, &k, group, name);
+    write_copy(j, i, commit, &from.content);
+    link_into(j, bucket(j, k.sum[0]), i);
+    return true;
 }
 
 void journal_remove(struct journal *j, uint32_t i)
@@ -307,7 +382,7 @@ void journal_remove(struct journal *j, uint32_t i)
         return;
     struct slot *s = slot_at(j, i);
     if (j->next[i] != REFUSED)
-        unlink_from(j, bucket(j, s->head.key[0]), i);
+        unlink_slot(j, i);
     atomic_store_explicit(&s->word, 0, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
     link_into(j, &j->free, i);

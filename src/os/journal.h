@@ -78,8 +78,16 @@ void journal_remove(struct journal *j, uint32_t i);
 /* What it holds; the pointer is good until the next commit to it, add or reserve. */
 const struct journal_slot *journal_get(const struct journal *j, uint32_t i);
 void journal_commit(struct journal *j, uint32_t i, const struct journal_slot *content);
+/* A place beside what a slot holds, 0 until somebody writes to it and again from the next
+ * commit on: for the kernel, which knows a child's pid before the child and we do.  Good
+ * for as long as journal_get(); NULL: there is none. */
+int32_t *journal_newborn(struct journal *j, uint32_t i);
 /* "group:name", as much of it as is kept; copied, NUL-terminated. */
 void journal_name(const struct journal *j, uint32_t i, char name[JOURNAL_NAME_MAX + 1]);
+
+/* A slot that was refused, and is that process's as far as can be read of it, is taken in
+ * again: with the content that journal_get() gave, or with zeros.  False: there is none. */
+bool journal_mend(struct journal *j, const char *group, const char *name);
 
 /* The next slot in use from *i on: for (i = 0; journal_next(j, &i); i++) */
 bool journal_next(const struct journal *j, uint32_t *i);

@@ -202,15 +202,18 @@ static _Noreturn void child_main(const struct spawn_plan *plan, bool handlers_cl
  * container runtimes) knows no clone3; the pidfd is race-free there too, since
  * nobody but us could reap the child between the two calls.  Never fork(3): its
  * handlers in the child would touch the heap. */
-static pid_t clone_with_pidfd(int cgroup_fd, int *pidfd, bool *handlers_cleared)
+static pid_t clone_with_pidfd(int cgroup_fd, int32_t *born, int *pidfd, bool *handlers_cleared)
 {
     *handlers_cleared = true;
     struct clone_args args = {
         .flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_FILES,
         .pidfd = (uint64_t)(uintptr_t)pidfd,
+        .parent_tid = (uint64_t)(uintptr_t)born,
         .exit_signal = SIGCHLD,
         .cgroup = (unsigned)cgroup_fd,
     };
+    if (born != NULL)
+        args.flags |= CLONE_PARENT_SETTID;
     if (cgroup_fd > 0)
         args.flags |= CLONE_INTO_CGROUP;
     long pid = syscall(SYS_clone3, &args, sizeof(args));
@@ -222,7 +225,8 @@ static pid_t clone_with_pidfd(int cgroup_fd, int *pidfd, bool *handlers_cleared)
     if (pid >= 0 || (errno != ENOSYS && errno != EPERM))
         return (pid_t)pid;
     *handlers_cleared = false;
-    pid_t child = (pid_t)syscall(SYS_clone, (long)SIGCHLD, 0L, 0L, 0L, 0L); /* all that valgrind knows */
+    long flags = SIGCHLD | (born != NULL ? CLONE_PARENT_SETTID : 0); /* all that valgrind knows */
+    pid_t child = (pid_t)syscall(SYS_clone, flags, 0L, born, 0L, 0L);
     if (child <= 0)
         return child;
     *pidfd = (int)syscall(SYS_pidfd_open, child, 0); /* CLOEXEC by itself */
@@ -291,7 +295,7 @@ static void clone_one(struct spawn_start *start)
     const struct spawn_plan *packed = start->packed;
     int error_fd = start->made.held_fd;
     bool handlers_cleared;
-    pid_t pid = clone_with_pidfd(packed->cgroup_fd, &start->made.pidfd, &handlers_cleared);
+    pid_t pid = clone_with_pidfd(packed->cgroup_fd, packed->born, &start->made.pidfd, &handlers_cleared);
     if (pid == 0 && !handlers_cleared && packed->cgroup_fd > 0)
         enter_cgroup(packed);
     if (pid == 0)

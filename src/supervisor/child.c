@@ -116,6 +116,7 @@ static void keep(struct child *c, struct child_plan *p)
                                      .number = (unsigned)p->channel_fd,
                                      .memory = true },
                  p->channel_memory);
+    p->plan.born = journal_newborn(c->supervisor->options.journal, c->slot);
     if (h == NULL)
         return;
     p->plan.tell_fd = h->fd;
@@ -249,13 +250,6 @@ static int await_reaper(struct child *c)
     int r = reaper_await(c, on_nobody_reaps);
     return r < 0 ? r
                  : loop_io_set(c->supervisor->loop, &c->exit_event, c->pidfd, LOOP_WRITE, LOOP_LIFE, on_exit_event, c);
-}
-
-int child_hold(struct child *c, int pidfd)
-{
-    c->pidfd = pidfd;
-    c->adopted = true;
-    return child_watch_exit(c);
 }
 
 int child_watch_exit(struct child *c)

@@ -79,7 +79,6 @@ int child_watch_exit(struct child *c); /* of its pidfd */
 /* Carries out EFFECT_SPAWN for several at once, see spawn_many(); what fails is told
  * by events.  -ENOMEM: nothing was done. */
 int child_spawn_all(struct child *const *list, size_t n);
-int child_hold(struct child *c, int pidfd); /* of an adopted process; takes it over in any case */
 
 /* Sends a signal; 0, -ESRCH, -EPERM. */
 int child_signal(struct child *c, int signal, bool as_group);

@@ -8,8 +8,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "guardian/holder.h"
 #include "supervisor/child_output.h"
 #include "supervisor/supervisor.h"
+
+#define NEWBORN_WITHIN (2 * USEC_PER_SEC) /* of its plan, however many are started together */
 
 /* How far CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC: the time asleep. */
 static usec_t asleep(void)
@@ -103,6 +108,7 @@ void record_plan(struct child *c)
     s.instance = c->instance;
     s.definition = program_sum(c->process.program);
     s.detached = c->process.program->detached;
+    s.start = identity_clock(); /* no child that is born by this is older */
     journal_commit(j, c->slot, &s);
 }
 
@@ -173,6 +179,26 @@ int record_find(const struct journal_slot *s)
     return s->pid > 0 ? identity_open(&id) : -ESRCH;
 }
 
+/* Supervisor and guardian have died together in the moment between a birth and its
+ * record: the pid is what the kernel has noted, and nobody else can have got it in that
+ * time.  If that one does not live, nobody knows whether it was executed. */
+static void find_newborn(struct child *c)
+{
+    struct journal *j = c->supervisor->options.journal;
+    const struct holder *h = c->supervisor->options.holder;
+    const struct journal_slot *s = journal_get(j, c->slot);
+    const int32_t *pid = journal_newborn(j, c->slot);
+    if ((h != NULL && h->generation > 1) || s->state != PROCESS_STARTING || s->pid != 0 || pid == NULL || *pid <= 0)
+        return;
+    struct journal_slot found = *s;
+    struct identity id = { .pid = *pid };
+    identity_of_young(*pid, s->start, NEWBORN_WITHIN, &id);
+    found.pid = id.pid;
+    found.start = id.start;
+    found.inode = id.inode;
+    journal_commit(j, c->slot, &found);
+}
+
 static void take(struct child *c, const struct journal_slot *s)
 {
     const struct process kept = record_read(s, c->process.program);
@@ -187,11 +213,50 @@ static void take(struct child *c, const struct journal_slot *s)
             child_auto_log_again(c, i + 1, s->auto_log[i]);
 }
 
+/* Nothing of it could be read, but the guardian knows who was born by this slot: to the
+ * one who lives it is as if that had not been written any more. */
+static bool take_born(struct child *c)
+{
+    const struct holder *h = c->supervisor->options.holder;
+    for (uint32_t i = 0; h != NULL && i < h->roll->n_born; i++) {
+        const struct roll_child *rc = &h->roll->born[i];
+        if (rc->tag >> 32 != c->slot || rc->state != ROLL_LIVE)
+            continue;
+        struct journal_slot s = { .instance = (uint32_t)rc->tag, .state = PROCESS_STARTING, .wanted = 1, .written = 1 };
+        s.definition = program_sum(c->process.program);
+        journal_commit(c->supervisor->options.journal, c->slot, &s);
+        take(c, &s);
+        return true;
+    }
+    return false;
+}
+
+/* True when it was damaged and nothing can be read of it. */
+static bool mend(const struct child *c)
+{
+    struct journal *j = c->supervisor->options.journal;
+    const char *group = c->group->group->name, *name = c->process.program->name;
+    if (journal_find(j, group, name) != JOURNAL_NONE || !journal_mend(j, group, name))
+        return false;
+    const uint32_t slot = journal_find(j, group, name);
+    const struct journal_slot *s = journal_get(j, slot);
+    _cleanup_close_ int pidfd = record_find(s);
+    log_error("journal: slot %u (%s:%s) is damaged; %s", slot, group, name,
+              pidfd < 0 ? "no process is known by it" : "its process runs");
+    return s->written == 0;
+}
+
 bool record_open(struct child *c)
 {
     struct journal *j = c->supervisor->options.journal;
+    bool lost = mend(c);
     c->slot = journal_add(j, c->group->group->name, c->process.program->name);
     const struct journal_slot *s = journal_get(j, c->slot);
+    if (lost && take_born(c))
+        return true;
+    if (s != NULL && s->written != 0)
+        find_newborn(c);
+    s = journal_get(j, c->slot);
     if (s == NULL || s->written == 0 || !is_sound(s))
         return false;
     take(c, s);

@@ -232,15 +232,6 @@ void supervisor_handle(struct child *c, enum process_event event, pid_t pid, str
             tell_watchers(c, effects.list[i].from, effects.list[i].to);
 }
 
-void supervisor_restore(struct child *c, const struct process *kept)
-{
-    enum process_state from = c->process.state;
-    process_restore(&c->process, kept);
-    announce(c, from, kept->state);
-    supervisor_handle(c, PROCESS_RECOVERED, 0, (struct exit_cause){ .kind = EXIT_NONE });
-    tell_watchers(c, from, kept->state);
-}
-
 void supervisor_start(struct child *c)
 {
     supervisor_handle(c, PROCESS_START, 0, (struct exit_cause){ .kind = EXIT_NONE });
@@ -304,7 +295,7 @@ int supervisor_load(struct supervisor *s, struct config *config, const struct su
     if (r < 0)
         return r;
     recovery_run(s);
-    adopt_survivors(s);
+    adopt_report(s);
     autostart_all(s);
     return 0;
 }

@@ -104,9 +104,6 @@ void supervisor_stop(struct child *c, bool by_operator);
 /* Feeds an event; the one caller of process_handle(). */
 void supervisor_handle(struct child *c, enum process_event event, pid_t pid, struct exit_cause cause);
 
-/* Makes the record what another daemon knew of it, and has that go on (RECOVERED). */
-void supervisor_restore(struct child *c, const struct process *kept);
-
 /* -- all together ----------------------------------------------------------- */
 /* In the order of priority: lowest first, or highest first for stopping.  A
  * malloc'd array of n children, NULL without memory or children. */

@@ -191,8 +191,27 @@ class Adoption(drover.TestCase):
         self.change(d, (slot + 96 + 100, b"\xff\xff"), (slot + 240 + 100, b"\xff\xff"))
         mark = len(d.log())
         self.again(d)
-        self.assertIn("slot 1 (job:job) is damaged; no process is known by it", d.log()[mark:])
+        self.assertIn("slot 0 (job:job) is damaged; no process is known by it", d.log()[mark:])
         os.kill(before["pid"], signal.SIGKILL)  # the price: it was started once more
+
+    def test_a_damaged_slot_while_the_guardian_lives(self):
+        """It knows who runs, even where nothing can be read any more; see tests/fault/injuries for each byte."""
+        d = self.daemon("""
+            [program:job]
+            command=sh -c "while read line; do echo $line; done"
+            startsecs=0
+        """, native=True)
+        before = d.wait_state("job", "RUNNING")
+        for i, places in enumerate(((100,), (100, 244), (100, 244), (20, 100, 244))):  # the copies, and the head
+            slot, _ = self.slot_of(d, b"job:job")
+            self.change(d, *((slot + at, b"\xa5") for at in places))
+            d.crash()
+            self.assertEqual(d.wait_state("job", "RUNNING")["pid"], before["pid"])
+            d.post(d.process_path("job", "/stdin"), b"said %d\n" % i)
+            d.wait_output("job", "said %d\n" % i)
+        self.assertEqual(d.log().count("is damaged; "), 4)
+        d.deed("restart", "job")
+        self.assertNotEqual(d.pid_of("job"), before["pid"])
 
     def test_no_room_for_a_journal(self):
         os.mkdir(self.path("state"), 0o700)

@@ -118,6 +118,24 @@ static void test_nothing_known(void **state)
     assert_false(is_there((struct identity){ .pid = getpid() }));
 }
 
+static void test_a_young_one(void **state)
+{
+    (void)state;
+    struct identity id = { .inode = 7 };
+    uint64_t before = identity_clock(), ticks = (uint64_t)sysconf(_SC_CLK_TCK);
+    pid_t pid = waiting_child();
+    struct identity it = known(pid);
+    assert_int_equal(identity_of_young(pid, it.start + 1, 1000000, &id), -ESRCH);
+    assert_int_equal(identity_of_young(pid, it.start - 2 * ticks, 1000000, &id), -ESRCH);
+    assert_int_equal(id.inode, 7);
+    assert_in_range(it.start, before, identity_clock());
+    assert_int_equal(identity_of_young(pid, before, 60000000, &id), 0);
+    assert_memory_equal(&id, &it, sizeof(id));
+    assert_true(is_there(id));
+    end(pid);
+    assert_int_equal(identity_of_young(pid, before, 60000000, &id), -ESRCH);
+}
+
 static void test_era(void **state)
 {
     (void)state;
@@ -134,9 +152,8 @@ int main(void)
 {
     prctl(PR_SET_NAME, "x) R 1 2 (", 0, 0, 0); /* a process's own choice, and its children's */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_same_one),
-        cmocka_unit_test(test_another_with_its_pid),
-        cmocka_unit_test(test_nothing_known),
+        cmocka_unit_test(test_the_same_one),  cmocka_unit_test(test_another_with_its_pid),
+        cmocka_unit_test(test_nothing_known), cmocka_unit_test(test_a_young_one),
         cmocka_unit_test(test_era),
     };
     return cmocka_run_group_tests_name("identity", tests, NULL, NULL);

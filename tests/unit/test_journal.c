@@ -254,7 +254,7 @@ static void test_both_headers_damaged(void **state)
 static void test_slot_byte_by_byte(void **state)
 {
     (void)state;
-    int refused = 0, named = 0, known = 0;
+    int refused = 0, named = 0, known = 0, last = 0;
     for (off_t at = 0; at < JOURNAL_SLOT_SIZE; at++) {
         char name[JOURNAL_NAME_MAX + 1];
         struct journal *j = open_as(&today, at == 0 ? JOURNAL_FRESH : JOURNAL_RECOVERED);
@@ -284,6 +284,14 @@ static void test_slot_byte_by_byte(void **state)
                 assert_in_range(s->pid, 100, 101);
             assert_int_equal(journal_reserve(j, 20), 0); /* nor does growth forget */
             assert_int_equal(count(j, journal_next_damaged), 1);
+            assert_false(journal_mend(j, "g", "after"));
+            assert_true(journal_mend(j, "g", "web"));
+            assert_int_equal(journal_find(j, "g", "web"), i);
+            last += journal_get(j, i)->pid == 101;
+            journal_close(j);
+            j = open_as(&today, JOURNAL_RECOVERED);
+            assert_int_equal(count(j, journal_next_damaged), 0);
+            assert_in_range(journal_get(j, journal_find(j, "g", "web"))->pid, 100, 101);
             journal_remove(j, i);
         } else {
             assert_int_equal(journal_get(j, journal_find(j, "g", "web"))->pid, 101);
@@ -293,9 +301,74 @@ static void test_slot_byte_by_byte(void **state)
         journal_close(j);
     }
     /* the word, the head and one of the copies */
-    assert_int_equal(refused, 8 + 88 + 144);
-    assert_int_equal(named, 8 + 144);
+    assert_int_equal(refused, 8 + 88 + 144 - 4); /* and a newborn's pid is nobody's */
+    assert_int_equal(named, 8 + 144 - 4);
     assert_int_equal(known, refused);
+    assert_int_equal(last, 8 + 88); /* of a damaged copy the other is the one before */
+}
+
+/* Whose it was is all that is left. */
+static void test_both_copies_of_a_slot_damaged(void **state)
+{
+    (void)state;
+    struct journal *j = open_as(&today, JOURNAL_FRESH);
+    uint32_t i = put(j, "web", 100);
+    put(j, "web", 101);
+    journal_close(j);
+    flip(4096 + 96 + 50);
+    flip(4096 + 96 + 144 + 50);
+    j = open_as(&today, JOURNAL_RECOVERED);
+    assert_null(journal_get(j, i));
+    assert_true(journal_mend(j, "g", "web"));
+    assert_false(journal_mend(j, "g", "web"));
+    assert_int_equal(journal_find(j, "g", "web"), i);
+    assert_int_equal(journal_get(j, i)->pid, 0);
+    put(j, "web", 102);
+    journal_close(j);
+    j = open_as(&today, JOURNAL_RECOVERED);
+    assert_int_equal(journal_get(j, journal_find(j, "g", "web"))->pid, 102);
+    journal_close(j);
+}
+
+static void test_a_newborn_is_noted_beside_what_a_slot_holds(void **state)
+{
+    (void)state;
+    struct journal *j = open_as(&today, JOURNAL_FRESH);
+    uint32_t i = put(j, "web", 0);
+    assert_int_equal(*journal_newborn(j, i), 0);
+    *journal_newborn(j, i) = 4711;
+    journal_close(j);
+    j = open_as(&today, JOURNAL_RECOVERED);
+    assert_int_equal(count(j, journal_next_damaged), 0);
+    assert_int_equal(journal_get(j, i)->pid, 0);
+    assert_int_equal(*journal_newborn(j, i), 4711);
+    for (int n = 0; n < 2; n++) {
+        put(j, "web", 4711);
+        assert_int_equal(*journal_newborn(j, i), 0);
+    }
+    assert_null(journal_newborn(NULL, 0));
+    assert_null(journal_newborn(j, i + 1));
+    journal_close(j);
+}
+
+/* While it is open, and by somebody else's hand. */
+static void test_a_slot_whose_key_is_damaged_is_given_away_all_the_same(void **state)
+{
+    (void)state;
+    struct journal *j = open_as(&today, JOURNAL_FRESH);
+    for (int n = 0; n < 8; n++) {
+        char name[8];
+        snprintf(name, sizeof(name), "p%d", n);
+        put(j, name, 100);
+    }
+    for (uint32_t i = 0; i < 8; i++) {
+        flip(4096 + (off_t)i * JOURNAL_SLOT_SIZE + 8);
+        journal_remove(j, i);
+        assert_int_equal(count(j, journal_next), 7 - i);
+    }
+    assert_int_equal(journal_add(j, "g", "new"), 7);
+    assert_int_equal(journal_find(j, "g", "new"), 7);
+    journal_close(j);
 }
 
 static void test_a_strange_file_is_refused(void **state)
@@ -406,6 +479,9 @@ int main(void)
         cmocka_unit_test_setup(test_header_byte_by_byte, clean),
         cmocka_unit_test_setup(test_both_headers_damaged, clean),
         cmocka_unit_test_setup(test_slot_byte_by_byte, clean),
+        cmocka_unit_test_setup(test_both_copies_of_a_slot_damaged, clean),
+        cmocka_unit_test_setup(test_a_newborn_is_noted_beside_what_a_slot_holds, clean),
+        cmocka_unit_test_setup(test_a_slot_whose_key_is_damaged_is_given_away_all_the_same, clean),
         cmocka_unit_test_setup(test_a_strange_file_is_refused, clean),
         cmocka_unit_test_setup(test_taken_by_its_descriptor, clean),
         cmocka_unit_test_setup(test_no_room_for_a_file, clean),
