@@ -239,6 +239,7 @@ test-programs: $(TEST_BIN)
 KILLS ?= 10000
 MESSAGES ?= 1000000
 UPGRADES ?= 1000
+ROUNDS ?= 30
 JOBS ?= 1000
 fault:
 	@tests/need build check
@@ -247,6 +248,7 @@ fault:
 	@BUILD=$(B) tests/fault/kills -n $(KILLS) -j $(JOBS) $(if $(SEED),-s $(SEED))
 	@BUILD=$(B) tests/fault/steps -e 1 $(if $(SEED),-s $(SEED))
 	@BUILD=$(B) tests/fault/refusals --long $(if $(SEED),-s $(SEED))
+	@BUILD=$(B) tests/fault/injuries -n $(ROUNDS) -e 1 $(if $(SEED),-s $(SEED))
 	@BUILD=$(B) RELAY_REQUESTS=$(MESSAGES) RELAY_DESCRIPTORS=$(MESSAGES) RELAY_FLOOD_SECONDS=5 \
 		tests/e2e/run -k test_relay_load
 	@BUILD=$(B) tests/fault/upgrades -n $(UPGRADES) -r 100 $(if $(SEED),-s $(SEED))

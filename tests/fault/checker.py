@@ -50,12 +50,27 @@ class Trace:
                 self.doubles.append("%s was started twice, the second time as %d" % (name, pid))
 
 
+class Past:
+    """Guardians before this one: how many were killed; who outlived one of them, so that nobody may have seen its end; and
+    how many starts of each were before it forgot them in order."""
+
+    def __init__(self):
+        self.deaths, self.orphans, self.starts = 0, set(), {}
+
+
 # -- now -----------------------------------------------------------------------------
+
+def living(daemon):
+    """All that came of the daemon, and of those before it: what is nobody's any more is ours, see procs."""
+    ours = [pid for pid in procs.children(os.getpid()) if pid not in daemon.test.known]
+    found = set(procs.descendants(daemon.pid)).union(ours, *map(procs.descendants, ours))
+    return {pid for pid in found if procs.alive(pid)}
+
 
 def check_records(daemon, records):
     """Who lives and who is said to live are the same."""
     complaints, supervisor = {}, daemon.supervisor
-    alive = {pid for pid in procs.descendants(daemon.pid) if pid != supervisor and procs.alive(pid)}
+    alive = living(daemon) - {supervisor}
     known = {p["pid"]: name for name, p in records.items() if p["pid"] != 0}
     for name, p in records.items():
         if p["statename"] in ("RUNNING", "STOPPING") and p["pid"] not in alive:
@@ -67,22 +82,24 @@ def check_records(daemon, records):
     return complaints
 
 
-def check_tallies(records, before, after, refused):
+def check_tallies(records, before, after, refused, past):
     """Each exit of those whom no operator touches is one restart, and its status is the right one.  refused: a start may
-    have been, or ended before the job could say anything, and that counts, too."""
+    have been, or ended before the job could say anything, and that counts, too.
+    past: what was before this daemon."""
     complaints = {}
     for name, p in records.items():
         plain = name.split(":")[1]
         if not plain.startswith(UNTOUCHED):
             continue
-        low, starts = len(before.starts.get(plain, [])), after.starts.get(plain, [])
-        if not low <= p["restarts"] + 1 or (p["restarts"] > len(starts) and not refused):
+        skip = past.starts.get(plain, 0)
+        low, starts = len(before.starts.get(plain, [])) - skip, after.starts.get(plain, [])[skip:]
+        if not low <= p["restarts"] + 1 or (p["restarts"] > len(starts) + past.deaths and not refused):
             complaints["tally", name] = "%s has been started %d to %d times, and counts %d restarts" % (
                 name, low, len(starts) + 1, p["restarts"])
         pids = [pid for pid, _ in starts]
         if p["pid"] in pids[1:]:
             last = pids[len(pids) - 2 - pids[::-1].index(p["pid"])]
-            if (p["exit"] is not None or not refused) and (p["exit"] or {}).get("status") != status_of(last):
+            if last not in past.orphans and (p["exit"] is not None or not refused) and (p["exit"] or {}).get("status") != status_of(last):
                 complaints["status", name] = "%s: pid %d ended with %d; the daemon says %r" % (
                     name, last, status_of(last), p["exit"])
     return complaints
@@ -94,28 +111,28 @@ def check_acknowledged(records, expected):
             for name, state in expected.items() if state is not None and records[name]["statename"] != state}
 
 
-def check_once(daemon, trace_path, expected, refused):
+def check_once(daemon, trace_path, expected, refused, past):
     before = Trace(trace_path)
     began = time.monotonic()
     records = daemon.all()
     took = time.monotonic() - began
     complaints = check_records(daemon, records)
     after = Trace(trace_path)
-    complaints.update(check_tallies(records, before, after, refused))
+    complaints.update(check_tallies(records, before, after, refused, past))
     complaints.update(check_acknowledged(records, expected))
     if took > ANSWER_WITHIN:
         complaints["slow", 0] = "the daemon took %.2f s for an answer" % took
     return complaints, after.doubles
 
 
-def check_now(daemon, trace_path, expected, refused=False):
+def check_now(daemon, trace_path, expected, refused, past):
     """Jobs come and go while we look: a complaint counts when it does not go away."""
-    complaints, doubles = check_once(daemon, trace_path, expected, refused)
+    complaints, doubles = check_once(daemon, trace_path, expected, refused, past)
     deadline, looks = time.monotonic() + SETTLE, 1
     while complaints and not doubles and (time.monotonic() < deadline or looks < LOOKS):
         looks += 1
         time.sleep(0.02)
-        again, doubles = check_once(daemon, trace_path, expected, refused)
+        again, doubles = check_once(daemon, trace_path, expected, refused, past)
         complaints = {key: text for key, text in again.items() if key in complaints}
     return doubles + list(complaints.values())
 
@@ -181,10 +198,11 @@ def undo(form, data):
     return data
 
 
-def check_log(path, form, written):
-    """written: how many lines each run says that it has printed."""
+def check_log(paths, form, written):
+    """paths: where it was, and where it is now.  written: how many lines each run says that it has printed."""
+    path = paths[-1]
     try:
-        data = undo(form, b"".join(procs.read(f) for f in log_files(path)))
+        data = undo(form, b"".join(procs.read(f) for p in paths for f in log_files(p)))
     except ValueError as e:
         return ["%s: %s" % (path, e)]
     found = {}
@@ -202,13 +220,14 @@ def check_log(path, form, written):
     return complaints
 
 
-def check_logs(directory, jobs, trace):
-    """jobs: (name, format of the logs)."""
+def check_logs(directories, jobs, trace):
+    """directories: that of the logs, behind those in which they were before; jobs: (name, format of the logs)."""
     complaints = []
     for name, form in jobs:
         for i, stream in enumerate(("out", "err")):
             written = {run: end[1 + i] for run, end in trace.ends.get(name, {}).items()}
-            complaints += check_log(os.path.join(directory, "%s.%s" % (name, stream)), form, written)
+            paths = [os.path.join(d, "%s.%s" % (name, stream)) for d in directories]
+            complaints += check_log(paths, form, written)
     return complaints
 
 
@@ -271,9 +290,10 @@ def check_relay(directory, names, records):
     return complaints, (sum(len(b.sent) for b in books.values()), missed, lost)
 
 
-def check_echo(path, acknowledged, unknown):
+def check_echo(paths, acknowledged, unknown):
     """What was handed over came out again, in its order and once; what was not acknowledged may have."""
-    complaints, lines = [], [int(n) for f in log_files(path) for n in procs.read(f).split()]
+    path = paths[-1]
+    complaints, lines = [], [int(n) for p in paths for f in log_files(p) for n in procs.read(f).split()]
     if lines != sorted(set(lines)):
         complaints.append("%s: not in order, or doubled" % path)
     lost = [n for n in acknowledged if n not in set(lines)]

@@ -8,22 +8,26 @@
 Complaints are gathered in s.complaints.
 """
 import contextlib
+import contextlib
 import http.client
 import os
 import random
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 import time
 
 import checker  # first: it says where the others are
 import client
+import disks
 import drover
 import procs
 
 JOB = os.path.join(drover.ROOT, os.environ.get("BUILD", "build"), "tests", "fault-job")
+STEPPER = os.path.join(os.path.dirname(JOB), "stepper")
 FORMATS = "raw", "raw", "timestamp", "json"
 N_STAY, N_EXIT, N_LOG, N_OP = 8, 8, 6, 6
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -34,8 +38,8 @@ PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 PROGRAM = """
 [program:{name}]
 command={job} {directory} {name} {kind}
-stdout_logfile={directory}/{name}.out
-stderr_logfile={directory}/{name}.err
+stdout_logfile={logs}/{name}.out
+stderr_logfile={logs}/{name}.err
 stdout_logfile_maxbytes={maxbytes}
 stderr_logfile_maxbytes={maxbytes}
 stdout_logfile_backups=100000
@@ -45,6 +49,7 @@ autostart=false
 autorestart=true
 startsecs=0
 restart_interval=0
+detached={detached}
 """
 
 WORKER = """
@@ -74,7 +79,7 @@ class Operator(threading.Thread):
         self.expected = {name: None for name in names}
         self.goes, self.rests, self.over = threading.Event(), threading.Event(), False
         self.echoed, self.unsure, self.n_deeds, self.n_echo = [], [], 0, 0
-        self.gap, self.waits = 0.002, True
+        self.gap, self.waits, self.echoes = 0.002, True, scene.echo
 
     def get(self, path):
         return self.post(path, method="GET")
@@ -115,7 +120,7 @@ class Operator(threading.Thread):
                 self.goes.wait(0.2)
                 continue
             self.deed()
-            if self.dice.random() < 0.3:
+            if self.echoes and self.dice.random() < 0.3:
                 self.echo()
             time.sleep(self.dice.random() * self.gap)
 
@@ -131,24 +136,49 @@ class Operator(threading.Thread):
             raise AssertionError("a client got no answer in 40 s")
 
 
+class Stepper:
+    """Kills at the k-th system call; before it those who are named."""
+
+    def __init__(self, pid, k, *first):
+        self.process = subprocess.Popen([STEPPER, str(pid), str(k), *map(str, first)], stdout=subprocess.PIPE)
+        if self.process.stdout.readline() != b"ready\n":
+            raise AssertionError("process %d cannot be traced" % pid)
+
+    def close(self):
+        """Which call it was, or None: it did not come to that."""
+        self.process.terminate()
+        words = self.process.stdout.read().split()
+        self.process.stdout.close()
+        self.process.wait()
+        return int(words[-1]) if words else None
+
+
 class Scene:
     """Also what drover.Daemon wants to know of a test."""
 
     def __init__(self, seed, sizes=(N_STAY, N_EXIT, N_LOG, N_OP), daemon="", env=None, operate=True,
-                 echo_maxbytes="1MB", log_maxbytes="20KB", workers=0):
+                 echo_maxbytes="1MB", log_maxbytes="20KB", workers=0, detached=0, where=None,
+                 echo=True):
         self.seed, self.dice, self.operate = seed, random.Random(seed), operate
         self.known, self.complaints, self.times = set(), [], []
         self.sizes, self.text, self.env = sizes, daemon, env or {}
         self.maxbytes = {"log": log_maxbytes, "echo": echo_maxbytes}
         self.workers = ["%s%d" % (list(WORKERS)[i % 3], i // 3) for i in range(workers)]
         self.messages = 0, 0, 0  # sent, missed, counted as lost
+        self.echo = echo
+        self.n_detached, self.where = detached, where or {}  # where: disks for "logs", "state"
         self.refused = False  # starts may be
+        self.past = checker.Past()
         self.daemon = self.operator = self.weight = None
 
     def __enter__(self):
         procs.become_subreaper()
         self.known = set(procs.children(os.getpid()))
         self.directory = tempfile.mkdtemp(prefix="drover-fault-", dir=PLACE)
+        for name, size in self.where.items():
+            disks.attach(os.path.join(self.directory, name), size)
+        self.logs = os.path.join(self.directory, "logs" if "logs" in self.where else "")
+        self.logs_before = []  # where they were until somebody took that away
         self.trace_path = os.path.join(self.directory, "trace")
         self.gate = os.path.join(self.directory, "gate")
         open(self.gate, "w").close()
@@ -177,6 +207,8 @@ class Scene:
         left = procs.reap_strays(self.known, grace=3.0)
         if left and not self.complaints:
             self.complaints.append("processes were left behind: " + ", ".join(left))
+        for name in self.where:
+            disks.take_away(os.path.join(self.directory, name))
         if self.complaints and os.environ.get("KEEP"):
             print("    kept: " + self.directory)
         else:
@@ -189,12 +221,15 @@ class Scene:
         jobs += [("exit%d" % i, "exit", FORMATS[i % 4]) for i in range(ending)]
         jobs += [("log%d" % i, "log", FORMATS[i % 4]) for i in range(logs)]
         jobs += [("op%d" % i, "stay", FORMATS[i % 4]) for i in range(op)]
+        jobs += [("det%d" % i, "log", "raw") for i in range(self.n_detached)]
         return jobs + [("echo", "echo", "raw")]
 
     def configuration(self):
-        return "".join(PROGRAM.format(name=name, kind=kind, form=form, job=JOB, directory=self.directory,
-                                      maxbytes=self.maxbytes.get(kind, "1MB")) for name, kind, form in self.jobs) + \
-            "".join(self.worker(name) for name in self.workers)
+        def program(name, kind, form):
+            detached = name.startswith("det")
+            return PROGRAM.format(name=name, kind=kind, form=form, job=JOB, directory=self.directory, logs=self.logs,
+                                  maxbytes=0 if detached else self.maxbytes.get(kind, "1MB"), detached=detached)
+        return "".join(program(*job) for job in self.jobs) + "".join(self.worker(name) for name in self.workers)
 
     def worker(self, name):
         """One of another language and, where there are enough, one of the same hear of it."""
@@ -239,8 +274,39 @@ class Scene:
                 raise AssertionError("no answer in 20 s; the log ends:\n" + self.daemon.log()[-1500:])
             time.sleep(0.001)
 
+    def kill_daemon(self, sig=signal.SIGKILL, both=True):
+        """The guardian, and with it, or by itself, the supervisor: once nobody is left; the exit status."""
+        pid = self.find_supervisor()
+        self.daemon.close()
+        if both and pid is not None and sig == signal.SIGKILL:
+            self.signal(pid, sig)
+        self.daemon.kill(sig)
+        status = self.daemon.wait_exit()
+        procs.wait_until(lambda: not any(b"droverd" == procs.read("/proc/%d/comm" % p).strip() and procs.alive(p)
+                                         for p in checker.living(self.daemon)), "the end of the supervisor")
+        trace = checker.Trace(self.trace_path)
+        self.past.orphans |= checker.living(self.daemon) | {runs[-1][0] for runs in trace.starts.values()}
+        self.past.deaths += sig == signal.SIGKILL
+        if sig != signal.SIGKILL:
+            self.past.starts = {name: len(starts) for name, starts in trace.starts.items() if not name.startswith("det")}
+        return status
+
+    @staticmethod
+    def signal(pid, sig):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, sig)
+
+    def reap(self):
+        """What PID 1 does to those who have lost their parents."""
+        for pid in [p for p in procs.children(os.getpid()) if p not in self.known]:
+            os.waitpid(pid, os.WNOHANG)
+
     def kills(self):
         return self.daemon.log().count("the supervisor has ended")
+
+    def last_runs(self):
+        """The last (pid, run) of each."""
+        return {name: starts[-1] for name, starts in checker.Trace(self.trace_path).starts.items()}
 
     def names(self):
         """Of all processes; None when there is no answer just now."""
@@ -253,7 +319,7 @@ class Scene:
         self.operator.pause()
         self.daemon.close()
         self.wait_control()
-        found = checker.check_now(self.daemon, self.trace_path, self.operator.expected, self.refused)
+        found = checker.check_now(self.daemon, self.trace_path, self.operator.expected, self.refused, self.past)
         self.complaints += ["%s: %s" % (when, c) for c in found]
         if self.operate:
             self.operator.resume()
@@ -275,9 +341,9 @@ class Scene:
                 raise AssertionError("waited in vain for the last word of %s" % sorted(left))
             time.sleep(0.05)
 
-    def logs(self):
+    def log_files(self):
         return [path for name, kind, _ in self.jobs if kind == "log" for stream in ("out", "err")
-                for path in checker.log_files(os.path.join(self.directory, "%s.%s" % (name, stream)))]
+                for path in checker.log_files(os.path.join(self.logs, "%s.%s" % (name, stream)))]
 
     def finish(self, exact=True):
         """Everything comes to its end, and then the accounts must be right.  Not exact: some starts were refused, and
@@ -298,9 +364,11 @@ class Scene:
         status = self.daemon.wait_exit()
         if status != 0:
             self.complaints.append("the daemon ended with %s" % status)
-        traced = [(name, form) for name, kind, form in self.jobs if kind != "echo"]
-        self.complaints += checker.check_logs(self.directory, traced, trace)
-        self.complaints += checker.check_echo(os.path.join(self.directory, "echo.out"), self.operator.echoed,
+        traced = [(name, form) for name, kind, form in self.jobs
+                  if kind != "echo" and (self.past.deaths == 0 or name.startswith("det"))]
+        places = self.logs_before + [self.logs]
+        self.complaints += checker.check_logs(places, traced, trace)
+        self.complaints += checker.check_echo([os.path.join(d, "echo.out") for d in places], self.operator.echoed,
                                               self.operator.unsure)
         self.complaints += trace.doubles
         return trace

@@ -1,7 +1,8 @@
 /* stepper.c - kills a process at its k-th system call from now on, before the kernel sees that call.
  *
- *     stepper PID K
+ *     stepper PID K [FIRST]
  *
+ * FIRST is one that is killed the moment before.
  * Says `ready` when the count has begun and `killed at N` with the number of the call when it is done; told to end
  * before, it leaves the process as it is.  All calls are counted together: what strace counts with when=K is the calls
  * of each kind by themselves, so that most of a process's steps are never the K-th. */
@@ -39,7 +40,7 @@ static long signal_of(int status)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
+    if (argc < 3)
         return 2;
     pid_t pid = (pid_t)strtol(argv[1], NULL, 10);
     long left = strtol(argv[2], NULL, 10);
@@ -52,8 +53,12 @@ int main(int argc, char **argv)
     while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
         long long nr = -1;
         if (WSTOPSIG(status) == SYSCALL_STOP && begins(pid, &nr) && --left == 0) {
+            printf("killed at %lld\n", nr);
+            fflush(stdout); /* first: whoever sees the end may end us */
+            if (argc > 3)
+                kill((pid_t)strtol(argv[3], NULL, 10), SIGKILL);
             kill(pid, SIGKILL);
-            return printf("killed at %lld\n", nr) > 0 ? 0 : 1;
+            return 0;
         }
         if (ptrace(PTRACE_SYSCALL, pid, 0, signal_of(status)) < 0 && errno != ESRCH)
             return 1;
