@@ -112,6 +112,18 @@ void record_plan(struct child *c)
     journal_commit(j, c->slot, &s);
 }
 
+/* As PROCESS_SPAWNED has it: that may not be written any more. */
+static void put_birth(struct journal_slot *s, const struct identity *id)
+{
+    s->pid = id->pid;
+    s->start = id->start;
+    s->inode = id->inode;
+    s->restarts += s->restart_due;
+    s->restart_due = 0;
+    s->started = clock_usec(CLOCK_BOOTTIME);
+    s->started_wall = clock_usec(CLOCK_REALTIME);
+}
+
 void record_born(struct child *c, const struct spawned *spawned)
 {
     struct journal *j = c->supervisor->options.journal;
@@ -121,9 +133,7 @@ void record_born(struct child *c, const struct spawned *spawned)
         return;
     struct journal_slot s = *before;
     identity_of_child(spawned->pid, spawned->pidfd, &id);
-    s.pid = id.pid;
-    s.start = id.start;
-    s.inode = id.inode;
+    put_birth(&s, &id);
     journal_commit(j, c->slot, &s);
 }
 
@@ -193,9 +203,7 @@ static void find_newborn(struct child *c)
     struct journal_slot found = *s;
     struct identity id = { .pid = *pid };
     identity_of_young(*pid, s->start, NEWBORN_WITHIN, &id);
-    found.pid = id.pid;
-    found.start = id.start;
-    found.inode = id.inode;
+    put_birth(&found, &id);
     journal_commit(j, c->slot, &found);
 }
 
