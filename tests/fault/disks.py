@@ -35,6 +35,12 @@ def take_away(path):
     run("umount", "-l", path)
 
 
+def take_all_away(path):
+    """One may lie over the other."""
+    while os.path.ismount(path):
+        take_away(path)
+
+
 def set_read_only(path):
     """For whoever opens a file from now on; what is open can still be written to."""
     aside = path + ".aside"

@@ -168,7 +168,7 @@ class Scene:
         self.echo = echo
         self.n_detached, self.where = detached, where or {}  # where: disks for "logs", "state"
         self.refused = False  # starts may be
-        self.past = checker.Past()
+        self.past, self.unreaped = checker.Past(), set()
         self.daemon = self.operator = self.weight = None
 
     def __enter__(self):
@@ -207,8 +207,8 @@ class Scene:
         left = procs.reap_strays(self.known, grace=3.0)
         if left and not self.complaints:
             self.complaints.append("processes were left behind: " + ", ".join(left))
-        for name in self.where:
-            disks.take_away(os.path.join(self.directory, name))
+        for path in [os.path.join(self.directory, name) for name in self.where] + self.logs_before:
+            disks.take_all_away(path)
         if self.complaints and os.environ.get("KEEP"):
             print("    kept: " + self.directory)
         else:
@@ -285,7 +285,8 @@ class Scene:
         procs.wait_until(lambda: not any(b"droverd" == procs.read("/proc/%d/comm" % p).strip() and procs.alive(p)
                                          for p in checker.living(self.daemon)), "the end of the supervisor")
         trace = checker.Trace(self.trace_path)
-        self.past.orphans |= checker.living(self.daemon) | {runs[-1][0] for runs in trace.starts.values()}
+        self.unreaped |= checker.living(self.daemon)
+        self.past.orphans |= self.unreaped | {runs[-1][0] for runs in trace.starts.values()}
         self.past.deaths += sig == signal.SIGKILL
         if sig != signal.SIGKILL:
             self.past.starts = {name: len(starts) for name, starts in trace.starts.items() if not name.startswith("det")}
@@ -298,8 +299,11 @@ class Scene:
 
     def reap(self):
         """What PID 1 does to those who have lost their parents."""
-        for pid in [p for p in procs.children(os.getpid()) if p not in self.known]:
-            os.waitpid(pid, os.WNOHANG)
+        for pid in list(self.unreaped):
+            with contextlib.suppress(ChildProcessError):
+                if os.waitpid(pid, os.WNOHANG)[0] == 0:
+                    continue
+            self.unreaped.discard(pid)
 
     def kills(self):
         return self.daemon.log().count("the supervisor has ended")
