@@ -120,8 +120,8 @@ static void put_birth(struct journal_slot *s, const struct identity *id)
     s->inode = id->inode;
     s->restarts += s->restart_due;
     s->restart_due = 0;
-    s->started = clock_usec(CLOCK_BOOTTIME);
-    s->started_wall = clock_usec(CLOCK_REALTIME);
+    s->started = usec_now(CLOCK_BOOTTIME);
+    s->started_wall = usec_now(CLOCK_REALTIME);
 }
 
 void record_born(struct child *c, const struct spawned *spawned)
