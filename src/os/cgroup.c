@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -23,6 +24,8 @@
 #include "base/cleanup.h"
 
 #define PREFIX "drover-"
+#define LAST_LOOKS 400 /* two seconds: for what was killed to be gone, before we are */
+#define LAST_LOOK_EVERY 5
 #define KILL_PASSES 16 /* without cgroup.kill: who forks meanwhile is met by the next */
 
 struct doomed {
@@ -198,11 +201,23 @@ static bool is_to_go(const struct cgroups *c, const char *name)
     return owner > 0 && (owner == c->owner || (kill(owner, 0) < 0 && errno == ESRCH));
 }
 
+/* Nobody looks at these again when we are gone.  Who was killed needs a moment and a processor to end; one that the
+ * kernel does not let go leaves its directory to the next daemon. */
+static void wait_for_doomed(struct cgroups *c)
+{
+    for (int i = 0; i < LAST_LOOKS && c->doomed != NULL; i++) {
+        cgroups_sweep(c);
+        if (c->doomed != NULL)
+            poll(NULL, 0, LAST_LOOK_EVERY);
+    }
+}
+
 void cgroups_free(struct cgroups *c)
 {
     char path[PATH_MAX], directory[PATH_MAX + NAME_MAX + 2];
     if (c == NULL)
         return;
+    wait_for_doomed(c);
     int n = snprintf(path, sizeof(path), "%s%s", c->mount, c->own);
     DIR *dir = n < PATH_MAX ? opendir(path) : NULL;
     const struct dirent *e;
