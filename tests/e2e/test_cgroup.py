@@ -17,6 +17,7 @@ if os.fork() == 0:
     if os.fork() != 0:
         os._exit(0)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    weight = bytearray(b"x") * (int(os.environ.get("WEIGHT", "0")) << 20)
     with open(sys.argv[1] + ".new", "w") as f:
         f.write(str(os.getpid()))
     os.rename(sys.argv[1] + ".new", sys.argv[1])
@@ -127,6 +128,13 @@ class Cgroup(Modes):
         self.assertEqual(d.wait_exit(), 0)
         self.assertEqual(left_by(place.split("-")[1]), [])
 
+    def test_nor_where_who_is_killed_last_takes_its_time(self):
+        """To give back so much memory."""
+        d, pid, _ = self.escaped("cgroup", "obey", 'environment=WEIGHT="128"\n')
+        place = cgroup_of(pid)
+        d.kill()
+        self.assertEqual(d.wait_exit(), 0)
+        self.assertEqual(left_by(place.split("-")[1]), [])
 
     def test_nor_what_a_program_has_made_in_its_own(self):
         mount = own_cgroup().removesuffix(cgroup_of(os.getpid()).rstrip("/"))
