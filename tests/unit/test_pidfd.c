@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -185,6 +186,7 @@ static void test_not_permitted(void **state)
 
 int main(void)
 {
+    signal(SIGHUP, SIG_DFL); /* children inherit what nohup(1) has had us ignore */
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exit_statuses), cmocka_unit_test(test_signals), cmocka_unit_test(test_reaped_once),
         cmocka_unit_test(test_usage),         cmocka_unit_test(test_group),   cmocka_unit_test(test_never_ourselves),
