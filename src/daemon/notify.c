@@ -12,18 +12,42 @@
 #include "wire/notify.h"
 
 #define STATUS_EVERY (500 * USEC_PER_MSEC)
+#define OWED_EVERY (20 * USEC_PER_MSEC)
 
 struct notifier {
     struct supervisor *supervisor;
     struct holder *holder;
     struct loop_timer status_timer;
     bool status_due;
+    struct buf owed; /* a state that the guardian had no room for */
+    struct loop_timer owed_timer;
 };
 
-/* What the guardian does not take now is lost, as it is where a manager is behind. */
-static void send_lines(const struct notifier *n, const struct buf *b)
+static void tell_owed(void *arg)
 {
-    if (b->error == 0)
+    struct notifier *n = arg;
+    struct loop *loop = n->supervisor->loop;
+    if (holder_notify(n->holder, n->owed.data, n->owed.len) == -EAGAIN)
+        loop_timer_set(loop, &n->owed_timer, loop_now(loop) + OWED_EVERY, tell_owed, n);
+    else
+        buf_reset(&n->owed);
+}
+
+/* A newer one takes its place: it may be waited for (systemctl start). */
+static void send_state(struct notifier *n, const struct buf *b)
+{
+    if (b->error != 0)
+        return;
+    loop_timer_clear(&n->owed_timer);
+    buf_reset(&n->owed);
+    if (buf_add(&n->owed, b->data, b->len) == 0)
+        tell_owed(n);
+}
+
+/* What the guardian does not take now is lost: the next comes anyhow. */
+static void send_status(const struct notifier *n, const struct buf *b)
+{
+    if (b->error == 0 && n->owed.len == 0)
         holder_notify(n->holder, b->data, b->len);
 }
 
@@ -34,6 +58,7 @@ int notifier_new(struct supervisor *s, struct holder *h, struct notifier **ret)
         return -ENOMEM;
     n->supervisor = s;
     n->holder = h;
+    n->owed = BUF_INIT(512);
     *ret = n;
     return 0;
 }
@@ -43,6 +68,8 @@ void notifier_free(struct notifier *n)
     if (n == NULL)
         return;
     loop_timer_clear(&n->status_timer);
+    loop_timer_clear(&n->owed_timer);
+    buf_done(&n->owed);
     free(n);
 }
 
@@ -56,7 +83,7 @@ static void add_status(const struct notifier *n, struct buf *b)
     notify_status(b, text);
 }
 
-static void tell(const struct notifier *n, void (*what)(struct buf *))
+static void tell(struct notifier *n, void (*what)(struct buf *))
 {
     struct buf b = BUF_INIT(512);
     if (!n->holder->notify)
@@ -64,7 +91,10 @@ static void tell(const struct notifier *n, void (*what)(struct buf *))
     if (what != NULL)
         what(&b);
     add_status(n, &b);
-    send_lines(n, &b);
+    if (what != NULL)
+        send_state(n, &b);
+    else
+        send_status(n, &b);
     buf_done(&b);
 }
 
@@ -79,7 +109,7 @@ void notifier_reloading(struct notifier *n)
     if (!n->holder->notify)
         return;
     notify_reloading(&b, loop_now(n->supervisor->loop));
-    send_lines(n, &b);
+    send_state(n, &b);
     buf_done(&b);
 }
 

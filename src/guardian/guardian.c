@@ -323,6 +323,8 @@ static int time_to_sleep(void)
         next = g.start_at;
     if (g.asking > 0 && g.ask_by < next)
         next = g.ask_by;
+    if (g.n_owed > 0 && g.owe_at < next)
+        next = g.owe_at;
     return next == USEC_INFINITY ? -1 : (int)(usec_sub(next, clock_now()) / USEC_PER_MSEC) + 1;
 }
 
@@ -348,6 +350,8 @@ static void look_at_the_clock(void)
         sdnotify_send(&g.manager, &line);
         g.feed_at = t + g.manager.watchdog / 2;
     }
+    if (g.n_owed > 0 && t >= g.owe_at)
+        mail_tell_owed(&g);
     if (g.supervisor > 0 && g.beat_within > 0 && t >= g.beat_by)
         on_no_beat(t - g.beat_by);
     if (g.asking > 0 && t >= g.ask_by) {

@@ -6,6 +6,7 @@
 #include "guardian/holder.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -187,6 +188,13 @@ int holder_flush(struct holder *h)
     if (done > 0 && h->n > 0)
         memmove(h->queue, h->queue + done, h->n * sizeof(*h->queue));
     return r;
+}
+
+/* Writable is said of a socket that has three quarters of its buffer free. */
+bool holder_has_room(const struct holder *h)
+{
+    struct pollfd p = { .fd = h->fd, .events = POLLOUT };
+    return h->fd < 0 || poll(&p, 1, 0) != 0;
 }
 
 static int send_now(struct holder *h, struct message_op op, const void *data, size_t len)

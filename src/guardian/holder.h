@@ -66,6 +66,8 @@ void holder_end_of_taking(struct holder *h);
 /* 0: the guardian has it all (it survives us from here on); -EAGAIN: some is still
  * queued, try again when the descriptor is writable; -EPIPE: there is no guardian. */
 int holder_flush(struct holder *h);
+/* The guardian keeps up: what a few starts have for it, it can be told at once. */
+bool holder_has_room(const struct holder *h);
 
 /* -- children ------------------------------------------------------------------------ */
 /* What a child sends on h->fd just before exec: the call may block, which is the

@@ -20,6 +20,7 @@
 #include "guardian/store.h"
 #include "os/daemonize.h"
 
+#define OWE_EVERY (20 * USEC_PER_MSEC)
 #define HELD_FROM 256 /* numbers below are for what comes and goes, see os/spawn.h */
 
 usec_t clock_now(void)
@@ -105,11 +106,29 @@ static bool may_pass(const char *text, size_t len)
     return len > 0;
 }
 
-static void notify(const struct guardian *g, char *text, size_t len)
+void mail_tell_owed(struct guardian *g)
 {
-    const struct buf lines = { .data = text, .len = len };
-    if (may_pass(text, len))
+    const struct buf lines = { .data = g->owed, .len = g->n_owed };
+    if (sdnotify_send(&g->manager, &lines) == -EAGAIN)
+        g->owe_at = clock_now() + OWE_EVERY;
+    else
+        g->n_owed = 0;
+}
+
+/* A state that the manager has no room for is told until it has, or until there is a
+ * newer one: it may have been waited for (systemctl start).  The next status comes anyhow. */
+static void notify(struct guardian *g, const char *text, size_t len)
+{
+    bool state = len <= sizeof(g->owed) && (len < strlen("STATUS=") || memcmp(text, "STATUS=", strlen("STATUS=")) != 0);
+    if (!may_pass(text, len) || (!state && g->n_owed > 0))
+        return;
+    if (state) {
+        memcpy(g->owed, text, g->n_owed = len);
+        mail_tell_owed(g);
+    } else {
+        const struct buf lines = { .data = (char *)(uintptr_t)text, .len = len };
         sdnotify_send(&g->manager, &lines);
+    }
 }
 
 /* What it has become, we become: a held descriptor of root's and root's rights to

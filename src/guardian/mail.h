@@ -9,6 +9,7 @@
 #include "guardian/message.h"
 #include "os/sdnotify.h"
 
+#define OWED_MAX 512
 #define STORE_MAX 512 /* storing costs the manager time by the square of them */
 
 struct guardian {
@@ -32,10 +33,13 @@ struct guardian {
     usec_t beat_within; /* what the supervisor has promised; 0: nothing */
     usec_t beat_by;     /* ... so by then */
     usec_t feed_at;     /* the service manager's watchdog */
-    char **argv;        /* as we were started */
-    int fresh;          /* the program that we are to become, or -1 */
-    bool ask, fits;     /* it is to be asked; it has said yes, and follows this supervisor */
-    pid_t asking;       /* the one that answers; 0: none */
+    usec_t owe_at;      /* when it is told again what it had no room for */
+    size_t n_owed;      /* 0: nothing */
+    char owed[OWED_MAX];
+    char **argv;    /* as we were started */
+    int fresh;      /* the program that we are to become, or -1 */
+    bool ask, fits; /* it is to be asked; it has said yes, and follows this supervisor */
+    pid_t asking;   /* the one that answers; 0: none */
     usec_t ask_by;
     unsigned store_max, n_stored; /* of the service manager's store; 0: it has none */
     uint64_t stored[STORE_MAX];   /* names that are in it */
@@ -44,6 +48,8 @@ struct guardian {
 
 usec_t clock_now(void);
 
+/* Tells the manager once more what it had no room for. */
+void mail_tell_owed(struct guardian *g);
 /* Takes one message and does what it says; false: there is none now. */
 bool mail_receive(struct guardian *g);
 /* One message; false: the supervisor has no room for it. */

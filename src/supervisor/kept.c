@@ -184,6 +184,11 @@ int kept_memory(const char *name)
     return fd;
 }
 
+bool kept_has_room(void)
+{
+    return kept.holder == NULL || holder_has_room(kept.holder);
+}
+
 int kept_flush(void)
 {
     return kept.holder != NULL ? holder_flush(kept.holder) : 0;

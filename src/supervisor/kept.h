@@ -44,6 +44,8 @@ int kept_memory(const char *name);
 
 /* Everything that was put is held: 0; -EAGAIN not yet; -EPIPE there is no guardian. */
 int kept_flush(void);
+/* The guardian keeps up with what it is told. */
+bool kept_has_room(void);
 
 /* Closes a descriptor, and whether it was kept or not, nobody holds it after that. */
 void kept_close(int *fd);

@@ -10,10 +10,12 @@
 #include "supervisor/start_queue.h"
 
 #include "base/cleanup.h"
+#include "supervisor/kept.h"
 #include "supervisor/supervisor.h"
 
 #define PER_TURN 8                           /* made together, see os/spawn.h */
 #define BREATH (1 * USEC_PER_MSEC)           /* between two starts while somebody asks */
+#define BREATHS_MAX 200                      /* that the guardian is given to catch up */
 #define SHORTAGE_PAUSE (100 * USEC_PER_MSEC) /* between two that may find that something is lacking */
 
 static void on_work(void *arg);
@@ -128,12 +130,25 @@ static void make(struct child *const *list, size_t n)
             supervisor_handle(list[i], PROCESS_SPAWN_POSTPONED, 0, (struct exit_cause){ .kind = EXIT_NONE });
 }
 
+/* It is told of each birth before that is made.  Where it is behind, a breath is enough;
+ * where it hangs, the start itself says so. */
+static bool waits_for_guardian(struct supervisor *s)
+{
+    struct start_queue *q = &s->queue;
+    if (q->head == NULL || kept_has_room() || ++q->breaths >= BREATHS_MAX) {
+        q->breaths = 0;
+        return false;
+    }
+    pause_for(s, BREATH, 0);
+    return q->pause;
+}
+
 static void on_work(void *arg)
 {
     struct supervisor *s = arg;
     struct start_queue *q = &s->queue;
     struct child *list[PER_TURN];
-    if (q->pause)
+    if (q->pause || waits_for_guardian(s))
         return;
     bool asked = loop_is_asked(s->loop);
     size_t n = take(s, list, asked || q->lack ? 1 : PER_TURN);

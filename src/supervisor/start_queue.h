@@ -15,10 +15,11 @@ struct start_queue {
     struct child *head, *tail;
     struct loop_work work;
     struct loop_timer timer;
-    bool lack;   /* the last start found that something is lacking */
-    bool pause;  /* until the timer fires none is made */
-    bool told;   /* the queue was empty once */
-    pid_t alone; /* the pause ends when this one has ended, too; 0: none */
+    bool lack;        /* the last start found that something is lacking */
+    bool pause;       /* until the timer fires none is made */
+    bool told;        /* the queue was empty once */
+    unsigned breaths; /* taken for the guardian, one after the other */
+    pid_t alone;      /* the pause ends when this one has ended, too; 0: none */
 };
 
 void start_queue_add(struct child *c);

@@ -1,4 +1,5 @@
 """What a service manager is told: READY, STATUS, RELOADING, STOPPING, WATCHDOG; the test plays the manager."""
+import contextlib
 import os
 import signal
 import socket
@@ -9,6 +10,8 @@ import drover
 
 
 class Manager:
+    FULL = "of somebody else"
+
     def __init__(self, test, address):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
@@ -29,7 +32,21 @@ class Manager:
                 data = self.socket.recv(65536).decode()
             except socket.timeout:
                 raise AssertionError("never told %s; told: %s" % (what, self.seen))
-            self.seen.append(dict(line.split("=", 1) for line in data.splitlines()))
+            if data != self.FULL:
+                self.seen.append(dict(line.split("=", 1) for line in data.splitlines()))
+
+    def fill(self):
+        """Until it has room for nothing more, whoever sends."""
+        senders, told = [], 1
+        while told > 0:
+            told = 0
+            senders.append(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    senders[-1].sendto(self.FULL.encode(), socket.MSG_DONTWAIT, self.socket.getsockname())
+                    told += 1
+        for s in senders:
+            s.close()
 
     def wait_key(self, key):
         return self.wait(lambda m: key in m, key)
@@ -46,11 +63,23 @@ class Notify(drover.TestCase):
         autostart=false
     """
 
-    def manager(self, config=None, address=None, native=True, env=None, **options):
+    def manager(self, config=None, address=None, native=True, env=None, full=False, **options):
         address = address or self.path("notify")
         manager = Manager(self, address)
+        if full:
+            manager.fill()
         d = self.daemon(config or self.CONFIG, native=native, env={"NOTIFY_SOCKET": address, **(env or {})}, **options)
         return d, manager
+
+    def test_a_manager_that_has_no_room_hears_of_it_later(self):
+        """systemctl start waits for READY: lost, it would be waited for until the time-out."""
+        d, manager = self.manager(full=True)
+        d.wait_state("a", "RUNNING")
+        d.settle()
+        manager.wait_key("READY")
+        manager.fill()
+        d.kill()
+        manager.wait_key("STOPPING")
 
     def test_ready_and_status(self):
         d, manager = self.manager()
