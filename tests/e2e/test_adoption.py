@@ -202,8 +202,10 @@ class Adoption(drover.TestCase):
             startsecs=0
         """, native=True)
         before = d.wait_state("job", "RUNNING")
-        for i, places in enumerate(((100,), (100, 244), (100, 244), (20, 100, 244))):  # the copies, and the head
-            slot, _ = self.slot_of(d, b"job:job")
+        for i, places in enumerate(((), (104, 248), (104, 248), (20, 104, 248))):  # the copies, and the head
+            d.settle()
+            slot, copy = self.slot_of(d, b"job:job")
+            places = places or (104 + 144 * copy,)  # of the newer one alone
             self.change(d, *((slot + at, b"\xa5") for at in places))
             d.crash()
             self.assertEqual(d.wait_state("job", "RUNNING")["pid"], before["pid"])
