@@ -34,9 +34,9 @@ class Examples(drover.TestCase):
         d = self.example("queue")
         d.wait_state("worker:worker_0", "RUNNING")
         os.kill(d.pid_of("worker:worker_0"), signal.SIGKILL)
-        done = self.message(d, "producer", "done")["done"]
-        self.assertEqual(sum(done.values()), 100)
-        self.assertLessEqual(set(done), {"worker:worker_%d" % i for i in range(4)})
+        told = self.message(d, "producer", "done")
+        self.assertEqual((told["done"], sum(told["by"].values())), (100, 100))
+        self.assertLessEqual(set(told["by"]), {"worker:worker_%d" % i for i in range(4)})
 
     def test_ring(self):
         """Each language on to the next: Node, Python, C, sh."""

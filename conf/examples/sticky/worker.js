@@ -5,6 +5,7 @@ const me = process.argv[2];
 
 process.on('message', (m, connection) => {
   if (!connection) return;
+  connection.on('error', () => {}); // whoever hangs up ends nobody else
   const rest = Buffer.from(m.msg.rest, 'base64');
   connection.end(`${me} greets ${m.msg.name}, who said ${rest.toString().trim()}\n`);
 });
