@@ -16,9 +16,11 @@ const struct ctl_command ctl_cmd_ipc = {
     .name = "ipc",
     .args = "[NAME...] | --trace [--errors] [NAME]",
     .summary = "shows the channels of processes: messages, queues, what was refused",
-    .help = "    received, sent: messages from and to the process; queued: not read yet;\n"
+    .help = "    channel: open, closed, none, or waits: it is not read, there is no room for\n"
+            "    what it sends\n"
+            "    received, sent: messages from and to the process; queued: not read yet;\n"
             "    bounced: what it was not given; lost: with a supervisor that was killed;\n"
-            "    skipped: lines that were no message\n"
+            "    skipped: lines that were no message; handles: descriptors either way\n"
             "    routed, refused: of its own to others; open: requests not answered yet\n"
             "    --trace shows messages between processes as they pass, until Ctrl-C;\n"
             "    NAME is a pattern for either end, --errors leaves out what was delivered\n",
@@ -27,7 +29,6 @@ const struct ctl_command ctl_cmd_ipc = {
 };
 
 #define IPC_FIELDS "name,group,channel"
-#define IPC_NAME_MIN 20
 
 static const struct {
     const char *head;
@@ -46,45 +47,83 @@ static const struct {
     { "open", { "open" }, true },
 };
 
-static void put_column(struct buf *out, const json_t *channel, size_t column)
+#define CELL_MAX 24
+
+/* What is there; "-": it takes no part in that. */
+static void read_cell(const json_t *channel, size_t column, char cell[CELL_MAX])
 {
     const json_t *from = columns[column].of_relay ? json_object_get(channel, "relay") : channel;
     long long sum = 0;
     if (!json_is_object(from)) {
-        buf_printf(out, " %9s", "-");
+        snprintf(cell, CELL_MAX, "-");
         return;
     }
     for (size_t i = 0; i < ELEMENTS(columns[column].members) && columns[column].members[i] != NULL; i++)
         sum += ask_integer(from, columns[column].members[i], 0);
-    buf_printf(out, " %9lld", sum);
+    snprintf(cell, CELL_MAX, "%lld", sum);
 }
 
-static void put_line(struct buf *out, const json_t *process, int width)
+static const char *state_of(const json_t *channel)
+{
+    if (!json_is_object(channel))
+        return "none";
+    if (!json_is_true(json_object_get(channel, "open")))
+        return "closed";
+    return json_is_true(json_object_get(json_object_get(channel, "relay"), "waiting")) ? "waits" : "open";
+}
+
+struct widths {
+    int name, cells[ELEMENTS(columns)];
+};
+
+/* As wide as what is in it: most numbers are small, and a terminal is too. */
+static void measure(struct widths *w, const json_t *processes)
+{
+    size_t i;
+    const json_t *process;
+    char cell[CELL_MAX];
+    w->name = ctl_name_width(processes, strlen("process"));
+    for (size_t k = 0; k < ELEMENTS(columns); k++)
+        w->cells[k] = (int)strlen(columns[k].head);
+    json_array_foreach(processes, i, process)
+    {
+        for (size_t k = 0; k < ELEMENTS(columns); k++) {
+            read_cell(json_object_get(process, "channel"), k, cell);
+            int width = (int)strlen(cell);
+            w->cells[k] = width > w->cells[k] ? width : w->cells[k];
+        }
+    }
+}
+
+static void put_line(struct buf *out, const json_t *process, const struct widths *w)
 {
     const json_t *channel = json_object_get(process, "channel");
-    bool waiting = json_is_true(json_object_get(json_object_get(channel, "relay"), "waiting"));
-    ctl_put_name(out, process, width);
-    buf_printf(out, "%-7s", json_is_true(json_object_get(channel, "open")) ? "open" : "closed");
-    for (size_t i = 0; i < ELEMENTS(columns); i++)
-        put_column(out, channel, i);
-    buf_puts(out, waiting ? "  waits\n" : "\n");
+    char cell[CELL_MAX];
+    ctl_put_name(out, process, w->name);
+    buf_printf(out, " %-7s", state_of(channel));
+    for (size_t k = 0; k < ELEMENTS(columns); k++) {
+        read_cell(channel, k, cell);
+        buf_printf(out, " %*s", w->cells[k], cell);
+    }
+    buf_putc(out, '\n');
 }
 
 static void show(struct ctl *c, const json_t *processes)
 {
     size_t i;
     const json_t *process;
-    int width = ctl_name_width(processes, IPC_NAME_MIN) + 2;
+    struct widths w;
     _cleanup_buf_ struct buf line = BUF_INIT(3 * CTL_LINE_LIMIT);
-    buf_printf(&line, "%-*s%-7s", width, "process", "channel");
-    for (i = 0; i < ELEMENTS(columns); i++)
-        buf_printf(&line, " %9s", columns[i].head);
+    measure(&w, processes);
+    buf_printf(&line, "%-*s %-7s", w.name, "process", "channel");
+    for (size_t k = 0; k < ELEMENTS(columns); k++)
+        buf_printf(&line, " %*s", w.cells[k], columns[k].head);
     buf_putc(&line, '\n');
     render_text(stdout, c->terminal, line.data, line.len);
     json_array_foreach(processes, i, process)
     {
         buf_reset(&line);
-        put_line(&line, process, width);
+        put_line(&line, process, &w);
         if (line.error == 0)
             render_text(stdout, c->terminal, line.data, line.len);
     }
@@ -163,16 +202,17 @@ static void ipc_run(struct ctl *c, const struct ctl_words *words)
 {
     if (!is_table(c, words))
         return;
+    bool everybody = words->n == 0 || names_have_all(words);
     json_t *all = json_array();
-    int e = 0;
-    if (words->n == 0 || names_have_all(words))
-        e = ask_processes(c, NULL, IPC_FIELDS, CTL_GENERIC, all);
-    for (size_t i = 0; words->n > 0 && !names_have_all(words) && i < words->n && e >= 0; i++)
+    int e = everybody ? ask_processes(c, NULL, IPC_FIELDS, CTL_GENERIC, all) : 0;
+    for (size_t i = 0; !everybody && i < words->n && e >= 0; i++)
         e = ask_processes(c, words->list[i], IPC_FIELDS, CTL_GENERIC, all);
     if (e >= 0) {
-        json_t *shown = with_channel(all);
-        if (!c->quiet && !c->json)
+        json_t *shown = everybody ? with_channel(all) : json_incref(all);
+        if (!c->quiet && !c->json && json_array_size(shown) > 0)
             show(c, shown);
+        else if (!c->quiet && !c->json && everybody)
+            ctl_note(c, "ipc: no process has a channel; ipc = true or relay = true gives its program one");
         c->results = shown;
         ctl_flush(c, "processes");
     }

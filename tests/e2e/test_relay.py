@@ -142,6 +142,8 @@ class Killed(Case):
         while not self.channel("a")["relay"]["waiting"]:
             rest = rest or json.dumps({"to": "b", "msg": "x" * 5000}).encode() + b"\n"
             rest = rest[a.raw(rest, 0):]
+        shown = subprocess.run([drover.DROVERCTL, "-s", "unix://" + self.d.socket, "ipc", "a"], capture_output=True, text=True)
+        self.assertEqual(shown.stdout.splitlines()[1].split()[:2], ["a", "waits"])
         self.d.crash()
         self.assertEqual(self.channel("a")["lost"], 1)
         self.assertGreater(self.channel("b")["lost"], 5)
@@ -186,13 +188,24 @@ class Shown(Case):
         a.hear()
         a.raw(b"no message\n")
         a.hear()
-        shown = subprocess.run([drover.DROVERCTL, "-s", "unix://" + self.d.socket, "ipc"], capture_output=True, text=True)
+        def table(*words):
+            return subprocess.run([drover.DROVERCTL, "-s", "unix://" + self.d.socket, "ipc", *words],
+                                  capture_output=True, text=True)
+        shown = table()
         lines = [line.split() for line in shown.stdout.splitlines()]
         self.assertEqual(lines[0], "process channel received sent queued bounced lost skipped handles routed refused open".split())
         self.assertEqual(lines[1:], [["a", "open", "1", "2", "0", "0", "0", "1", "0", "0", "1", "0"],
                                      ["b", "open"] + ["0"] * 10])
         self.assertEqual((shown.stderr, shown.returncode), ("", 0))
+        widths = [len(line) for line in shown.stdout.splitlines()]
+        self.assertEqual((len(set(widths)), widths[0] <= 90), (1, True))
+        self.assertEqual(table("c").stdout.splitlines()[1].split(), ["c", "none"] + ["-"] * 10)
 
+    def test_droverctl_ipc_of_nobody(self):
+        d = self.daemon("[program:c]\ncommand=sleep 1000\n")
+        shown = subprocess.run([drover.DROVERCTL, "-s", "unix://" + d.socket, "ipc"], capture_output=True, text=True)
+        self.assertEqual((shown.stdout, shown.returncode), ("", 0))
+        self.assertIn("no process has a channel", shown.stderr)
 
     def trace(self, *words):
         p = subprocess.Popen([drover.DROVERCTL, "-s", "unix://" + self.d.socket, "ipc", "--trace", *words],
