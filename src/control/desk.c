@@ -22,6 +22,7 @@
 
 #define QUESTION_MAX (16 * 1024) /* jansson makes a tree of it, which is many times as large */
 #define EVENT_MAX (64 * 1024)
+#define SUBSCRIPTIONS_MAX 16 /* of one process: each is told of each event */
 
 struct question {
     struct child *asker;
@@ -226,21 +227,49 @@ static void on_event(const struct event *e, void *arg)
         s->missed++;
 }
 
-static int ask_subscribe(const struct question *q)
+/* How many it has; *same: one of them is for that pattern. */
+static size_t count_subscriptions(const struct child *c, const char *match, bool *same)
+{
+    size_t n = 0;
+    *same = false;
+    for (const struct ipc_watch *w = child_ipc_watches(c); w != NULL; w = w->next) {
+        if (w->ended != subscription_end)
+            continue;
+        n++;
+        *same |= strcmp(((const struct subscription *)w->arg)->match, match) == 0;
+    }
+    return n;
+}
+
+static int subscribe(const struct question *q, const char *match)
 {
     struct subscription *s = calloc(1, sizeof(*s));
     if (s == NULL)
         return -ENOMEM;
     s->child = q->asker;
-    snprintf(s->match, sizeof(s->match), "%s", q->match != NULL ? q->match : "*");
+    snprintf(s->match, sizeof(s->match), "%s", match);
     s->watch = (struct ipc_watch){ .ended = subscription_end, .gone = subscription_end, .arg = s };
     if (child_ipc_watch(q->asker, &s->watch) < 0) {
         free(s);
         return -ENOMEM;
     }
     events_subscribe(q->supervisor->events, &s->events, on_event, s);
-    buf_puts(q->answer, "{\"subscribed\":true}");
     return 0;
+}
+
+static int ask_subscribe(const struct question *q)
+{
+    const char *match = q->match != NULL ? q->match : "*";
+    bool same;
+    if (strlen(match) >= sizeof(((struct subscription *)NULL)->match))
+        return -EINVAL;
+    size_t n = count_subscriptions(q->asker, match, &same);
+    if (!same && n >= SUBSCRIPTIONS_MAX)
+        return -ENOBUFS;
+    int r = same ? 0 : subscribe(q, match);
+    if (r == 0)
+        buf_puts(q->answer, "{\"subscribed\":true}");
+    return r;
 }
 
 /* -- the table -------------------------------------------------------------------------- */

@@ -115,6 +115,7 @@ static void take_answer(struct channel *ch, bool arrived)
     ch->now.unacked = false;
     ch->unacked_tag = 0;
     ch->no_acks = false;
+    ch->now.counters.handles_lost += !arrived;
     if (tag != 0 && ch->owner->sent != NULL)
         ch->owner->sent(ch, tag, arrived ? 0 : -EBADF, ch->arg);
     if (!ch->freed)

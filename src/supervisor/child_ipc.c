@@ -331,6 +331,11 @@ int child_ipc_watch(struct child *c, struct ipc_watch *w)
     return 0;
 }
 
+const struct ipc_watch *child_ipc_watches(const struct child *c)
+{
+    return c->ipc != NULL ? c->ipc->watches : NULL;
+}
+
 void child_ipc_unwatch(struct child *c, struct ipc_watch *w)
 {
     if (w->at == NULL)

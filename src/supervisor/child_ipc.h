@@ -57,6 +57,7 @@ uint64_t child_ipc_next_id(struct child *c);
 
 int child_ipc_watch(struct child *c, struct ipc_watch *w); /* -ENOMEM */
 void child_ipc_unwatch(struct child *c, struct ipc_watch *w);
+const struct ipc_watch *child_ipc_watches(const struct child *c); /* by .next */
 
 /* A watch that sets the pace: what the process sends is not read while it is held.
  * -EBUSY: another does so already.  The end of the watch ends it. */

@@ -24,7 +24,7 @@ enum wait_kind {
     WAIT_ROOM,    /* in the queue of .full */
     WAIT_ANSWERS, /* it has as many open requests as it may have */
     WAIT_OWN,     /* it does not read what it is told itself */
-    WAIT_PACE,    /* it sends what is refused, and much of it; nothing is kept */
+    WAIT_PACE,    /* it costs much: for the next turn, or some time; nothing is kept */
 };
 
 /* A channel of a run. */
@@ -89,6 +89,7 @@ void relay_tell_end(struct relay *r, const struct request_end *e);
 /* relay_wait.c */
 void relay_keep(struct relay_port *p, struct parcel *parcel, enum wait_kind kind, struct relay_lane *full);
 void relay_refused(struct relay_port *p); /* it has cost us something for nothing */
+void relay_asked(struct relay_port *p);   /* the supervisor was to do something: nothing more of it in this turn */
 void relay_retry(struct relay *r, const struct relay_lane *lane, enum wait_kind kind);
 void relay_answered(struct relay_lane *asker);
 void relay_wait_end(struct relay_port *p); /* the port goes */

@@ -349,13 +349,14 @@ static void ask_supervisor(struct relay_port *p, const struct parcel *parcel)
     const struct envelope *e = &parcel->e;
     _cleanup_buf_ struct buf answer = BUF_INIT(ANSWER_MAX), line = BUF_INIT(ANSWER_MAX + 256);
     channel_pass(p->channel); /* nothing is asked twice */
+    relay_asked(p);
     int error = p->lane->port != p || s->ask == NULL
                     ? -EACCES
                     : s->ask(p->lane->child, parcel->text + e->msg.at, e->msg.len, &answer, s->ask_arg);
-    if (error == 0)
-        error = answer.error;
+    if (error == 0 && answer.error < 0)
+        error = answer.error == -ENOBUFS ? -EMSGSIZE : answer.error;
     if (error < 0) {
-        relay_bounce(p, parcel, error == -ENOBUFS ? -EMSGSIZE : error, NULL);
+        relay_bounce(p, parcel, error, NULL);
         return;
     }
     p->lane->counters.routed++;

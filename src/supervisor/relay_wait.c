@@ -3,8 +3,8 @@
  * Owns, for each port that waits, a copy of the one message that could not go on,
  * and its descriptor; what came behind that message is still in the sender's own
  * socket.  A port waits for room in one queue, for answers to its own requests, until
- * it has read what it was told itself, or just for its pace; all but that for itself
- * end with a bounce. */
+ * it has read what it was told itself, or just for its pace; those for itself and for
+ * its pace end without a bounce. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +86,13 @@ void relay_refused(struct relay_port *p)
         p->tokens--;
     else if (p->wait == WAIT_NOT)
         enlist(p, WAIT_PACE, usec_add(now, PACE_WAIT));
+}
+
+/* An answer of ours may cost as much as a thousand messages, and others have their turn in between. */
+void relay_asked(struct relay_port *p)
+{
+    if (p->wait == WAIT_NOT)
+        enlist(p, WAIT_PACE, loop_now(p->lane->relay->supervisor->loop));
 }
 
 /* -- once more ------------------------------------------------------------------------- */

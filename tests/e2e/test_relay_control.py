@@ -1,6 +1,9 @@
 """What a process may ask of the supervisor, by its program's `control`."""
+import os
+import signal
 import unittest
 
+import procs
 from test_relay import Case
 
 OTHER = "[program:job]\ncommand=sleep 1000\nautostart=false\nstartsecs=0\n[program:web]\ncommand=sleep 1000\n" \
@@ -77,11 +80,34 @@ class Control(Case):
             self.assertEqual(set(m), {"from", "msg"})
             seen.append(m["msg"])
         self.assertEqual([e["event"] for e in seen], ["state", "spawn", "state"])
+        self.assertEqual(self.ask(a, "subscribe", match="job:*"), {"subscribed": True})  # once more is no more
+        self.d.stop("job")
+        heard = [a.hear()["msg"]["event"] for _ in range(4)]
+        self.assertEqual(sorted(heard), ["close", "exit", "state", "state"])
+        for n in range(15):
+            self.assertEqual(self.ask(a, "subscribe", match="x%d" % n), {"subscribed": True})
+        self.assertEqual(self.ask(a, "subscribe", match="x15"), "ENOBUFS")
+        self.assertEqual(self.ask(a, "subscribe", match="x14"), {"subscribed": True})
+        self.assertEqual(self.ask(a, "subscribe", match="x" * 256), "EINVAL")
         self.d.stop("a")  # its subscription ends with it
         self.d.start("a")
         (a,) = self.actors("a")
-        self.d.stop("job")
+        self.d.start("job")
         self.assertTrue(a.silent())
+
+    def test_whoever_asks_much_takes_turns(self):
+        """The supervisor answers one question of a process, then it looks at what else there is."""
+        self.play(("a", "control=read"), ("b", "control=read"))
+        a, b = self.actors("a", "b")
+        pid = self.d.get("/v1/daemon").json["supervisor_pid"]
+        procs.freeze(pid)
+        for actor in a, b:
+            actor.raw(b"".join(b'{"to":"$","id":%d,"msg":{"method":"status","params":{"match":"a","fields":"now"}}}\n' % n
+                               for n in range(100)))
+        os.kill(pid, signal.SIGCONT)
+        times = [[m["msg"]["processes"][0]["now"] for m in actor.hears(100)] for actor in (a, b)]
+        self.assertLess(times[0][1], times[1][99])
+        self.assertLess(times[1][1], times[0][99])
 
 
 if __name__ == "__main__":

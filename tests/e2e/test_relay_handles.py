@@ -180,6 +180,21 @@ class Handles(HandleCase):
         self.assertEqual(b.hear(), {"from": "a", "msg": "last", "id": 5})
         procs.wait_until(lambda: open_fds(self.pid) == before, "all of them to be closed")
 
+    def test_a_receiver_that_has_not_got_it(self):
+        """It says so, as Node does when it can have no more descriptors: its sender is told, and it is counted."""
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        fd = self.listener().fileno()
+        for n in range(3):
+            a.handle(dict({"to": "b", "msg": n}, **({"id": n} if n != 1 else {})), fd, "net.Server")
+        for n in range(3):  # nobody waits for the one before
+            self.assertEqual(self.given(b)[0]["msg"]["msg"], n)
+            b.say({"cmd": "NODE_HANDLE_NACK"})
+        heard = a.hears(5)
+        self.assertEqual([m for m in heard if "re" in m],
+                         [{"from": "$", "re": n, "err": "EBADF", "to": "b"} for n in (0, 2)])
+        self.assertEqual(self.channel("b")["handles_lost"], 3)
+
     def test_without_its_descriptor(self):
         self.play("a", "b")
         a, b = self.actors("a", "b")
@@ -274,6 +289,12 @@ class Killed(HandleCase):
         self.assertEqual(self.take(b), 0)
         self.assertEqual(self.take(b), 1)
         self.ack_of(a)
+        for n in (2, 3):
+            self.send(a, n)
+            self.ack_of(a)
+        self.send(a, 4, "x" * 200000, id=4, ttl=100)
+        self.ack_of(a)
+        self.assertEqual(a.hear()["err"], "ETIMEDOUT")
 
     def test_a_long_message_of_which_the_socket_has_a_part(self):
         self.play("a", "b")
