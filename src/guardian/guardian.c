@@ -230,6 +230,7 @@ static bool is_over(int *status)
     if (g.bye) {
         if (!g.keeping)
             store_clear(&g);
+        mail_finish(&g);
         *status = exited ? WEXITSTATUS(g.status) : g.bye_status;
     } else if (!g.hello && careless &&
                (exited || as_asked || g.holder.generation == 1 || g.holder.early_deaths >= EARLY_DEATHS_MAX))
@@ -323,7 +324,7 @@ static int time_to_sleep(void)
         next = g.start_at;
     if (g.asking > 0 && g.ask_by < next)
         next = g.ask_by;
-    if (g.n_owed > 0 && g.owe_at < next)
+    if (mail_owes(&g) && g.owe_at < next)
         next = g.owe_at;
     return next == USEC_INFINITY ? -1 : (int)(usec_sub(next, clock_now()) / USEC_PER_MSEC) + 1;
 }
@@ -347,10 +348,10 @@ static void look_at_the_clock(void)
     const struct buf line = { .data = alive, .len = sizeof(alive) - 1 };
     usec_t t = clock_now();
     if (g.manager.watchdog > 0 && t >= g.feed_at) {
-        sdnotify_send(&g.manager, &line);
-        g.feed_at = t + g.manager.watchdog / 2;
+        bool fed = sdnotify_send(&g.manager, &line) != -EAGAIN;
+        g.feed_at = t + (fed || g.manager.watchdog / 2 < OWE_EVERY ? g.manager.watchdog / 2 : OWE_EVERY);
     }
-    if (g.n_owed > 0 && t >= g.owe_at)
+    if (mail_owes(&g) && t >= g.owe_at)
         mail_tell_owed(&g);
     if (g.supervisor > 0 && g.beat_within > 0 && t >= g.beat_by)
         on_no_beat(t - g.beat_by);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 #include "guardian/store.h"
 #include "os/daemonize.h"
 
-#define OWE_EVERY (20 * USEC_PER_MSEC)
+#define FINISH_WAIT (5 * USEC_PER_SEC)
 #define HELD_FROM 256 /* numbers below are for what comes and goes, see os/spawn.h */
 
 usec_t clock_now(void)
@@ -68,8 +69,8 @@ static void hold(struct guardian *g, uint64_t name, int fd)
     if (fd < 0 || roll_hold(&g->roll, name, fd, &before) < 0) {
         cleanup_close(&fd);
         mail_tell(g, (struct message_op){ .kind = MESSAGE_REFUSED, .value = name }, NULL, 0);
-    } else if (g->store_max > 0) {
-        store_put(g, name, fd);
+    } else {
+        store_put(g, name);
     }
     cleanup_close(&before);
 }
@@ -106,13 +107,32 @@ static bool may_pass(const char *text, size_t len)
     return len > 0;
 }
 
-void mail_tell_owed(struct guardian *g)
+static void tell_state(struct guardian *g)
 {
     const struct buf lines = { .data = g->owed, .len = g->n_owed };
     if (sdnotify_send(&g->manager, &lines) == -EAGAIN)
         g->owe_at = clock_now() + OWE_EVERY;
     else
         g->n_owed = 0;
+}
+
+void mail_tell_owed(struct guardian *g)
+{
+    if (g->n_owed > 0)
+        tell_state(g);
+    if (g->store.n_owed > 0)
+        store_tell(g);
+}
+
+bool mail_owes(const struct guardian *g)
+{
+    return g->n_owed > 0 || g->store.n_owed > 0;
+}
+
+void mail_finish(struct guardian *g)
+{
+    for (usec_t until = clock_now() + FINISH_WAIT; mail_owes(g) && clock_now() < until; mail_tell_owed(g))
+        poll(NULL, 0, OWE_EVERY / USEC_PER_MSEC);
 }
 
 /* A state that the manager has no room for is told until it has, or until there is a
@@ -124,7 +144,7 @@ static void notify(struct guardian *g, const char *text, size_t len)
         return;
     if (state) {
         memcpy(g->owed, text, g->n_owed = len);
-        mail_tell_owed(g);
+        tell_state(g);
     } else {
         const struct buf lines = { .data = (char *)(uintptr_t)text, .len = len };
         sdnotify_send(&g->manager, &lines);

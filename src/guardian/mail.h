@@ -10,7 +10,17 @@
 #include "os/sdnotify.h"
 
 #define OWED_MAX 512
-#define STORE_MAX 512 /* storing costs the manager time by the square of them */
+#define OWE_EVERY (20 * USEC_PER_MSEC) /* how often a manager without room is told again */
+#define STORE_MAX 512                  /* storing costs the manager time by the square of them */
+
+/* What the service manager stores, or is to; see store.h. */
+struct store {
+    uint32_t max;    /* how many it takes; 0: it has no store */
+    uint32_t n;      /* names here: those that are wanted, and behind each at most one that is to go */
+    uint32_t n_owed; /* ... of which it has not yet been told */
+    uint64_t names[2 * STORE_MAX];
+    uint8_t states[2 * STORE_MAX];
+};
 
 struct guardian {
     int (*supervise)(struct holder *h, void *arg);
@@ -41,15 +51,17 @@ struct guardian {
     bool ask, fits; /* it is to be asked; it has said yes, and follows this supervisor */
     pid_t asking;   /* the one that answers; 0: none */
     usec_t ask_by;
-    unsigned store_max, n_stored; /* of the service manager's store; 0: it has none */
-    uint64_t stored[STORE_MAX];   /* names that are in it */
+    struct store store;
     struct roll roll;
 };
 
 usec_t clock_now(void);
 
-/* Tells the manager once more what it had no room for. */
+/* Tells the manager once more what it had no room for: a state, what it is to store. */
 void mail_tell_owed(struct guardian *g);
+bool mail_owes(const struct guardian *g);
+/* At the end: waits for the manager to take what it is owed, for five seconds at most. */
+void mail_finish(struct guardian *g);
 /* Takes one message and does what it says; false: there is none now. */
 bool mail_receive(struct guardian *g);
 /* One message; false: the supervisor has no room for it. */

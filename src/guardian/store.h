@@ -11,9 +11,15 @@
  * from now on if there is one. */
 void store_open(struct guardian *g);
 
-/* The descriptor is held under that name from now on, or no more.  Never waits;
- * what the manager has no room for is not stored. */
-void store_put(struct guardian *g, uint64_t name, int fd);
+/* What the roll holds under that name is stored from now on, or nothing is any more.
+ * Never waits.  More than the manager stores is not stored; what its socket has no room
+ * for just now is owed: the last word about a name counts. */
+void store_put(struct guardian *g, uint64_t name);
 void store_drop(struct guardian *g, uint64_t name);
+/* Tells what is owed, as far as there is room. */
+void store_tell(struct guardian *g);
 /* All is over: what comes next begins anew. */
 void store_clear(struct guardian *g);
+
+/* Of another program: false when it cannot be gone on with. */
+bool store_is_whole(const struct store *s);

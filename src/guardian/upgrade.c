@@ -22,7 +22,7 @@
 #include "guardian/store.h"
 #include "os/journal.h"
 
-#define FORMAT 2
+#define FORMAT 3
 #define MAGIC "drover/g"
 #define VARIABLE "DROVER_STATE"
 #define ARGUMENTS_MAX 64
@@ -39,8 +39,7 @@ struct state {
     uint64_t mask_before, asked, pending;
     struct holder holder; /* its pointers mean nothing */
     struct sdnotify manager;
-    uint32_t n_stored, store_max;
-    uint64_t stored[STORE_MAX];
+    struct store store;
     uint32_t settled, n_held, n_born;
 };
 
@@ -78,9 +77,7 @@ static int save(const struct guardian *g)
     s.pending = g->pending;
     s.holder = g->holder;
     s.manager = g->manager;
-    s.n_stored = g->n_stored;
-    s.store_max = g->store_max;
-    memcpy(s.stored, g->stored, sizeof(s.stored));
+    s.store = g->store;
     s.settled = g->settled;
     s.n_held = g->roll.n_held;
     s.n_born = g->roll.n_born;
@@ -169,7 +166,8 @@ static bool is_whole(const struct state *s, int fd)
     struct stat st;
     return memcmp(s->magic, MAGIC, sizeof(s->magic)) == 0 && s->format == FORMAT && s->size == sizeof(*s) &&
            s->journal == JOURNAL_VERSION && memchr(s->version, '\0', sizeof(s->version)) != NULL &&
-           s->n_held <= ROLL_HELD_MAX && s->n_born <= ROLL_BORN_MAX && fstat(fd, &st) == 0 &&
+           store_is_whole(&s->store) && s->n_held <= ROLL_HELD_MAX && s->n_born <= ROLL_BORN_MAX &&
+           fstat(fd, &st) == 0 &&
            (uint64_t)st.st_size ==
                sizeof(*s) + s->n_held * (sizeof(uint64_t) + sizeof(int)) + s->n_born * sizeof(struct roll_child);
 }
@@ -211,9 +209,7 @@ int upgrade_resume(struct guardian *g)
     g->holder.last_upgraded = true;
     g->manager = s.manager;
     g->manager.fd = g->holder.notify ? sdnotify_socket() : -1;
-    g->n_stored = s.n_stored <= STORE_MAX ? s.n_stored : 0;
-    g->store_max = s.store_max <= STORE_MAX ? s.store_max : 0;
-    memcpy(g->stored, s.stored, sizeof(s.stored));
+    g->store = s.store;
     g->settled = s.settled != 0;
     memcpy(&g->mask_before, &s.mask_before, sizeof(s.mask_before));
     return 1;

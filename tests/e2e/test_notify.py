@@ -1,4 +1,5 @@
 """What a service manager is told: READY, STATUS, RELOADING, STOPPING, WATCHDOG; the test plays the manager."""
+import collections
 import contextlib
 import os
 import signal
@@ -7,6 +8,7 @@ import time
 import unittest
 
 import drover
+import procs
 
 
 class Manager:
@@ -52,6 +54,47 @@ class Manager:
         return self.wait(lambda m: key in m, key)
 
 
+class Keeper(Manager):
+    """A manager with a store, as systemd's: it closes what comes when that is full."""
+    ROOM = 100
+
+    def __init__(self, test, address):
+        super().__init__(test, address)
+        self.stored = []  # name, descriptor
+        test.addCleanup(self.close)
+
+    def close(self):
+        for _, fd in self.stored:
+            os.close(fd)
+        self.stored = []
+
+    def heed(self):
+        """All that has come by now."""
+        self.socket.setblocking(False)  # some versions of recv_fds() forget the flags
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                data, fds, _, _ = socket.recv_fds(self.socket, 65536, 8)
+                message = dict(line.split("=", 1) for line in data.decode().splitlines() if "=" in line)
+                name = message.get("FDNAME")
+                if message.get("FDSTOREREMOVE") == "1":
+                    for row in [row for row in self.stored if row[0] == name]:
+                        self.stored.remove(row)
+                        os.close(row[1])
+                for fd in fds:
+                    if message.get("FDSTORE") == "1" and len(self.stored) < self.ROOM:
+                        self.stored.append((name, fd))
+                    else:
+                        os.close(fd)
+
+    def links(self):
+        return collections.Counter(os.readlink("/proc/self/fd/%d" % fd) for _, fd in self.stored)
+
+
+def held(d):
+    """What the guardian holds, from the number on that it moves it to."""
+    return collections.Counter(link for fd, link in procs.descriptors(d.pid).items() if fd >= 256)
+
+
 class Notify(drover.TestCase):
     CONFIG = """
         [program:a]
@@ -80,6 +123,44 @@ class Notify(drover.TestCase):
         manager.fill()
         d.kill()
         manager.wait_key("STOPPING")
+
+    def test_a_manager_without_room_stores_later_what_there_is_by_then(self):
+        """What it is to store no more is forgotten, too, or the next daemon would begin with it."""
+        address = self.path("notify")
+        keeper = Keeper(self, address)
+        d = self.daemon(self.CONFIG, native=True, env={"NOTIFY_SOCKET": address, "FDSTORE": str(keeper.ROOM)})
+
+        def same():
+            keeper.heed()
+            return sum(held(d).values()) > 0 and keeper.links() == held(d)
+        d.wait_state("a", "RUNNING")
+        procs.wait_until(same, "the manager to store what the guardian holds")
+        before, descriptors = keeper.links(), len(procs.descriptors(d.pid))
+        keeper.fill()
+        for _ in range(3):
+            d.stop("a")
+            d.start("b")
+            d.start("a")
+            d.stop("b")
+        d.stop("a")
+        d.start("b")
+        d.settle()
+        self.assertEqual(keeper.links(), before)
+        procs.wait_until(same, "the manager to hear what it had no room for")
+        self.assertNotEqual(keeper.links(), before)
+        self.assertEqual(len(procs.descriptors(d.pid)), descriptors)
+        d.kill()
+        self.assertEqual(d.wait_exit(), 0)
+        keeper.heed()
+        self.assertEqual(keeper.stored, [])
+
+    def test_a_watchdog_without_room_is_fed_as_soon_as_there_is_some(self):
+        """Not when it is half over once more: that may be too late."""
+        address = self.path("notify")
+        manager = Manager(self, address)
+        manager.fill()
+        self.daemon(self.CONFIG, native=True, env={"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "600000000"})
+        manager.wait_key("WATCHDOG")
 
     def test_ready_and_status(self):
         d, manager = self.manager()

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "guardian/store.h"
+#include "scratch.h"
 
 static struct guardian g;
 static int manager = -1;
@@ -64,6 +65,36 @@ static void told(const char *text, bool with_descriptor)
         close(*(int *)(void *)CMSG_DATA(c));
 }
 
+/* As mail.c has it: the roll knows first. */
+static void put(const char *name, int fd)
+{
+    int before;
+    assert_int_equal(roll_hold(&g.roll, roll_name(name), fd, &before), 0);
+    store_put(&g, roll_name(name));
+}
+
+static void drop(const char *name)
+{
+    roll_drop(&g.roll, roll_name(name));
+    store_drop(&g, roll_name(name));
+}
+
+/* How many of somebody else's it takes until it takes none. */
+static int fill(void)
+{
+    int n = 0;
+    while (sdnotify_send(&g.manager, &(struct buf){ .data = (char[]){ 'x' }, .len = 1 }) == 0)
+        n++;
+    return n;
+}
+
+static void empty(int n)
+{
+    char x[16];
+    while (n-- > 0)
+        assert_int_equal(recv(manager, x, sizeof(x), 0), 1);
+}
+
 static void test_not_used_unless_it_is_there(void **state)
 {
     (void)state;
@@ -72,15 +103,15 @@ static void test_not_used_unless_it_is_there(void **state)
         if (texts[i] != NULL)
             setenv("FDSTORE", texts[i], 1);
         store_open(&g);
-        assert_int_equal(g.store_max, 0);
+        assert_int_equal(g.store.max, 0);
         assert_null(getenv("FDSTORE"));
     }
-    store_put(&g, roll_name("a"), 0);
-    store_drop(&g, roll_name("a"));
+    put("a", 0);
+    drop("a");
     told(NULL, false);
     setenv("FDSTORE", "4000", 1);
     store_open(&g);
-    assert_int_equal(g.store_max, STORE_MAX);
+    assert_int_equal(g.store.max, STORE_MAX);
 }
 
 static void test_put_and_drop(void **state)
@@ -88,25 +119,132 @@ static void test_put_and_drop(void **state)
     (void)state;
     setenv("FDSTORE", "2", 1);
     store_open(&g);
-    store_put(&g, roll_name("eightchr"), 0);
+    put("eightchr", 0);
     told("FDSTORE=1\nFDPOLL=0\nFDNAME=+eightchr\n", true);
-    store_put(&g, roll_name("b"), 0);
+    put("b", 0);
     told("FDSTORE=1\nFDPOLL=0\nFDNAME=+b\n", true);
-    store_put(&g, roll_name("c"), 0); /* no room: not stored, so not removed either */
-    store_drop(&g, roll_name("c"));
+    put("c", 0); /* no room: not stored, so not removed either */
+    drop("c");
     told(NULL, false);
-    store_put(&g, roll_name("b"), 0);
+    put("b", 0);
     told("FDSTOREREMOVE=1\nFDNAME=+b\n", false);
     told("FDSTORE=1\nFDPOLL=0\nFDNAME=+b\n", true);
-    store_drop(&g, roll_name("eightchr"));
+    drop("eightchr");
     told("FDSTOREREMOVE=1\nFDNAME=+eightchr\n", false);
-    store_put(&g, roll_name("c"), 0);
+    put("c", 0);
     told("FDSTORE=1\nFDPOLL=0\nFDNAME=+c\n", true);
     store_clear(&g);
-    told("FDSTOREREMOVE=1\nFDNAME=+b\n", false);
     told("FDSTOREREMOVE=1\nFDNAME=+c\n", false);
+    told("FDSTOREREMOVE=1\nFDNAME=+b\n", false);
     told(NULL, false);
-    assert_int_equal(g.n_stored, 0);
+    assert_int_equal(g.store.n, 0);
+}
+
+/* What a socket without room refuses is told when it has some, and then as it is by then. */
+static void test_what_is_owed(void **state)
+{
+    (void)state;
+    setenv("FDSTORE", "4", 1);
+    store_open(&g);
+    put("stays", 0), put("goes", 0), put("changes", 0);
+    told("FDSTORE=1\nFDPOLL=0\nFDNAME=+stays\n", true);
+    told("FDSTORE=1\nFDPOLL=0\nFDNAME=+goes\n", true);
+    told("FDSTORE=1\nFDPOLL=0\nFDNAME=+changes\n", true);
+    int descriptors = count_fds(), n = fill();
+    drop("goes");
+    put("changes", 1);
+    put("new", 0);
+    put("passing", 0), drop("passing");
+    put("back", 0), drop("back"), put("back", 0); /* four are wanted, and one is still there that is not */
+    put("fifth", 0);
+    put("fleeting", 0), drop("fleeting"), put("changes", 0);
+    assert_int_equal(count_fds(), descriptors);
+    assert_true(store_is_whole(&g.store));
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(g.store.n_owed, 4);
+        assert_true(g.owe_at > 0);
+        store_tell(&g);
+    }
+    empty(n);
+    told(NULL, false);
+    store_tell(&g);
+    assert_int_equal(g.store.n_owed, 0);
+    told("FDSTOREREMOVE=1\nFDNAME=+changes\n", false); /* before there is anything to add */
+    told("FDSTOREREMOVE=1\nFDNAME=+goes\n", false);
+    told("FDSTORE=1\nFDPOLL=0\nFDNAME=+new\n", true);
+    told("FDSTORE=1\nFDPOLL=0\nFDNAME=+changes\n", true);
+    told("FDSTORE=1\nFDPOLL=0\nFDNAME=+back\n", true);
+    told(NULL, false);
+    assert_int_equal(count_fds(), descriptors);
+    put("changes", 1); /* and from then on at once */
+    told("FDSTOREREMOVE=1\nFDNAME=+changes\n", false);
+    told("FDSTORE=1\nFDPOLL=0\nFDNAME=+changes\n", true);
+}
+
+/* A manager that never listens costs what it is told, and no more. */
+static void test_owed_for_ever(void **state)
+{
+    (void)state;
+    setenv("FDSTORE", "512", 1);
+    store_open(&g);
+    int descriptors = count_fds(), n = fill();
+    for (unsigned i = 0; i < 20000; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "n%u", i % 3000);
+        (i % 7 == 0 ? drop(name) : put(name, 0));
+        assert_true(g.store.n <= STORE_MAX);
+    }
+    assert_true(store_is_whole(&g.store));
+    assert_int_equal(g.store.n_owed, STORE_MAX);
+    assert_int_equal(count_fds(), descriptors);
+    empty(n);
+    while (g.store.n_owed > 0) {
+        store_tell(&g);
+        while (recv(manager, (char[256]){ 0 }, 256, 0) > 0)
+            continue;
+    }
+    assert_int_equal(g.store.n, STORE_MAX);
+    fill();
+    for (unsigned i = 0; i < 3000; i++) { /* all there go, and as many others come */
+        char name[16];
+        snprintf(name, sizeof(name), "n%u", i);
+        drop(name);
+        snprintf(name, sizeof(name), "m%u", i);
+        put(name, 0);
+        assert_true(g.store.n <= 2 * STORE_MAX);
+    }
+    assert_int_equal(g.store.n, 2 * STORE_MAX);
+    assert_int_equal(g.store.n_owed, 2 * STORE_MAX);
+}
+
+/* The end is told, too, and waits for that; in a child, which has an end. */
+static void test_the_end_is_told(void **state)
+{
+    (void)state;
+    int status = -1;
+    setenv("FDSTORE", "10", 1);
+    store_open(&g);
+    put("ending", 0);
+    told("FDSTORE=1\nFDPOLL=0\nFDNAME=+ending\n", true);
+    int n = fill();
+    pid_t pid = fork();
+    if (pid == 0) {
+        store_clear(&g);
+        for (int tries = 0; g.store.n > 0 && tries < 10; tries++) /* its parent may be kept from running for a while */
+            mail_finish(&g);
+        _exit((int)g.store.n);
+    }
+    fcntl(manager, F_SETFL, 0);
+    setsockopt(manager, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ .tv_sec = 20 }, sizeof(struct timeval));
+    empty(n);
+    told("FDSTOREREMOVE=1\nFDNAME=+ending\n", false);
+    waitpid(pid, &status, 0);
+    assert_int_equal(status, 0);
+    n = fill();
+    store_clear(&g);
+    mail_finish(&g); /* nobody listens: it ends all the same */
+    assert_int_equal(g.store.n_owed, 1);
+    empty(n);
 }
 
 /* In a child, since what is passed lies at fixed numbers; 0: as it should be. */
@@ -123,7 +261,7 @@ static int look_at_what_is_passed(void)
     setenv("FDSTORE", "10", 1);
     store_open(&g);
     int o1 = roll_held(&g.roll, roll_name("o1")), lock = roll_held(&g.roll, roll_name("lock"));
-    if (g.roll.n_held != 2 || g.n_stored != 2 || o1 < 256 || lock < 256)
+    if (g.roll.n_held != 2 || g.store.n != 2 || o1 < 256 || lock < 256)
         return 2;
     for (int fd = 3; fd < 10; fd++) /* theirs stays, ours has moved, and so has what cannot be ours */
         if ((fcntl(fd, F_GETFD) >= 0) != (fd == 3 || fd == 9))
@@ -154,6 +292,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_not_used_unless_it_is_there),
         TEST(test_put_and_drop),
+        TEST(test_what_is_owed),
+        TEST(test_owed_for_ever),
+        TEST(test_the_end_is_told),
         TEST(test_what_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
