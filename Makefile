@@ -120,17 +120,10 @@ $(B)/corpus-reading: $(call obj,tests/corpus/corpus-reading.c) $(CORE_LIB)
 $(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(LIFE_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(CORE_LIB) -lcmocka -levent_core -ljansson -linih
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIFE_LIB) $(CORE_LIB) -lcmocka -levent_core -ljansson -linih
 
-# Rooms above the library, for the tests that are about them.
-$(B)/tests/test_events: $(call obj,src/supervisor/events.c)
-$(B)/tests/test_channel: $(call obj,src/supervisor/loop.c src/supervisor/kept.c $(wildcard src/supervisor/channel*.c))
-$(B)/tests/test_channel_keep: $(call obj,src/supervisor/channel_keep.c)
-$(B)/tests/test_loop: $(call obj,src/supervisor/loop.c)
-$(B)/tests/test_notifier: $(call obj,src/daemon/notify.c $(wildcard src/supervisor/*.c))
-$(B)/tests/test_messages: $(call obj,src/supervisor/messages.c)
-$(B)/tests/test_logmove: $(call obj,$(addprefix src/supervisor/,loop.c kept.c capture.c capture_drop.c capture_gather.c capture_put.c))
-$(B)/tests/test_http: $(call obj,src/supervisor/loop.c $(wildcard src/control/http*.c))
+# A room of droverd itself.
+$(B)/tests/test_notifier: $(call obj,src/daemon/notify.c)
 
 # The same target runs under libFuzzer (make fuzz) and, linked with a small main,
 # replays its corpus in every check.

@@ -1,10 +1,5 @@
 /* test_ansi.c - escape sequences out of a stream, wherever it is cut. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "cmocka_all.h"
 
 #include <string.h>
 

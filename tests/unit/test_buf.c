@@ -1,10 +1,5 @@
 /* test_buf.c - the bounded buffer: bounds, sticking errors, consuming, stealing. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "cmocka_all.h"
 
 #include <errno.h>
 

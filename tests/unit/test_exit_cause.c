@@ -1,10 +1,5 @@
 /* test_exit_cause.c - how a process ended: from the kernel's status to words. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "cmocka_all.h"
 
 #include <errno.h>
 #include <signal.h>

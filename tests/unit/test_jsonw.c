@@ -1,10 +1,5 @@
 /* test_jsonw.c - the JSON writer; what it writes is read back by jansson. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "cmocka_all.h"
 
 #include <errno.h>
 #include <jansson.h>

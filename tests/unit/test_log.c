@@ -1,10 +1,5 @@
 /* test_log.c - the form of a line, escapes, levels, rotation, and sinks that fail. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "cmocka_all.h"
 
 #include <errno.h>
 #include <fcntl.h>

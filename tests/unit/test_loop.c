@@ -1,10 +1,5 @@
 /* test_loop.c - turns, order, timers, deferred work, and what may be done inside a callback. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "cmocka_all.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "supervisor/loop.h"
+#include "loop_bench.h"
 
 /* The kernel has no room: this many calls fail. */
 static int epoll_fails, epoll_error;
@@ -62,29 +57,6 @@ static int teardown(void **state)
     loop_free(*state);
     return 0;
 }
-
-static void stop(void *arg)
-{
-    loop_stop(arg);
-}
-
-static void run_for(struct loop *l, usec_t d)
-{
-    struct loop_timer timer = { 0 };
-    assert_int_equal(loop_timer_set(l, &timer, loop_now(l) + d, stop, l), 0);
-    assert_int_equal(loop_run(l), 0);
-    loop_timer_clear(&timer);
-}
-
-/* What must come is waited for; a machine may stand still for as long as a test means to run. */
-#define RUN_UNTIL(l, condition)                                                                                        \
-    do {                                                                                                               \
-        for (int tries_ = 0; !(condition); tries_++) {                                                                 \
-            if (tries_ == 10000)                                                                                       \
-                fail_msg("waited in vain for " #condition);                                                            \
-            run_for(l, 2000);                                                                                          \
-        }                                                                                                              \
-    } while (0)
 
 static void note(struct probe *p)
 {

@@ -1,10 +1,5 @@
 /* test_notify.c - sd_notify: the text, the addresses, and a datagram that arrives. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "cmocka_all.h"
 
 #include <errno.h>
 #include <fcntl.h>

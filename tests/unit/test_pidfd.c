@@ -1,10 +1,5 @@
 /* test_pidfd.c - children held by a descriptor: signalled and reaped, each once. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "cmocka_all.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -205,14 +205,20 @@ static void test_start_during_stop(void **state)
     assert_state(&w, PROCESS_STOPPED);
 }
 
+/* One that is RUNNING and restarted whenever it exits. */
+static void runs_always(struct watched *w)
+{
+    struct program program = plain;
+    program.autorestart = RESTART_ALWAYS;
+    born(w, &program);
+    starts(w);
+}
+
 static void test_stop_is_no_exit(void **state)
 {
     (void)state;
-    struct program program = plain;
-    program.autorestart = RESTART_ALWAYS;
     struct watched w;
-    born(&w, &program);
-    starts(&w);
+    runs_always(&w);
     give(&w, PROCESS_STOP);
     dies(&w, 1);
     assert_state(&w, PROCESS_STOPPED);
@@ -222,11 +228,8 @@ static void test_stop_is_no_exit(void **state)
 static void test_a_restart_that_is_called_off_is_none(void **state)
 {
     (void)state;
-    struct program program = plain;
-    program.autorestart = RESTART_ALWAYS;
     struct watched w;
-    born(&w, &program);
-    starts(&w);
+    runs_always(&w);
     dies(&w, 1);
     assert_state(&w, PROCESS_STARTING); /* it waits for its turn */
     give(&w, PROCESS_STOP);

@@ -1,10 +1,5 @@
 /* test_restart.c - whether and when to start again, as numbers. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "cmocka_all.h"
 
 #include <sys/time.h>
 

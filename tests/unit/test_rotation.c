@@ -1,11 +1,6 @@
 /* test_rotation.c - where a log is cut: chosen cases, then all small ones against a
  * model that looks at one byte after the other. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "cmocka_all.h"
 
 #include <string.h>
 

@@ -2,12 +2,7 @@
  * tests/tools/inherits.c tells what arrived.
  *
  * As root it tests more: changes of identity need it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "cmocka_all.h"
 
 #include "spawn_asserts.h"
 

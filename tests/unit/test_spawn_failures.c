@@ -1,11 +1,6 @@
 /* test_spawn_failures.c - children that cannot be made: which stage says so, with which
  * errno, and that nothing is left behind. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "cmocka_all.h"
 
 #include "spawn_asserts.h"
 

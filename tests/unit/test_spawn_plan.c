@@ -1,10 +1,5 @@
 /* test_spawn_plan.c - which variables a job gets, and which never. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "cmocka_all.h"
 
 #include "base/cleanup.h"
 #include "core/spawn_plan.h"

@@ -1,10 +1,5 @@
 /* test_unixsock.c - sockets: what is replaced and what is not, modes, TCP, peers. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "cmocka_all.h"
 
 #include <errno.h>
 #include <fcntl.h>
