@@ -28,7 +28,7 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Reply:
-    """Status, headers and body of one answer; .json is the body read as JSON."""
+    """Status, headers and body of one answer; .json is the body read as JSON, .lines each line of it."""
 
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body
@@ -36,6 +36,10 @@ class Reply:
     @property
     def json(self):
         return json.loads(self.body)
+
+    @property
+    def lines(self):
+        return [json.loads(line) for line in self.body.splitlines()]
 
     @property
     def error(self):

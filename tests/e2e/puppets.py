@@ -10,6 +10,9 @@ import select
 import socket
 import time
 
+import drover
+import procs
+
 PROGRAM = """\
 import os, socket, sys, time
 s = socket.socket(socket.AF_UNIX)
@@ -134,3 +137,25 @@ class Stage:
 
     def actors(self, *names):
         return [self.actor(name) for name in names]
+
+
+class Case(drover.TestCase):
+    """A daemon of such programs."""
+
+    def play(self, *sections, **options):
+        """A daemon with these programs: (name, settings, number)."""
+        self.stage = Stage(self)
+        text = "".join(self.stage.section(*([s] if isinstance(s, str) else s)) for s in sections)
+        self.d = self.daemon(text + options.pop("more", ""), native=True, **options)
+        return self.d
+
+    def actors(self, *names):
+        """Those of these names, once the daemon has seen that they run: it may see that of one a little later than the
+        one itself does, and nothing can be sent to it until then."""
+        found = self.stage.actors(*names)
+        procs.wait_until(lambda: "STARTING" not in [p["statename"] for p in self.d.all().values() if p["name"] in names],
+                         "%s to be running" % (names,))
+        return found
+
+    def channel(self, name):
+        return self.d.info(name)["channel"]

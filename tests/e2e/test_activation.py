@@ -33,11 +33,9 @@ class Activation(drover.TestCase):
             os.environ.update({k: v.replace("$$", str(os.getpid())) for k, v in %r.items()})
             os.execv(%r, sys.argv)
         """ % (sys.executable, spare, variables, drover.DROVERD), 0o755)
-        real, drover.DROVERD = drover.DROVERD, wrapper
         try:
-            return self.daemon(config, wait=wait, pass_fds=spare, **options)
+            return self.daemon(config, wait=wait, program=wrapper, pass_fds=spare, **options)
         finally:
-            drover.DROVERD = real
             for fd in spare:
                 os.close(fd)
 

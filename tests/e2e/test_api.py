@@ -2,6 +2,7 @@
 import os
 import unittest
 
+import client
 import drover
 import procs
 
@@ -265,10 +266,10 @@ class Order(drover.TestCase):
         for _ in range(20):
             d.deed("restart", "a")
         d.wait_events(20, "close", "a")  # the last that comes of it
-        lines = [drover.client.json.loads(line) for line in d.get("/v1/events").body.splitlines()]
+        lines = d.get("/v1/events").lines
         self.assertEqual([e["seq"] for e in lines], list(range(1, len(lines) + 1)))
         self.assertEqual((lines[0]["event"], lines[0]["what"]), ("daemon", "started"))
-        later = [drover.client.json.loads(line) for line in d.get("/v1/events", since=50).body.splitlines()]
+        later = d.get("/v1/events", since=50).lines
         self.assertEqual(later, lines[50:])
         mine = d.get("/v1/events", since=50, match="nobody*").body
         self.assertEqual(mine, b"")
@@ -284,7 +285,7 @@ class Order(drover.TestCase):
         """)
         for name in "abc":
             d.wait_event("spawn", name)
-        lines = [drover.client.json.loads(line) for line in d.get("/v1/events", match=["a", "c:"]).body.splitlines()]
+        lines = d.get("/v1/events", match=["a", "c:"]).lines
         self.assertEqual({e["process"] for e in lines}, {"a:a", "c:c"})
         stream = d.client.stream("/v1/events?match=a&match=c:&follow=1&since=0")
         data = stream.until(lambda data: data if b'"a:a"' in data and b'"c:c"' in data else None, "both")
@@ -302,9 +303,9 @@ class Order(drover.TestCase):
         last = 0
         while last < 5000:
             d.act("restart", "*")
-            lines = [drover.client.json.loads(line) for line in d.get("/v1/events", since=last).body.splitlines()]
+            lines = d.get("/v1/events", since=last).lines
             last = lines[-1]["seq"]
-        lines = [drover.client.json.loads(line) for line in d.get("/v1/events", since=0).body.splitlines()]
+        lines = d.get("/v1/events", since=0).lines
         self.assertEqual(lines[0]["event"], "gap")
         self.assertEqual(len(lines) - 1, 4096)
         self.assertEqual(lines[0]["missed"], lines[1]["seq"] - 1)
@@ -316,7 +317,7 @@ class Order(drover.TestCase):
             startsecs=0
         """)
         d.wait_state("a", "RUNNING")
-        followers = [drover.client.Events(d.client) for _ in range(10)]
+        followers = [client.Events(d.client) for _ in range(10)]
         for _ in range(5):
             d.deed("restart", "a")
         d.kill()

@@ -210,4 +210,4 @@ class Others(Modes):
 
 
 if __name__ == "__main__":
-    drover.unittest.main()
+    unittest.main()

@@ -1,7 +1,6 @@
 """The daemon as PID 1 of a container: a pid namespace of its own, with its own /proc."""
 import os
 import signal
-import unittest.mock
 
 import drover
 import procs
@@ -14,8 +13,7 @@ class Pid1(drover.TestCase):
         unshare = self.needs("unshare")
         wrapper = self.write("as-pid-1", "#!/bin/sh\nexec %s --fork --kill-child --pid --mount-proc %s \"$@\"\n" %
                              (unshare, drover.DROVERD), 0o755)
-        with unittest.mock.patch.object(drover, "DROVERD", wrapper):
-            d = self.daemon(config, native=True, **options)
+        d = self.daemon(config, native=True, program=wrapper, **options)
         self.assertEqual(d.get("/v1/daemon").json["pid"], 1)
         d.inside, = procs.children(d.process.pid)
         d.kill = lambda sig=signal.SIGTERM: os.kill(d.inside, sig)

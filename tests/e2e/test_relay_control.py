@@ -4,7 +4,7 @@ import signal
 import unittest
 
 import procs
-from test_relay import Case
+from puppets import Case
 
 OTHER = "[program:job]\ncommand=sleep 1000\nautostart=false\nstartsecs=0\n[program:web]\ncommand=sleep 1000\n" \
         "startsecs=0\nstopsignal=KILL\n"

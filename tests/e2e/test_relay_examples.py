@@ -23,8 +23,7 @@ class Examples(drover.TestCase):
 
     def kept(self, d, process):
         """What it has sent so far; the daemon keeps that."""
-        lines = d.get(d.process_path(process, "/messages")).body.splitlines()
-        return [drover.client.json.loads(line)["message"] for line in lines]
+        return [m["message"] for m in d.get(d.process_path(process, "/messages")).lines]
 
     def message(self, d, process, key):
         return procs.wait_until(lambda: next((m for m in self.kept(d, process) if key in m), None),

@@ -1,7 +1,6 @@
 """Descriptors between processes: which kinds, to how many, and that none is ever left behind."""
 import collections
 import concurrent.futures
-import json
 import os
 import random
 import socket
@@ -12,7 +11,7 @@ import threading
 import unittest
 
 import procs
-from test_relay import Case
+from puppets import Case
 
 
 def open_fds(pid):

@@ -12,7 +12,7 @@ import unittest
 
 import drover
 import procs
-from test_relay import Case
+from puppets import Case
 
 REQUESTS = int(os.environ.get("RELAY_REQUESTS", "20000"))
 DESCRIPTORS = int(os.environ.get("RELAY_DESCRIPTORS", "20000"))

@@ -1,80 +1,13 @@
 """droverctl run and POST /v1/run: transient processes under the daemon."""
-import json
 import os
-import pty
-import re
-import select
 import signal
-import socket
 import subprocess
+import unittest
 
 import client
 import drover
 import procs
-
-
-class RunTestCase(drover.TestCase):
-    """A daemon without programs, and `run` against it."""
-
-    def command(self, *words, options=()):
-        return [drover.DROVERCTL, "-c", self.d.file, *options, "run", *words]
-
-    def ctl(self, *words, options=(), **more):
-        more.setdefault("stdin", None if "input" in more else subprocess.DEVNULL)
-        if more["stdin"] is None:
-            del more["stdin"]
-        return subprocess.run(self.command(*words, options=options), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              timeout=50, **more)
-
-    def start(self, *words, **more):
-        more.setdefault("stdin", subprocess.DEVNULL)
-        p = subprocess.Popen(self.command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
-        self.known.add(p.pid)
-        self.addCleanup(self.finish, p)
-        return p
-
-    def finish(self, p):
-        if p.poll() is None:
-            p.kill()
-        p.wait()
-        p.stdout.close()
-        p.stderr.close()
-        if p.stdin is not None:
-            p.stdin.close()
-
-    def captured(self, *words, **more):
-        r = self.ctl("--json", *words, **more)
-        return r.returncode, json.loads(r.stdout)
-
-    def in_time(self, done, *words):
-        """What is to have come so far before its timeout takes as long as the machine takes: with a longer timeout
-        each time, until it has."""
-        for timeout in "200ms", "2s", "20s":
-            status, r = self.captured("--timeout", timeout, *words)
-            self.assertEqual((status, r["error"]["code"]), (124, "ETIMEDOUT"))
-            if done(r):
-                return r
-        return self.fail("not once in time: %r" % r)
-
-    def line(self, p):
-        """The next line that it prints, waited for."""
-        text = b""
-        while not text.endswith(b"\n"):
-            ready, _, _ = select.select([p.stdout], [], [], 20)
-            self.assertTrue(ready, "nothing was printed after %r" % text)
-            byte = os.read(p.stdout.fileno(), 1)
-            self.assertTrue(byte, "the end came after %r" % text)
-            text += byte
-        return text.decode().rstrip("\n")
-
-    def run_events(self, number, *kinds):
-        lines = self.d.get("/v1/events").body.splitlines()
-        events = [json.loads(line) for line in lines]
-        return [e for e in events if e.get("process") == "run:%d" % number and (not kinds or e["event"] in kinds)]
-
-    def setUp(self):
-        super().setUp()
-        self.d = self.daemon("", native=True)
+from runs import Raw, RunTestCase
 
 
 class Streaming(RunTestCase):
@@ -263,239 +196,6 @@ class Failures(RunTestCase):
         self.assertEqual(self.ctl("true").returncode, 0)
 
 
-class Input(RunTestCase):
-    def test_none(self):
-        self.assertEqual(self.ctl("cat", input=b"not for it").stdout, b"")
-
-    def test_a_file(self):
-        text = b"".join(b"%d\n" % i for i in range(100000))
-        path = self.write("text", text)
-        self.assertEqual(self.ctl("--input", path, "cat").stdout, text)
-        self.assertEqual(self.ctl("--input", "/no/such", "cat").returncode, 125)
-
-    def test_a_pipe(self):
-        text = os.urandom(3 << 20)
-        self.assertEqual(self.ctl("--input", "-", "cat", input=text).stdout, text)
-
-    def test_it_need_not_be_read(self):
-        r = self.ctl("--input", "-", "sh", "-c", "exec <&-; echo no; exit 2", input=b"x" * (1 << 20))
-        self.assertEqual((r.returncode, r.stdout), (2, b"no\n"))
-
-    def test_lines_and_the_end_of_a_pipe(self):
-        p = self.start("--input", "-", "sh", "-c", "while read x; do echo got $x; done; echo end",
-                       stdin=subprocess.PIPE)
-        for word in ("one", "two"):
-            p.stdin.write(word.encode() + b"\n")
-            p.stdin.flush()
-            self.assertEqual(self.line(p), "got " + word)
-        p.stdin.close()
-        self.assertEqual(self.line(p), "end")
-        self.assertEqual(p.wait(20), 0)
-
-    def test_a_terminal(self):
-        ours, theirs = pty.openpty()
-        self.addCleanup(os.close, ours)
-        p = self.start("--input", "-", "sh", "-c", "while read x; do echo got $x; done; echo end", stdin=theirs)
-        os.close(theirs)
-        os.write(ours, b"half")
-        os.write(ours, b" line\n")
-        self.assertEqual(self.line(p), "got half line")
-        os.write(ours, b"\x04")
-        self.assertEqual(self.line(p), "end")
-        self.assertEqual(p.wait(20), 0)
-
-    def test_in_the_request(self):
-        s = Raw(self.d, {"command": ["cat"], "input": "text\n"})
-        self.addCleanup(s.close)
-        self.assertIn(b"1 5\ntext\n", s.rest())
-
-    def test_a_job_that_does_not_read_makes_the_sender_wait(self):
-        s = Raw(self.d, {"command": ["sleep", "100"], "input": True})
-        self.addCleanup(s.close)
-        s.wait(b"spawn")
-        c = client.Client(self.d.socket)
-        self.addCleanup(c.close)
-        for _ in range(2):  # 64 KiB is what a pipe holds
-            self.assertEqual(c.post("/v1/run/1/stdin", "x" * 32768).status, 200)
-        others = [socket.socket(socket.AF_UNIX) for _ in range(2)]
-        for other in others:
-            self.addCleanup(other.close)
-            other.connect(self.d.socket)
-            other.sendall(b"POST /v1/run/1/stdin HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
-        (second,), _, _ = select.select(others, [], [], 20)
-        self.assertIn(b"EBUSY", second.recv(4096))  # one piece at a time
-        others.remove(second)
-        self.assertEqual(c.post("/v1/run/1/stdin", "x", fd=5).status, 400)
-        self.assertEqual(c.post("/v1/run/77/stdin", "x").status, 404)
-        self.assertEqual(c.post("/v1/run/1/signal", {"signal": "KILL"}).status, 200)
-        self.assertIn(b"EPIPE", others[0].recv(4096))
-
-
-class Raw:
-    """A request for a transient whose answer is read when the test wants to."""
-
-    def __init__(self, d, body):
-        text = json.dumps(body).encode()
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(20)
-        self.socket.connect(d.socket)
-        self.socket.sendall(b"POST /v1/run HTTP/1.0\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
-        self.data = b""
-
-    def wait(self, text):
-        while text not in self.data:
-            piece = self.socket.recv(65536)
-            assert piece, self.data
-            self.data += piece
-
-    def rest(self):
-        pieces = [self.data]
-        while pieces[-1] or len(pieces) == 1:
-            pieces.append(self.socket.recv(1 << 20))
-        self.data = b"".join(pieces)
-        return self.data
-
-    def close(self):
-        self.socket.close()
-
-
-class Signals(RunTestCase):
-    def test_each_reaches_the_job(self):
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1):
-            name = number.name[3:]
-            p = self.start("sh", "-c", "trap 'echo got %s; exit 9' %s; echo ready; while :; do sleep 0.01; done" % (name, name))
-            self.assertEqual(self.line(p), "ready")
-            p.send_signal(number)
-            self.assertEqual(self.line(p), "got " + name)
-            self.assertEqual(p.wait(20), 9)
-
-    def test_a_job_that_dies_of_it(self):
-        p = self.start("sh", "-c", "echo ready; exec sleep 100")
-        self.line(p)
-        p.send_signal(signal.SIGINT)
-        self.assertEqual(p.wait(20), 130)
-
-    def test_the_whole_group_gets_it(self):
-        p = self.start("sh", "-c", "sleep 100 & echo $!; wait; exit 0")
-        sleeper = int(self.line(p))
-        p.send_signal(signal.SIGTERM)
-        p.wait(20)
-        procs.wait_gone(sleeper)
-
-    def test_also_while_nobody_reads_our_output(self):
-        p = self.start("sh", "-c", "trap 'kill $!; exit 3' INT; yes & wait")
-        self.line(p)
-        p.send_signal(signal.SIGINT)
-        self.d.wait_event("exit", "run:1", status=3)
-        p.stdout.read()
-        self.assertEqual(p.wait(20), 3)
-
-
-class Leaving(RunTestCase):
-    def test_a_client_that_vanishes(self):
-        p = self.start("sh", "-c", "trap 'echo told >%s; exit 0' TERM; echo $$; sleep 100 & wait" % self.path("told"))
-        pid = int(self.line(p))
-        p.kill()
-        self.d.wait_event("close", "run:1")
-        procs.wait_gone(pid)
-        self.assertEqual(procs.read(self.path("told")), b"told\n")
-        self.assertEqual([e["event"] for e in self.run_events(1)], ["spawn", "exit", "close"])
-
-    @drover.slow(120)
-    def test_its_kill_signal_then_the_ladder(self):
-        for number, wait in (1, "100ms"), (2, "2s"), (3, "15s"):  # until the job keeps up with it
-            told = self.path("told-%d" % number)
-            p = self.start("--kill-signal=INT", "--set=stopwaitsecs=" + wait, "sh", "-c",
-                           "trap 'echo int >>%s' INT; trap 'echo term >>%s' TERM; echo $$; while :; do sleep 0.02; done" %
-                           (told, told))
-            pid = int(self.line(p))
-            p.kill()
-            self.d.wait_event("exit", "run:%d" % number, signal="SIGKILL", timeout=50)
-            procs.wait_gone(pid)
-            if procs.read(told).split() == [b"int", b"term"]:
-                return
-        self.fail("not told what was wanted: %r" % procs.read(told))
-
-    def test_what_it_has_left_in_its_group_goes_too(self):
-        p = self.start("sh", "-c", "(trap '' TERM; echo $(exec sh -c 'echo $PPID'); while :; do sleep 1; done) & wait")
-        stubborn = int(self.line(p))
-        p.kill()
-        self.d.wait_event("close", "run:1")
-        procs.wait_gone(stubborn)
-
-    def test_a_client_that_takes_nothing_makes_the_job_wait(self):
-        def memory():
-            return int(procs.status(self.d.supervisor)["VmRSS"].split()[0])
-        self.ctl("true")  # whatever is needed once
-        before = memory()
-        s = Raw(self.d, {"command": ["head", "-c", "30000000", "/dev/zero"]})
-        self.addCleanup(s.close)
-        s.wait(b"spawn")
-        pid = int(re.search(rb'"pid":(\d+)', s.data).group(1))
-
-        def stuck():
-            return procs.read("/proc/%d/wchan" % pid).decode() in ("pipe_write", "anon_pipe_write") or \
-                procs.read("/proc/%d/syscall" % pid).startswith(b"1 0x1 ")
-        procs.wait_until(stuck, "head to wait in a write")
-        self.assertLess(memory() - before, 2000, "kB of growth")
-        self.assertEqual(self.d.get("/v1/daemon").status, 200)
-        self.assertEqual(s.rest().count(b"\0"), 30000000)
-
-    def test_the_daemon_ends(self):
-        p = self.start("sh", "-c", "trap 'echo bye; exit 0' TERM; echo $$; sleep 100 & wait")
-        pid = int(self.line(p))
-        self.d.kill()
-        self.assertEqual(self.d.wait_exit(), 0)
-        self.assertEqual(p.wait(20), 125)
-        procs.wait_gone(pid)
-        self.assertEqual(p.stdout.read(), b"bye\n")
-        self.assertIn(b"shutting down", p.stderr.read())
-
-    def test_the_daemon_begins_anew(self):
-        """A reload stops and starts the programs; what somebody runs is none of them."""
-        p = self.start("sh", "-c", "trap 'echo on; exit 0' USR1; echo ready; while :; do sleep 0.01; done")
-        self.line(p)
-        self.assertIsNotNone(self.d.events)  # followed from before: the socket comes and goes
-        self.assertEqual(self.d.post("/v1/daemon/reload").status, 200)
-        self.d.wait_event("daemon", what="stopping")
-        procs.wait_until(lambda: self.ctl("true").returncode == 0, "the daemon to be there again")
-        p.send_signal(signal.SIGUSR1)
-        self.assertEqual(self.line(p), "on")
-        self.assertEqual(p.wait(20), 0)
-
-    def test_no_client_holds_up_the_end_of_the_daemon(self):
-        s = Raw(self.d, {"command": ["yes"]})
-        self.addCleanup(s.close)
-        s.wait(b"spawn")
-        self.d.kill()
-        self.assertEqual(self.d.wait_exit(), 0)
-
-    def test_a_supervisor_that_is_killed(self):
-        p = self.start("sh", "-c", "echo $$; exec sleep 100")
-        pid = int(self.line(p))
-        detached = int(self.ctl("--detached", "sleep", "100").stdout)
-        self.d.crash()
-        self.assertTrue(procs.alive(pid))
-        os.kill(pid, signal.SIGTERM)
-        self.assertEqual(p.wait(20), 128 + signal.SIGTERM)
-        self.assertEqual(self.ctl("echo", "again").stdout, b"again\n")
-        self.assertTrue(procs.alive(detached))
-        os.kill(detached, signal.SIGKILL)
-        procs.wait_gone(detached)
-
-    def test_nothing_is_left_open(self):
-        self.ctl("true")
-        self.d.wait_event("close", "run:1")
-        before = self.d.held()
-        for words in (["echo"], ["nosuch"], ["--timeout=50ms", "sleep", "9"], ["--stdio=pipe,pipe,pipe,pipe", "true"]):
-            self.ctl(*words)
-        p = self.start("sleep", "100")
-        self.d.wait_event("spawn", "run:6")
-        p.kill()
-        self.d.wait_event("close", "run:6")
-        procs.wait_until(lambda: len(self.d.held()) <= len(before), "the daemon to close all")
-
-
 class Detached(RunTestCase):
     def test_it_stays(self):
         r = self.ctl("--detached", "--stdio", "ignore,>>%s,ignore" % self.path("out"), "sh", "-c",
@@ -573,7 +273,7 @@ class Rules(RunTestCase):
         return path
 
 
-@drover.unittest.skipUnless(os.geteuid() == 0, "needs root, to be somebody else")
+@unittest.skipUnless(os.geteuid() == 0, "needs root, to be somebody else")
 class OtherUsers(RunTestCase):
     def as_nobody(self, *words):
         return self.ctl(*words, user=65534, group=65534, extra_groups=[], cwd="/")
@@ -630,4 +330,4 @@ sys.exit(c.getresponse().status // 2)
 
 
 if __name__ == "__main__":
-    drover.unittest.main()
+    unittest.main()

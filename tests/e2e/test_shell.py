@@ -3,6 +3,7 @@ import os
 import pty
 import select
 import time
+import unittest
 
 import drover
 import procs
@@ -51,4 +52,4 @@ class Shell(drover.TestCase):
 
 
 if __name__ == "__main__":
-    drover.unittest.main()
+    unittest.main()

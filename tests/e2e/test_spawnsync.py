@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import subprocess
+import unittest
 
 import drover
 
@@ -183,4 +184,4 @@ class SpawnSync(drover.TestCase):
 
 
 if __name__ == "__main__":
-    drover.unittest.main()
+    unittest.main()

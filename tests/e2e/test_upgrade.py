@@ -66,12 +66,8 @@ class Done(TestCase):
         """As after the installation of a new version: no name is given."""
         place = self.path("droverd")
         shutil.copy(drover.DROVERD, place)
-        old, drover.DROVERD = drover.DROVERD, place
-        try:
-            d = self.daemon("")
-            newer = self.of_version("9.9.9")
-        finally:
-            drover.DROVERD = old
+        d = self.daemon("", program=place)
+        newer = self.of_version("9.9.9")
         os.rename(newer, place)
         self.assertEqual(self.ctl(d, "upgrade").returncode, 0)
         self.assertEqual(self.ctl(d, "version").stdout, "9.9.9\n")
