@@ -240,7 +240,9 @@ int http_server_listen(struct http_server *s, int fd, const struct http_access *
     struct http_listener *l = calloc(1, sizeof(*l));
     if (l == NULL)
         return -ENOMEM;
-    *l = (struct http_listener){ .server = s, .fd = fd, .refs = 1, .access = { .is_unix = access->is_unix } };
+    *l = (struct http_listener){
+        .server = s, .fd = fd, .refs = 1, .access = { .is_unix = access->is_unix, .lasts = access->lasts }
+    };
     int r = copy_text(access->username, &l->access.username);
     if (r == 0)
         r = copy_text(access->password, &l->access.password);
@@ -270,4 +272,13 @@ void http_server_close_listeners(struct http_server *s)
         cleanup_close(&l->fd);
         http_listener_unref(l);
     }
+}
+
+void http_server_end_listening(struct http_server *s)
+{
+    const struct http_listener *l;
+    LIST_FOREACH(l, &s->listeners, link)
+    if (!l->access.lasts)
+        shutdown(l->fd, SHUT_RDWR);
+    http_server_close_listeners(s);
 }

@@ -40,6 +40,7 @@ struct http_access {
     bool is_unix;
     const char *username; /* NULL: no password asked; http_server_listen() copies both */
     const char *password; /* clear or {SHA}hex */
+    bool lasts;           /* somebody else goes on listening when we have ended */
 };
 
 struct http_peer {
@@ -63,6 +64,8 @@ void http_server_free(struct http_server *s); /* closes all connections and list
  * without a password whose Host is not of this machine (DNS rebinding). */
 int http_server_listen(struct http_server *s, int fd, const struct http_access *access);
 void http_server_close_listeners(struct http_server *s); /* connections go on */
+/* The same at the end: whoever else holds a socket of ours, nobody waits for an answer there. */
+void http_server_end_listening(struct http_server *s);
 /* True when no reply is being written any more; for an orderly end. */
 bool http_server_idle(const struct http_server *s);
 size_t http_server_connections(const struct http_server *s);

@@ -157,7 +157,9 @@ int listeners_serve(struct listeners *l, const struct config *config, struct htt
 {
     for (size_t i = 0; i < l->n; i++) {
         const struct config_server *s = &config->servers[i];
-        struct http_access access = { .is_unix = s->is_unix, .username = s->username, .password = s->password };
+        struct http_access access = {
+            .is_unix = s->is_unix, .username = s->username, .password = s->password, .lasts = l->list[i].name[0] == '\0'
+        };
         int r = http_server_listen(server, TAKE_FD(l->list[i].fd), &access);
         if (r < 0)
             return r;

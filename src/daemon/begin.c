@@ -8,6 +8,7 @@
 #include "daemon/begin.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,12 +19,14 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/usec.h"
 #include "daemon/activation.h"
 #include "daemon/state_dir.h"
 #include "os/daemonize.h"
 #include "os/lockfile.h"
 
 #define LOCK_NAME "lock" /* as the guardian holds it */
+#define LOOK_EVERY 10    /* milliseconds */
 
 static int refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static int refuse(const char *format, ...)
@@ -99,6 +102,33 @@ static int do_without_lock(struct beginning *b, int why)
     return b->lock_fd < 0 ? refuse("cannot make a file in memory: %s", strerror(errno)) : 0;
 }
 
+/* Who has the lock may be about to let it go: a start right behind a shutdown, or behind
+ * a crash of the guardian, is one that succeeds. */
+static int take_lock_in_time(struct beginning *b, pid_t *other)
+{
+    static const struct {
+        const char *words;
+        usec_t at_most;
+    } waits[] = {
+        [LOCKFILE_ENDS] = { "is ending", 60 * USEC_PER_SEC },
+        [LOCKFILE_DEAD] = { "has died, and what is left of it is about to", 10 * USEC_PER_SEC },
+    };
+    const usec_t began = usec_now(CLOCK_MONOTONIC);
+    for (;;) {
+        pid_t before = b->waited_for;
+        int r = lockfile_take(b->lock_path, &b->lock_fd, other);
+        b->waited = usec_now(CLOCK_MONOTONIC) - began;
+        enum lockfile_owner owner = r == -EWOULDBLOCK ? lockfile_owner(b->lock_path, *other) : LOCKFILE_RUNS;
+        if (owner == LOCKFILE_RUNS || b->waited >= waits[owner].at_most)
+            return r;
+        b->waited_for = *other;
+        if (before != *other)
+            fprintf(stderr, "droverd: the droverd before (pid %d) %s; waiting for it to let go of %s, %u s at most\n",
+                    *other, waits[owner].words, b->lock_path, (unsigned)(waits[owner].at_most / USEC_PER_SEC));
+        poll(NULL, 0, LOOK_EVERY);
+    }
+}
+
 static int take_lock(struct beginning *b)
 {
     pid_t other;
@@ -112,7 +142,7 @@ static int take_lock(struct beginning *b)
     }
     r = state_dir_make(b->lock_path);
     if (r == 0)
-        r = lockfile_take(b->lock_path, &b->lock_fd, &other);
+        r = take_lock_in_time(b, &other);
     if (r == -EWOULDBLOCK)
         return refuse(
             "another droverd (pid %d) runs with this configuration, or has the same state directory; it holds "
@@ -156,6 +186,9 @@ int begin(struct beginning *b)
     if (r < 0)
         return refuse("%s", why);
     begin_log(b->config);
+    if (b->waited_for > 0)
+        log_info("waited %u ms for the droverd before (pid %d) to let go of %s", (unsigned)(b->waited / USEC_PER_MSEC),
+                 b->waited_for, b->lock_path);
     if (b->lock_error < 0)
         log_warn("there is no lock %s: %s; nothing keeps a second daemon with this configuration away; set state_dir",
                  b->lock_path, strerror(-b->lock_error));
@@ -168,6 +201,12 @@ int begin(struct beginning *b)
         log_error("cannot write the pidfile %s: %s", d->pidfile, strerror(-r));
     r = holder_settle(b->holder);
     return r < 0 ? refuse("the guardian does not answer: %s", strerror(-r)) : 0;
+}
+
+void begin_ending(const struct beginning *b)
+{
+    if (b->lock_fd >= 0)
+        lockfile_ending(b->lock_fd, b->holder->guardian);
 }
 
 void begin_undo(struct beginning *b, const char *pidfile)

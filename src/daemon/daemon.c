@@ -221,7 +221,7 @@ static void on_all_stopped(enum supervisor_state state, void *arg)
     if (dd->ending)
         return;
     dd->ending = true;
-    http_server_close_listeners(dd->control->http);
+    http_server_end_listening(dd->control->http);
     look_for_end(dd);
 }
 
@@ -229,6 +229,7 @@ static void shut_down(void *arg)
 {
     struct droverd *dd = arg;
     note(dd, ENDING_NAME);
+    begin_ending(&dd->begun);
     notifier_stopping(dd->notifier);
     supervisor_shutdown(dd->supervisor, SUPERVISOR_SHUTDOWN);
 }

@@ -8,15 +8,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 
 #define TRIES 16
+#define ENDING "ending\n" /* behind the pid */
 
 static pid_t read_pid(int fd)
 {
@@ -27,11 +32,12 @@ static pid_t read_pid(int fd)
     return pid > 0 && pid < 1L << 30 ? (pid_t)pid : 0;
 }
 
-static int write_pid(int fd, pid_t pid)
+static int write_pid(int fd, pid_t pid, const char *more)
 {
     char text[32];
-    int n = snprintf(text, sizeof(text), "%d\n", pid);
-    if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) < 0)
+    int n = snprintf(text, sizeof(text), "%d\n%s", pid, more);
+    /* in this order: whoever looks meanwhile finds a pid */
+    if (pwrite(fd, text, (size_t)n, 0) < 0 || ftruncate(fd, n) < 0)
         return -errno;
     return 0;
 }
@@ -58,7 +64,7 @@ int lockfile_take(const char *path, int *ret, pid_t *holder)
         }
         if (!is_named(fd, path))
             continue;
-        int r = write_pid(fd, getpid());
+        int r = write_pid(fd, getpid(), "");
         if (r == 0)
             *ret = TAKE_FD(fd);
         return r;
@@ -68,7 +74,35 @@ int lockfile_take(const char *path, int *ret, pid_t *holder)
 
 void lockfile_update(int fd, pid_t pid)
 {
-    write_pid(fd, pid);
+    write_pid(fd, pid, "");
+}
+
+void lockfile_ending(int fd, pid_t pid)
+{
+    write_pid(fd, pid, ENDING);
+}
+
+/* One that nobody has reaped is dead, too. */
+static bool is_dead(pid_t pid)
+{
+    _cleanup_close_ int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    if (pidfd < 0)
+        return pid > 0 && errno == ESRCH;
+    return poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, 0) > 0;
+}
+
+static bool says_it_ends(const char *path)
+{
+    char text[64];
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    ssize_t n = fd >= 0 ? pread(fd, text, sizeof(text) - 1, 0) : -1;
+    text[n > 0 ? n : 0] = '\0';
+    return strstr(text, "\n" ENDING) != NULL;
+}
+
+enum lockfile_owner lockfile_owner(const char *path, pid_t holder)
+{
+    return is_dead(holder) ? LOCKFILE_DEAD : says_it_ends(path) ? LOCKFILE_ENDS : LOCKFILE_RUNS;
 }
 
 void lockfile_release(const char *path, int *fd)
@@ -86,7 +120,7 @@ int pidfile_write(const char *path, pid_t pid)
     _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0644);
     if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
-    return S_ISCHR(st.st_mode) ? 0 : write_pid(fd, pid); /* /dev/null: there is to be none */
+    return S_ISCHR(st.st_mode) ? 0 : write_pid(fd, pid, ""); /* /dev/null: there is to be none */
 }
 
 void pidfile_remove(const char *path, pid_t pid)

@@ -10,6 +10,17 @@
 int lockfile_take(const char *path, int *fd, pid_t *holder);
 /* The holder has a new pid (it has forked). */
 void lockfile_update(int fd, pid_t pid);
+/* It is about to let the lock go, and says so to whoever waits for it. */
+void lockfile_ending(int fd, pid_t pid);
+
+enum lockfile_owner {
+    LOCKFILE_RUNS, /* or nobody can say: there is nothing to wait for */
+    LOCKFILE_ENDS, /* it has said so */
+    LOCKFILE_DEAD, /* what has inherited the lock dies of that, or is about to begin another program */
+};
+/* Of a lock that somebody else has, as *holder said. */
+enum lockfile_owner lockfile_owner(const char *path, pid_t holder);
+
 /* Removes the file and lets the lock go. */
 void lockfile_release(const char *path, int *fd);
 

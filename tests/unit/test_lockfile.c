@@ -108,6 +108,35 @@ static void test_unreadable_holder(void **state)
     close(held);
 }
 
+/* Whether the lock will be free in a moment, as far as anybody knows. */
+static void test_owner(void **state)
+{
+    (void)state;
+    int fd = -1;
+    pid_t holder, pid = fork();
+    if (pid == 0)
+        _exit(0);
+    assert_int_equal(lockfile_take("owned", &fd, &holder), 0);
+    assert_int_equal(lockfile_owner("owned", getpid()), LOCKFILE_RUNS);
+    assert_int_equal(lockfile_owner("owned", 0), LOCKFILE_RUNS); /* nobody knows */
+    assert_int_equal(lockfile_owner("none", getpid()), LOCKFILE_RUNS);
+    lockfile_ending(fd, 1234567);
+    assert_content("owned", "1234567\nending\n");
+    lockfile_ending(fd, getpid());
+    assert_int_equal(lockfile_owner("owned", getpid()), LOCKFILE_ENDS);
+    assert_int_equal(lockfile_take("owned", &(int){ -1 }, &holder), -EWOULDBLOCK);
+    assert_int_equal(holder, getpid());
+    lockfile_update(fd, getpid()); /* somebody has taken it over */
+    assert_pid_in("owned", getpid());
+    assert_int_equal(lockfile_owner("owned", getpid()), LOCKFILE_RUNS);
+    siginfo_t info;
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(lockfile_owner("owned", pid), LOCKFILE_DEAD); /* before anybody reaps it */
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(lockfile_owner("owned", pid), LOCKFILE_DEAD);
+    lockfile_release("owned", &fd);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -175,6 +204,7 @@ int main(void)
         cmocka_unit_test(test_dies_with_its_holder),
         cmocka_unit_test(test_replaced_file),
         cmocka_unit_test(test_unreadable_holder),
+        cmocka_unit_test(test_owner),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_race),
         cmocka_unit_test(test_pidfile),
