@@ -74,7 +74,6 @@ const char *http_request_method(const struct http_request *r);
 const char *http_request_path(const struct http_request *r); /* still percent-encoded, without the query */
 /* i-th value of a query parameter, decoded ('+' is a blank), or NULL; valid while the request lives */
 const char *http_request_query(struct http_request *r, const char *name, size_t i);
-const char *http_request_header(const struct http_request *r, const char *name);
 const char *http_request_body(const struct http_request *r, size_t *len); /* NUL-terminated besides */
 const struct http_peer *http_request_peer(const struct http_request *r);
 /* Percent-decoding, with a final NUL; -EINVAL on a bad escape or NUL, -ENOBUFS. */

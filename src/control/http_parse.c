@@ -157,11 +157,28 @@ static int take_transfer_encoding(struct http_head *head, const char *value)
     return 0;
 }
 
+/* True when `list`, a comma-separated header value, has the token, in any case. */
+static bool list_has(const char *list, const char *token)
+{
+    size_t want = strlen(token);
+    for (const char *p = list; *p != '\0';) {
+        p += strspn(p, " \t,");
+        size_t len = strcspn(p, ",");
+        size_t word = len;
+        while (word > 0 && (p[word - 1] == ' ' || p[word - 1] == '\t'))
+            word--;
+        if (word == want && strncasecmp(p, token, want) == 0)
+            return true;
+        p += len;
+    }
+    return false;
+}
+
 static int take_connection(struct http_head *head, const char *value)
 {
-    if (http_list_has(value, "close"))
+    if (list_has(value, "close"))
         head->keep_alive = false;
-    else if (head->http10 && http_list_has(value, "keep-alive"))
+    else if (head->http10 && list_has(value, "keep-alive"))
         head->keep_alive = true;
     return 0;
 }
@@ -199,22 +216,6 @@ static int take_header(struct http_head *head, const char *name, const char *val
         if (strcasecmp(name, known_headers[i].name) == 0)
             return known_headers[i].take(head, value);
     return 0;
-}
-
-bool http_list_has(const char *list, const char *token)
-{
-    size_t want = strlen(token);
-    for (const char *p = list; *p != '\0';) {
-        p += strspn(p, " \t,");
-        size_t len = strcspn(p, ",");
-        size_t word = len;
-        while (word > 0 && (p[word - 1] == ' ' || p[word - 1] == '\t'))
-            word--;
-        if (word == want && strncasecmp(p, token, want) == 0)
-            return true;
-        p += len;
-    }
-    return false;
 }
 
 static bool is_value(const char *s)

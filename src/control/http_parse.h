@@ -35,9 +35,6 @@ int http_head_parse(char *text, size_t len, struct http_head *head);
 /* Value of a header, in any case, or NULL. */
 const char *http_head_find(const struct http_head *head, const char *name);
 
-/* True when `list`, a comma-separated header value, has the token, in any case. */
-bool http_list_has(const char *list, const char *token);
-
 /* Takes a chunked body apart.  All-zero to begin with. */
 struct http_chunks {
     uint64_t left; /* of the chunk at hand */

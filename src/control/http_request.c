@@ -86,11 +86,6 @@ const char *http_request_path(const struct http_request *r)
     return r->head.path;
 }
 
-const char *http_request_header(const struct http_request *r, const char *name)
-{
-    return http_head_find(&r->head, name);
-}
-
 const char *http_request_body(const struct http_request *r, size_t *len)
 {
     if (len != NULL)

@@ -95,4 +95,4 @@ usec_t requests_next(const struct requests *r); /* when requests_expire() is due
 /* A process is gone: whoever waits for its answer is told, what it waited for is forgotten. */
 void requests_gone(struct requests *r, struct route_member *m);
 
-size_t requests_count(const struct requests *r);
+size_t requests_count(const struct requests *r); /* all that are open: 0 when everybody was answered or has gone */

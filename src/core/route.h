@@ -58,7 +58,7 @@ void route_free(struct route *r); /* all members have left */
 /* 0, -EEXIST (the name is there), -ENOMEM. */
 int route_join(struct route *r, struct route_member *m, const struct route_profile *p);
 void route_leave(struct route *r, struct route_member *m);
-size_t route_size(const struct route *r);
+size_t route_size(const struct route *r); /* how many have joined: 0 when all have left */
 
 /* Receivers are gathered here; the list is borrowed until the next route_begin(). */
 struct route_set {

@@ -49,7 +49,9 @@ static int open_socket(struct syslogger *s)
     return 0;
 }
 
-int syslogger_send(struct syslogger *s, const char *ident, const char *prefix, const char *line, size_t len)
+/* One datagram as RFC 3164 has it, facility user, severity info.  0, or a
+ * negative errno: -EAGAIN when the system's log is behind. */
+static int send_line(struct syslogger *s, const char *ident, const char *prefix, const char *line, size_t len)
 {
     char text[SYSLOGGER_LINE + 512], when[32];
     time_t now = time(NULL);
@@ -80,7 +82,7 @@ unsigned syslogger_feed(struct syslogger *s, struct syslogger_lines *l, const ch
             l->data[l->len++] = data[i] == '\0' ? ' ' : data[i];
         if (data[i] != '\n' && l->len < SYSLOGGER_LINE)
             continue;
-        if (l->len > 0 && syslogger_send(s, ident, prefix, l->data, l->len) < 0)
+        if (l->len > 0 && send_line(s, ident, prefix, l->data, l->len) < 0)
             failed++;
         l->len = 0;
     }

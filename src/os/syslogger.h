@@ -9,12 +9,7 @@ struct syslogger;
 struct syslogger *syslogger_new(void);
 void syslogger_free(struct syslogger *s);
 
-/* One datagram as RFC 3164 has it, facility user, severity info.  0, or a
- * negative errno: -EAGAIN when the system's log is behind. */
-int syslogger_send(struct syslogger *s, const char *ident, const char *prefix, const char *line, size_t len);
-
-/* Cuts a stream of bytes into lines for syslogger_send(); a line longer than
- * SYSLOGGER_LINE goes in pieces. */
+/* A stream of bytes is cut into lines; one longer than SYSLOGGER_LINE goes in pieces. */
 #define SYSLOGGER_LINE 1024
 struct syslogger_lines {
     size_t len;

@@ -31,6 +31,8 @@
 #include "supervisor/starting.h"
 #include "supervisor/supervisor.h"
 
+static void reap(struct child *c);
+
 static void on_exit_event(int fd, unsigned what, void *arg);
 
 /* -- spawning --------------------------------------------------------------- */
@@ -232,7 +234,7 @@ static void on_exit_event(int fd, unsigned what, void *arg)
 {
     (void)fd;
     (void)what;
-    child_reap(arg);
+    reap(arg);
 }
 
 static void end_run(struct child *c, struct exit_cause cause, const struct rusage *usage);
@@ -257,7 +259,8 @@ int child_watch_exit(struct child *c)
     return loop_io_set(c->supervisor->loop, &c->exit_event, c->pidfd, LOOP_READ, LOOP_LIFE, on_exit_event, c);
 }
 
-void child_reap(struct child *c)
+/* Takes its status if it has ended. */
+static void reap(struct child *c)
 {
     int status = 0;
     struct rusage usage = { 0 };

@@ -72,7 +72,6 @@ struct child {
 int child_new(struct supervisor *s, struct member_group *g, const struct program *p, uint32_t order,
               struct child **ret);
 void child_free(struct child *c);
-void child_reap(struct child *c); /* takes its status if it has ended */
 /* It is gone: all that belongs to its run ends, and its exit is told. */
 void child_ended(struct child *c, struct exit_cause cause);
 int child_watch_exit(struct child *c); /* of its pidfd */

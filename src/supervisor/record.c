@@ -172,7 +172,9 @@ static bool is_sound(const struct journal_slot *s)
            s->pid >= 0 && (!up || s->pid > 0);
 }
 
-struct process record_read(const struct journal_slot *s, const struct program *program)
+/* What a slot says of a process, on this daemon's clocks, as far as it fits the
+ * program, whose definition may be another than it was. */
+static struct process read_for(const struct journal_slot *s, const struct program *program)
 {
     struct process p = read_slot(s);
     if (p.step >= program->n_ladder)
@@ -209,7 +211,7 @@ static void find_newborn(struct child *c)
 
 static void take(struct child *c, const struct journal_slot *s)
 {
-    const struct process kept = record_read(s, c->process.program);
+    const struct process kept = read_for(s, c->process.program);
     process_restore(&c->process, &kept);
     c->instance = s->instance;
     c->was_up = s->was_up != 0;

@@ -25,8 +25,5 @@ uint64_t record_tag(const struct child *c);
 /* Whether any process may run that an earlier supervisor has started. */
 bool record_any_runs(const struct supervisor *s);
 
-/* What a slot says of a process, on this daemon's clocks, as far as it fits the
- * program, whose definition may be another than it was. */
-struct process record_read(const struct journal_slot *slot, const struct program *program);
 /* A pidfd of the very process that a slot means, or a negative errno: -ESRCH, it is gone. */
 int record_find(const struct journal_slot *slot);

@@ -7,7 +7,6 @@
 #include "wire/jsonw.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -189,30 +188,6 @@ void jsonw_seconds(struct jsonw *j, const char *name, usec_t t)
     if (digits > 0) {
         buf_putc(j->out, '.');
         add_number(j->out, fraction, digits);
-    }
-}
-
-void jsonw_double(struct jsonw *j, const char *name, double value)
-{
-    if (!isfinite(value)) {
-        jsonw_null(j, name);
-        return;
-    }
-    begin_value(j, name, "");
-    char text[64];
-    for (int precision = 15; precision <= 17; precision++) {
-        snprintf(text, sizeof(text), "%.*g", precision, value);
-        if (!(strtod(text, NULL) < value) && !(strtod(text, NULL) > value))
-            break;
-    }
-    bool point = false;
-    for (const char *p = text; *p != '\0'; p++) {
-        bool plain = strchr("0123456789+-e", *p) != NULL;
-        if (plain)
-            buf_putc(j->out, *p);
-        else if (!point)
-            buf_putc(j->out, '.'); /* whatever bytes the locale has for it */
-        point = point || !plain;
     }
 }
 

@@ -32,7 +32,6 @@ void jsonw_int(struct jsonw *j, const char *name, int64_t value);
 void jsonw_bool(struct jsonw *j, const char *name, bool value);
 void jsonw_null(struct jsonw *j, const char *name);
 void jsonw_seconds(struct jsonw *j, const char *name, usec_t t); /* 1.25; up to microseconds; USEC_INFINITY is null */
-void jsonw_double(struct jsonw *j, const char *name, double value); /* reads back exactly; null when not finite */
 void jsonw_raw(struct jsonw *j, const char *name, const char *text, size_t len); /* JSON already */
 
 bool jsonw_is_utf8(const char *s, size_t len);

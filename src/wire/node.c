@@ -94,16 +94,6 @@ void node_handle_of(const char *text, const struct jsonscan *scan, struct node_h
     };
 }
 
-const char *node_type_name(enum node_type type)
-{
-    return types[type];
-}
-
-const char *node_dgram_name(enum node_dgram dgram)
-{
-    return dgrams[dgram];
-}
-
 size_t node_answer(const char *text, const struct jsonscan *scan, enum node_kind kind, char *buf, size_t size)
 {
     struct jsonscan_value key = scan->members[NODE_KEY_KEY];

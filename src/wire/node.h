@@ -50,9 +50,6 @@ enum node_kind node_kind_of(const char *text, const struct jsonscan *scan);
 /* A NODE_HANDLE taken apart. */
 void node_handle_of(const char *text, const struct jsonscan *scan, struct node_handle *ret);
 
-const char *node_type_name(enum node_type type);
-const char *node_dgram_name(enum node_dgram dgram);
-
 /* Lines with their newlines. */
 #define NODE_ACK_LINE "{\"cmd\":\"NODE_HANDLE_ACK\"}\n"
 #define NODE_NACK_LINE "{\"cmd\":\"NODE_HANDLE_NACK\"}\n"

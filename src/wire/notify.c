@@ -23,27 +23,12 @@ void notify_stopping(struct buf *b)
     buf_puts(b, "STOPPING=1\n");
 }
 
-void notify_watchdog(struct buf *b)
-{
-    buf_puts(b, "WATCHDOG=1\n");
-}
-
 void notify_status(struct buf *b, const char *text)
 {
     buf_puts(b, "STATUS=");
     for (; *text != '\0'; text++)
         buf_putc(b, (unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text);
     buf_putc(b, '\n');
-}
-
-void notify_main_pid(struct buf *b, pid_t pid)
-{
-    buf_printf(b, "MAINPID=%ld\n", (long)pid);
-}
-
-void notify_extend_timeout(struct buf *b, usec_t by)
-{
-    buf_printf(b, "EXTEND_TIMEOUT_USEC=%" PRIu64 "\n", by);
 }
 
 int notify_address(const char *text, struct sockaddr_un *ret, socklen_t *ret_len)

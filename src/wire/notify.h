@@ -2,7 +2,6 @@
 #pragma once
 
 #include <sys/socket.h>
-#include <sys/types.h>
 #include <sys/un.h>
 
 #include "base/buf.h"
@@ -12,10 +11,7 @@
 void notify_ready(struct buf *b);
 void notify_reloading(struct buf *b, usec_t now); /* to be followed by notify_ready() when done; now: CLOCK_MONOTONIC */
 void notify_stopping(struct buf *b);
-void notify_watchdog(struct buf *b);
 void notify_status(struct buf *b, const char *text); /* control characters become blanks */
-void notify_main_pid(struct buf *b, pid_t pid);
-void notify_extend_timeout(struct buf *b, usec_t by);
 
 /* NOTIFY_SOCKET's value as an address: a path, or "@name" for an abstract one.
  * -EINVAL when it is neither, -ENAMETOOLONG. */

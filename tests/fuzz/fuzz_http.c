@@ -92,7 +92,6 @@ static void handle(struct http_request *r, void *arg)
     REQUIRE(body[len] == '\0');
     REQUIRE(len <= HTTP_BODY_MAX || strstr(path, "/message") != NULL);
     http_request_query(r, "a", 1);
-    http_request_header(r, "Accept");
     switch (path[1]) {
     case 'w':
         b->pending = r;

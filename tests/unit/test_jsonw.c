@@ -56,12 +56,6 @@ static void test_numbers(void **state)
     WRITES("1763766000.123", jsonw_seconds(&j, NULL, 1763766000123000));
     WRITES("10", jsonw_seconds(&j, NULL, 10000000));
     WRITES("null", jsonw_seconds(&j, NULL, USEC_INFINITY));
-    WRITES("\"t\":0.1", jsonw_double(&j, "t", 0.1));
-    WRITES("0.3333333333333333", jsonw_double(&j, NULL, 1.0 / 3));
-    WRITES("0.30000000000000004", jsonw_double(&j, NULL, 0.1 + 0.2));
-    WRITES("null", jsonw_double(&j, NULL, HUGE_VAL));
-    WRITES("null", jsonw_double(&j, NULL, (double)NAN));
-    WRITES("1e+300", jsonw_double(&j, NULL, 1e300));
 }
 
 static void test_numbers_in_any_locale(void **state)
@@ -71,7 +65,7 @@ static void test_numbers_in_any_locale(void **state)
     for (size_t i = 0; i < sizeof(with_comma) / sizeof(with_comma[0]); i++)
         if (setlocale(LC_ALL, with_comma[i]) != NULL)
             break;
-    WRITES("0.5", jsonw_double(&j, NULL, 0.5));
+    WRITES("0.5", jsonw_seconds(&j, NULL, 500000));
     setlocale(LC_ALL, "C");
 }
 
@@ -135,7 +129,7 @@ static void test_jansson_reads_every_byte(void **state)
         all[i] = (char)(i + 1);
     jsonw_object(&j, NULL);
     jsonw_bytes(&j, "all", all, sizeof(all));
-    jsonw_double(&j, "d", 12345.678901);
+    jsonw_seconds(&j, "d", 12345678901);
     jsonw_object_end(&j);
     json_error_t error;
     json_t *root = json_loadb(b.data, b.len, 0, &error);

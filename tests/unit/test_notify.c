@@ -14,12 +14,9 @@ static void test_text(void **state)
     notify_reloading(&b, 12345);
     notify_ready(&b);
     notify_status(&b, "12 of 13\nrunning\033[1m");
-    notify_main_pid(&b, 4711);
-    notify_watchdog(&b);
-    notify_extend_timeout(&b, 5000000);
     notify_stopping(&b);
     assert_string_equal(b.data, "RELOADING=1\nMONOTONIC_USEC=12345\nREADY=1\nSTATUS=12 of 13 running [1m\n"
-                                "MAINPID=4711\nWATCHDOG=1\nEXTEND_TIMEOUT_USEC=5000000\nSTOPPING=1\n");
+                                "STOPPING=1\n");
 }
 
 static void test_addresses(void **state)
