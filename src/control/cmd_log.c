@@ -328,7 +328,7 @@ static void log_duplex(struct control_call *call, struct child *c, int number)
     const char *from = http_request_query(call->request, "from", 0);
     char header[96], place[24];
     if (stdio_entry(c->process.program->stdio, (unsigned)number).kind != STDIO_PIPE) {
-        control_fail(call->request, FAULT_NO_LOG_FILE, call->name, NULL);
+        log_files_none(call, c, number);
         return;
     }
     size_t kept = d != NULL ? d->kept.len : 0;
@@ -386,7 +386,9 @@ static void log_file(struct control_call *call, struct child *c, int number)
     int e = -ENOENT;
     if (path != NULL)
         e = read_part(path, call->request, how, how == HOW_PAST || is_countable(call, c, number, path), &p);
-    if (e < 0 && how != HOW_LIVE)
+    if (e == -ENOENT && how != HOW_LIVE)
+        log_files_none(call, c, number);
+    else if (e < 0 && how != HOW_LIVE)
         fail_part(call, call->name, e);
     else if (how == HOW_PAST || p.more)
         http_reply(call->request, 200, bytes_type, p.data, p.len);
@@ -394,6 +396,15 @@ static void log_file(struct control_call *call, struct child *c, int number)
         follow_file(call, c, path, &p);
     else
         follow_child(call, c, number, p.data, p.len);
+}
+
+static void log_list(struct control_call *call, const struct child *c, int number)
+{
+    const char *path = child_log_path(c, number);
+    if (path != NULL)
+        log_files_list(call, path);
+    else
+        log_files_none(call, c, number);
 }
 
 static void log_process(struct control_call *call)
@@ -413,7 +424,7 @@ static void log_process(struct control_call *call)
     else if (number > 2)
         log_duplex(call, c, number);
     else if (control_number(call->request, "files", 0) != 0)
-        log_files_list(call, child_log_path(c, number));
+        log_list(call, c, number);
     else
         log_file(call, c, number);
 }

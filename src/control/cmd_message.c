@@ -58,7 +58,7 @@ static void post_fail(struct post *p, enum fault f)
     struct http_request *r = p->request;
     char name[sizeof(p->name)];
     memcpy(name, p->name, sizeof(name));
-    snprintf(detail, sizeof(detail), "%u of its messages were taken", p->sent);
+    snprintf(detail, sizeof(detail), "it was given %u message%s", p->sent, p->sent == 1 ? "" : "s");
     http_request_on_close(r, NULL, NULL);
     post_end(p);
     control_fail(r, f, name, detail);

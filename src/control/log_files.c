@@ -44,7 +44,7 @@ int log_files_open(struct http_request *r, const char *path, struct stat *st)
 void log_files_list(struct control_call *call, const char *path)
 {
     _cleanup_buf_ struct buf b = BUF_INIT(FILES_MAX * 64);
-    _cleanup_free_ char *real = path != NULL ? realpath(path, NULL) : NULL;
+    _cleanup_free_ char *real = realpath(path, NULL);
     long long n = control_number(call->request, "rotated", 0);
     const char *separator = "{\"files\":[";
     for (int i = 0; real != NULL && i < FILES_MAX && n >= 0 && n < ROTATED_MAX; i++, n++) {
@@ -58,4 +58,42 @@ void log_files_list(struct control_call *call, const char *path)
     }
     buf_printf(&b, "%s]}\n", *separator == '{' ? separator : "");
     http_reply_json(call->request, 200, &b);
+}
+
+/* Has what comes from that descriptor a reader: its log, or, above 2, the memory of a pipe? */
+static bool is_kept(const struct child *c, int number)
+{
+    enum stdio_kind kind = stdio_entry(c->process.program->stdio, (unsigned)number).kind;
+    return kind == STDIO_PIPE || (kind == STDIO_LOG && number <= 2);
+}
+
+/* "1, 2, 5" */
+static void put_kept(const struct child *c, struct buf *b)
+{
+    const char *separator = "";
+    for (unsigned i = 1; i < stdio_length(c->process.program->stdio); i++)
+        if (is_kept(c, (int)i)) {
+            buf_printf(b, "%s%u", separator, i);
+            separator = ", ";
+        }
+    if (*separator == '\0')
+        buf_puts(b, "none");
+}
+
+void log_files_none(struct control_call *call, const struct child *c, int number)
+{
+    static const char *const keys[] = { "", "stdout_logfile", "stderr_logfile" };
+    const struct program *p = c->process.program;
+    _cleanup_buf_ struct buf why = BUF_INIT(1024);
+    if (!is_kept(c, number)) {
+        buf_printf(&why, "descriptor %d is no pipe of its stdio, these are: ", number);
+        put_kept(c, &why);
+    } else if (number == 2 && p->redirect_stderr) {
+        buf_puts(&why, "redirect_stderr sends it to stdout");
+    } else if (number <= 2) {
+        enum log_target target = (number == 1 ? p->out : p->err).target;
+        if (target == LOG_TARGET_NONE || target == LOG_TARGET_SYSLOG)
+            buf_printf(&why, "its %s is %s", keys[number], target == LOG_TARGET_NONE ? "NONE" : "syslog");
+    }
+    control_fail(call->request, FAULT_NO_LOG_FILE, call->name, why.len > 0 ? why.data : NULL);
 }

@@ -13,3 +13,7 @@ int log_files_open(struct http_request *r, const char *path, struct stat *st);
 /* ?files=1: which there are, newest first, from the one that was rotated N times on,
  * up to the first gap.  Answers the call. */
 void log_files_list(struct control_call *call, const char *path);
+
+/* Answers that there is no such log; with a reason where there never will be one, and
+ * without where nothing was written yet. */
+void log_files_none(struct control_call *call, const struct child *c, int number);

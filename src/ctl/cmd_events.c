@@ -18,7 +18,7 @@ const struct ctl_command ctl_cmd_events = {
     .summary = "shows what happened to processes, one JSON object a line",
     .help = "    the daemon keeps the last 4096 events; --since N shows those after number N\n"
             "    -f goes on with what happens, until Ctrl-C\n",
-    .flags = CTL_UPCHECK | CTL_PROCESSES,
+    .flags = CTL_UPCHECK | CTL_PROCESSES | CTL_OPTIONS,
     .fn = events_run,
 };
 
@@ -27,6 +27,7 @@ struct events {
     struct render render;
     struct lines lines;
     unsigned answers;
+    size_t shown;
 };
 
 /* {"seq":N,... or {"event":"gap","missed":N... */
@@ -39,6 +40,7 @@ static void events_line(void *arg, const char *line, size_t len)
     else if (e->answers > 1 && len >= sizeof(gap) && memcmp(line, gap, sizeof(gap) - 1) == 0)
         ctl_note(e->source.ctl, "events: the daemon was replaced; %lld are missing here",
                  strtoll(line + sizeof(gap) - 1, NULL, 10));
+    e->shown++;
     render_bytes(&e->render, line, len);
     render_bytes(&e->render, "\n", 1);
 }
@@ -83,6 +85,17 @@ static bool events_query(struct ctl *c, const struct ctl_words *words, struct bu
     return query->error == 0;
 }
 
+/* Nothing is known of these names: either nothing has happened to them, or they are nobody's. */
+static void events_none(struct ctl *c, const struct ctl_words *words)
+{
+    json_t *list = json_array();
+    int e = 0;
+    for (size_t i = 0; i < words->n && e >= 0; i++)
+        if (strcmp(words->list[i], "all") != 0)
+            e = ask_processes(c, words->list[i], "name", CTL_GENERIC, list);
+    json_decref(list);
+}
+
 static void events_run(struct ctl *c, const struct ctl_words *words)
 {
     _cleanup_buf_ struct buf query = BUF_INIT(CTL_LINE_LIMIT), path = BUF_INIT(CTL_LINE_LIMIT);
@@ -111,6 +124,8 @@ static void events_run(struct ctl *c, const struct ctl_words *words)
         answer_complain(c, &a, "events");
     else if (e == 0 && follow)
         ctl_note(c, "%s: the daemon has ended the stream", c->endpoint.url);
+    else if (e == 0 && ev.shown == 0 && strstr(path.data, "&since=") == NULL)
+        events_none(c, words);
     if (e == 0 && (a.status != 200 || follow))
         ctl_status(c, CTL_GENERIC);
 }

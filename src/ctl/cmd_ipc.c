@@ -24,7 +24,7 @@ const struct ctl_command ctl_cmd_ipc = {
             "    routed, refused: of its own to others; open: requests not answered yet\n"
             "    --trace shows messages between processes as they pass, until Ctrl-C;\n"
             "    NAME is a pattern for either end, --errors leaves out what was delivered\n",
-    .flags = CTL_UPCHECK | CTL_PROCESSES,
+    .flags = CTL_UPCHECK | CTL_PROCESSES | CTL_OPTIONS,
     .fn = ipc_run,
 };
 

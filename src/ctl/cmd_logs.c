@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/parse.h"
+#include "core/stdio_list.h"
 #include "ctl/render.h"
 
 static void logs_run(struct ctl *c, const struct ctl_words *words);
@@ -30,7 +31,7 @@ const struct ctl_command ctl_cmd_logs = {
             "    without it 1 and 2\n"
             "    -f goes on with what comes, until Ctrl-C\n"
             "    a line of stderr has ! in place of |\n",
-    .flags = CTL_UPCHECK | CTL_PROCESSES,
+    .flags = CTL_UPCHECK | CTL_PROCESSES | CTL_OPTIONS,
     .fn = logs_run,
 };
 
@@ -122,6 +123,19 @@ void logs_came(struct logs_stream *s, const struct answer *a)
     s->source.at += (int64_t)a->body.len;
 }
 
+int logs_refused(struct logs_stream *s, const struct answer *a)
+{
+    const char *why = ask_string(a->error, "detail", NULL);
+    s->exists = false;
+    if (strcmp(answer_fault(a), "NO_FILE") != 0) {
+        answer_complain(s->ctl, a, s->process->name);
+        return -EPROTO;
+    }
+    s->exists = why == NULL;
+    s->never = why != NULL ? strdup(why) : NULL;
+    return 0;
+}
+
 /* Reads the last `bytes` and shows the last lines of them: 1 done, 0 more bytes are needed. */
 static int logs_try(struct logs *l, struct logs_stream *s, int64_t bytes)
 {
@@ -129,10 +143,9 @@ static int logs_try(struct logs *l, struct logs_stream *s, int64_t bytes)
     int e = logs_ask(s, -bytes, 0, &a);
     if (e < 0)
         return e;
-    s->exists = a.status == 200;
+    s->exists = true;
     if (a.status != 200) {
-        if (strcmp(answer_fault(&a), "NO_FILE") != 0)
-            answer_complain(l->ctl, &a, s->process->name);
+        logs_refused(s, &a);
         return 1;
     }
     int64_t start = a.size > bytes ? a.size - bytes : 0;
@@ -239,6 +252,7 @@ static void logs_stream_free(struct logs_stream *s)
 {
     lines_end(&s->lines);
     free(s->path);
+    free(s->never);
 }
 
 static void logs_free(struct logs *l)
@@ -278,6 +292,16 @@ static int logs_prepare(struct logs *l, const json_t *list)
     return 0;
 }
 
+/* A process of which nothing can be shown, now or ever, is a mistake of whoever asks. */
+static void logs_complain(struct logs *l, const struct logs_process *p)
+{
+    for (size_t k = 0; k < l->n_streams; k++)
+        if (p->streams[k].never == NULL)
+            return;
+    ctl_fail(l->ctl, "%s: ERROR (no log file; %s)", p->name, p->streams[0].never);
+    ctl_status(l->ctl, CTL_GENERIC);
+}
+
 static void logs_show(struct logs *l, const json_t *list)
 {
     int e = logs_prepare(l, list);
@@ -286,12 +310,14 @@ static void logs_show(struct logs *l, const json_t *list)
         ctl_status(l->ctl, CTL_GENERIC);
         e = -E2BIG;
     }
-    for (size_t i = 0; i < l->n && e >= 0; i++)
+    for (size_t i = 0; i < l->n && e >= 0; i++) {
         for (size_t k = 0; k < l->n_streams && e >= 0; k++) {
             e = (l->has_since ? logs_since : logs_last)(l, &l->processes[i].streams[k]);
             if (!l->follow)
                 lines_end(&l->processes[i].streams[k].lines);
         }
+        logs_complain(l, &l->processes[i]);
+    }
     if (e >= 0 && l->follow && l->fd == 0 && l->n_streams * l->n > FOLLOW_MAX)
         logs_poll(l);
     else if (e >= 0 && l->follow)
@@ -305,29 +331,36 @@ static bool logs_take_since(struct logs *l, const char *text)
     return since_parse(text, usec_now(CLOCK_REALTIME), &l->since) == 0;
 }
 
-/* -f, -n LINES, -nLINES; false and a message for another option. */
+static bool logs_bad(struct logs *l, const char *option, const char *value, const char *hint)
+{
+    ctl_usage(l->ctl, CTL_INVALID_ARGS, "Error: bad %s %s; say %s", option, value != NULL ? value : "(nothing)", hint);
+    return false;
+}
+
+/* -f, -n LINES, -nLINES, --fd N, --since TIME; false and a message for another option. */
 static bool logs_option(struct logs *l, const struct ctl_words *words, size_t *i)
 {
-    const char *word = words->list[*i], *lines = NULL;
+    const char *word = words->list[*i], *next = *i + 1 < words->n ? words->list[*i + 1] : NULL;
     if (strcmp(word, "-f") == 0) {
         l->follow = true;
         return true;
     }
-    if (strcmp(word, "--fd") == 0 && *i + 1 < words->n && parse_int(words->list[++*i], &l->fd) == 0 && l->fd > 0) {
+    if (strcmp(word, "--fd") == 0) {
+        ++*i;
         l->n_streams = 1;
-        return true;
+        return (next != NULL && parse_int(next, &l->fd) == 0 && l->fd > 0 && l->fd < STDIO_MAX) ||
+               logs_bad(l, "descriptor", next, "a number from 1 to 63");
     }
-    if (strcmp(word, "--since") == 0 && *i + 1 < words->n) {
-        word = words->list[++*i];
-        if (logs_take_since(l, word))
-            return true;
-        ctl_usage(l->ctl, CTL_INVALID_ARGS, "Error: bad time %s; say 10m, 08:30 or 2031-05-17T08:30:00Z", word);
-        return false;
+    if (strcmp(word, "--since") == 0) {
+        ++*i;
+        return (next != NULL && logs_take_since(l, next)) ||
+               logs_bad(l, "time", next, "10m, 08:30 or 2031-05-17T08:30:00Z");
     }
-    if (word[1] == 'n')
-        lines = word[2] != '\0' ? word + 2 : *i + 1 < words->n ? words->list[++*i] : "";
-    if (lines != NULL && parse_int(lines, &l->n_lines) == 0 && l->n_lines >= 0)
-        return true;
+    if (word[1] == 'n') {
+        const char *lines = word[2] != '\0' ? word + 2 : (++*i, next);
+        return (lines != NULL && parse_int(lines, &l->n_lines) == 0 && l->n_lines >= 0) ||
+               logs_bad(l, "number of lines", lines, "0 or more");
+    }
     ctl_usage(l->ctl, CTL_INVALID_ARGS, "Error: bad argument %s", word);
     return false;
 }

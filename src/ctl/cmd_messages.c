@@ -22,7 +22,7 @@ const struct ctl_command ctl_cmd_messages = {
     .help = "    the daemon keeps the last 64 KiB of each process\n"
             "    -f goes on with what it sends, until Ctrl-C\n"
             "    --pace: -f, and the process is read no faster than this: nothing is missed\n",
-    .flags = CTL_UPCHECK | CTL_PROCESSES | CTL_ONE_PROCESS,
+    .flags = CTL_UPCHECK | CTL_PROCESSES | CTL_ONE_PROCESS | CTL_OPTIONS,
     .fn = messages_run,
 };
 

@@ -19,7 +19,7 @@ const struct ctl_command ctl_cmd_runs = {
             "    stop ends it as its timeout would: --kill-signal, and later KILL\n"
             "    signal sends a signal to its process group\n"
             "    ID is the number, or run:NUMBER\n",
-    .flags = CTL_UPCHECK,
+    .flags = CTL_UPCHECK | CTL_OPTIONS,
     .fn = runs_run,
 };
 

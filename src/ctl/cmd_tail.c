@@ -22,7 +22,7 @@ const struct ctl_command ctl_cmd_tail = {
     .summary = "shows the end of what a process has printed",
     .help = "    without an option the last 1600 bytes of stdout\n"
             "    -f shows the last 1024 bytes and then what comes, until Ctrl-C\n",
-    .flags = CTL_UPCHECK | CTL_PROCESSES | CTL_ONE_PROCESS,
+    .flags = CTL_UPCHECK | CTL_PROCESSES | CTL_ONE_PROCESS | CTL_OPTIONS,
     .fn = tail_run,
 };
 
@@ -32,7 +32,7 @@ const struct ctl_command ctl_cmd_maintail = {
     .summary = "shows the end of the daemon's own log",
     .help = "    without an option the last 1600 bytes\n"
             "    -f shows the last 1024 bytes and then what comes, until Ctrl-C\n",
-    .flags = CTL_UPCHECK,
+    .flags = CTL_UPCHECK | CTL_OPTIONS,
     .fn = maintail_run,
 };
 
@@ -65,13 +65,20 @@ static void tail_unknown(struct ctl *c, const struct tail *t)
     hint_name(c, t->name);
 }
 
+static void tail_nothing(struct ctl *c, const struct tail *t, const char *why)
+{
+    ctl_fail(c, "%s: ERROR (no log file)", t->name);
+    if (why != NULL)
+        ctl_note(c, "%s: %s", t->name, why);
+}
+
 static void tail_refused(struct ctl *c, const struct tail *t, const struct answer *a)
 {
     const char *fault = answer_fault(a);
     if (c->json && a->json != NULL)
         ctl_print_json(c, a->json);
     else if (strcmp(fault, "NO_FILE") == 0)
-        ctl_fail(c, "%s: ERROR (no log file)", t->name);
+        tail_nothing(c, t, ask_string(a->error, "detail", NULL));
     else if (strcmp(fault, "BAD_NAME") == 0)
         tail_unknown(c, t);
     else if (strcmp(fault, "FAILED") == 0)

@@ -77,6 +77,10 @@ static void upgrade_run(struct ctl *c, const struct ctl_words *words)
 {
     _cleanup_answer_ struct answer was = { 0 }, a = { 0 }, is = { 0 };
     _cleanup_buf_ struct buf body = BUF_INIT(2 * PATH_MAX + 64);
+    if (words->n > 1) {
+        ctl_usage(c, CTL_INVALID_ARGS, "Error: upgrade accepts one program");
+        return;
+    }
     if (words->n > 0 && body_of(c, words->list[0], &body) < 0)
         return;
     if (ask(c, "GET", "/v1/daemon", NULL, 0, &was) < 0)

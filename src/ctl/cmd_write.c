@@ -21,7 +21,7 @@ const struct ctl_command ctl_cmd_write = {
             "    - is our own standard input\n"
             "    --fd N: to its descriptor N, a pipe of the key stdio\n"
             "    --eof: this is all; it reads an end of file\n",
-    .flags = CTL_UPCHECK | CTL_PROCESSES | CTL_ONE_PROCESS,
+    .flags = CTL_UPCHECK | CTL_PROCESSES | CTL_ONE_PROCESS | CTL_OPTIONS,
     .fn = write_run,
 };
 

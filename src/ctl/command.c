@@ -85,6 +85,15 @@ static char *command_join(char *const *list, size_t n)
     return buf_steal(&b);
 }
 
+/* A mistyped option is no name: what is meant to hold for the others must not be done without it. */
+static const char *command_unknown_option(const struct ctl_words *words)
+{
+    for (size_t i = 0; i < words->n; i++)
+        if (strncmp(words->list[i], "--", 2) == 0)
+            return words->list[i];
+    return NULL;
+}
+
 static void command_dispatch(struct ctl *c, const struct ctl_command *command, char *text)
 {
     _cleanup_free_ char **list = calloc(strlen(text) / 2 + 2, sizeof(*list));
@@ -94,8 +103,11 @@ static void command_dispatch(struct ctl *c, const struct ctl_command *command, c
         return;
     struct ctl_words words = { .text = joined, .list = list, .n = n };
     c->command = command;
+    const char *option = command->flags & CTL_OPTIONS ? NULL : command_unknown_option(&words);
     if ((command->flags & CTL_NO_ARGS) && n > 0)
         ctl_usage(c, CTL_GENERIC, "Error: %s accepts no arguments", command->name);
+    else if (option != NULL)
+        ctl_usage(c, CTL_INVALID_ARGS, "Error: bad argument %s", option);
     else if (!(command->flags & CTL_UPCHECK) || ctl_upcheck(c))
         command->fn(c, &words);
 }

@@ -23,6 +23,7 @@ enum ctl_command_flags {
     CTL_VERBS = 1 << 4,       /* completion: verbs */
     CTL_ARGV = 1 << 5,        /* its words are those of the shell, quotes and all; it reads options by itself */
     CTL_ONE_PROCESS = 1 << 6, /* takes one process, and no group */
+    CTL_OPTIONS = 1 << 7,     /* has options of its own; elsewhere a word that begins with -- is refused */
 };
 
 struct ctl_command {

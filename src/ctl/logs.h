@@ -17,8 +17,9 @@ struct logs_stream {
     struct ctl *ctl;
     const struct logs_process *process;
     bool is_stderr;
-    int64_t fd; /* 0: stdout or stderr, else a pipe of the process's own */
-    bool exists;
+    int64_t fd;                /* 0: stdout or stderr, else a pipe of the process's own */
+    bool exists;               /* or may come to be */
+    char *never;               /* why there is no such log, by its configuration; NULL */
     int64_t next;              /* where to go on */
     const struct since *waits; /* for the first line that is not older; NULL: all are shown */
     struct lines lines;
@@ -47,6 +48,8 @@ struct logs {
 
 /* "/v1/processes/NAME/log?stream=stdout" */
 int logs_path(struct buf *path, const struct logs_stream *s);
+/* An answer that is none: 0 when there is no such log, which is noted; -EPROTO when it was told. */
+int logs_refused(struct logs_stream *s, const struct answer *a);
 /* All of the answer was taken: what follows goes on behind it. */
 void logs_came(struct logs_stream *s, const struct answer *a);
 /* Shows what has come since, in whichever files it is by now. */

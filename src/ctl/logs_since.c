@@ -59,10 +59,8 @@ static int list_files(struct logs_stream *s, struct files *f)
         logs_path(&path, s);
         buf_printf(&path, "&files=1&rotated=%zu", f->n > 0 ? f->n - 1 : 0);
         int e = path.error < 0 ? path.error : ask(s->ctl, "GET", path.data, NULL, 0, &a);
-        if (e == 0 && a.status != 200)
-            answer_complain(s->ctl, &a, s->process->name);
         if (e < 0 || a.status != 200)
-            return e < 0 ? e : -EPROTO;
+            return e < 0 ? e : logs_refused(s, &a);
         const json_t *list = answer_list(s->ctl, &a, "files");
         if (list == NULL || add_files(f, list) < 0)
             return -EPROTO;
@@ -181,11 +179,12 @@ int logs_since(struct logs *l, struct logs_stream *s)
     struct files f = { 0 };
     size_t oldest;
     int e = list_files(s, &f);
-    s->exists = e == 0 && f.n > 0;
-    if (s->exists)
+    s->exists = e == 0 && s->never == NULL;
+    if (e == 0 && f.n > 0) {
         e = choose(l, s, &f, &oldest);
-    if (s->exists && e == 0)
-        e = show(l, s, &f, oldest);
+        if (e == 0)
+            e = show(l, s, &f, oldest);
+    }
     if (e == -ENODATA) {
         tell_raw(s);
         e = 0;

@@ -135,6 +135,8 @@ rests() {
     [ -z "$output" ]
     expect_usage 2 'Error: bad argument --since' events --since
     expect_usage 2 'Error: bad argument --sincere' events --sincere 5
+    expect 1 'nope: ERROR (no such process)' events nope
+    expect 0 '' events --since "$seq" nope
 }
 
 @test "events -f goes on with what happens" {
@@ -171,6 +173,29 @@ start_and_see() {
     run ctl logs --since 10m up
     [ "$status" -eq 1 ]
     grep -qx 'up: ERROR (no line of its log has a time: set log_format to timestamp or json, or take -n)' <<<"$output"
+}
+
+@test "logs says which there are" {
+    expect 1 'up: ERROR (no log file; descriptor 9 is no pipe of its stdio, these are: 1, 2)' logs --fd 9 up
+    expect 1 'quiet: ERROR (no log file; its stderr_logfile is NONE)' logs --fd 2 quiet
+    expect 1 'quiet: ERROR (no log file; its stdout_logfile is NONE)' logs quiet
+    expect 1 'quiet: ERROR (no log file; its stdout_logfile is NONE)' logs --since 10m quiet
+    expect_usage 1 'quiet: ERROR (no log file; its stdout_logfile is NONE)' logs -n 1 quiet up
+    expect 0 '' logs down # nothing yet
+    expect_usage 2 'Error: bad descriptor x; say a number from 1 to 63' logs --fd x up
+    expect_usage 2 'Error: bad descriptor 64; say a number from 1 to 63' logs --fd 64 up
+    expect_usage 2 'Error: bad descriptor (nothing); say a number from 1 to 63' logs up --fd
+    expect_usage 2 'Error: bad number of lines many; say 0 or more' logs -n many up
+}
+
+@test "an option that no verb has is no name of a process" {
+    local pid
+    pid=$(ctl pid up)
+    expect_usage 2 'Error: bad argument --no-wiat' restart --no-wiat up
+    expect_usage 2 'Error: bad argument --wait=soon' stop --wait=soon up
+    expect_usage 2 'Error: bad argument --all' status --all
+    expect_usage 2 'Error: upgrade accepts one program' upgrade one two
+    [ "$(ctl pid up)" = "$pid" ]
 }
 
 @test "logs -f follows several processes line by line" {

@@ -108,6 +108,7 @@ RUNS="pid PID, uptime TIME"
     expect 0 'rr' tail -3 up stderr
     expect 1 'nope: ERROR (no such process name)' tail nope
     expect 1 'quiet: ERROR (no log file)' tail quiet
+    stderr_has 'quiet: its stdout_logfile is NONE'
     expect 1 "Error: bad channel 'nope'" tail up nope
     expect 1 'Error: bad argument -x' tail -x up
     expect 1 'Error: tail requires process name' tail -5
