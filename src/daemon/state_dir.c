@@ -93,7 +93,9 @@ int state_dir_make(const char *lock_path)
     return directory == NULL ? -ENOMEM : make_directory(directory);
 }
 
-#define JOURNAL_NAME "journal" /* as the guardian holds it */
+/* As the guardian holds them: the file, and what that has no room for. */
+#define JOURNAL_NAME "journal"
+#define MORE_NAME "journal+"
 
 static int open_journal(const char *path, const struct identity_era *era, struct journal **ret)
 {
@@ -105,29 +107,55 @@ static int open_journal(const char *path, const struct identity_era *era, struct
     return r;
 }
 
+static void on_more(int fd, const char *path, void *arg)
+{
+    struct holder *h = arg;
+    const char *where = path != NULL ? path : "in memory";
+    if (fd < 0) {
+        log_info("the journal %s has room for all processes again", where);
+        holder_drop(h, MORE_NAME);
+        return;
+    }
+    log_error(
+        "the journal %s cannot grow: its disk has no room; processes that are added now are not found again if the "
+        "guardian dies",
+        where);
+    holder_put(h, MORE_NAME, fd);
+}
+
+/* All that is held of it. */
+static int take_journal(struct holder *h, const char *path, const struct identity_era *era, struct journal **ret)
+{
+    int held = holder_take(h, JOURNAL_NAME), more = holder_take(h, MORE_NAME);
+    int r = held >= 0 ? journal_take(held, path, era, ret) : -ENOENT;
+    if (r == 0 && more >= 0)
+        journal_take_more(*ret, TAKE_FD(more));
+    cleanup_close(&more);
+    return r;
+}
+
 struct journal *state_dir_journal(const char *lock_path, struct holder *h)
 {
     struct journal *j = NULL;
     struct identity_era era = { .pid_namespace = 0 };
     _cleanup_free_ char *path = NULL;
-    int held = holder_take(h, JOURNAL_NAME);
     int r = identity_era(&era);
     if (r == 0 && asprintf(&path, "%.*sjournal", (int)(strlen(lock_path) - strlen("lock")), lock_path) < 0) {
         path = NULL;
         r = -ENOMEM;
     }
-    if (r == 0 && held >= 0 && journal_take(TAKE_FD(held), path, &era, &j) == 0)
-        return j;
-    cleanup_close(&held);
-    if (r == 0)
+    int taken = r == 0 ? take_journal(h, path, &era, &j) : r;
+    if (r == 0 && taken < 0)
         r = open_journal(path, &era, &j);
     if (r < 0) {
         log_error("there is no journal beside %s: %s; processes are not found again if the guardian dies", lock_path,
                   strerror(-r));
         r = journal_memory(&era, &j);
     }
-    if (r == 0)
+    if (r == 0 && taken < 0)
         holder_put(h, JOURNAL_NAME, journal_fd(j));
+    journal_on_more(j, on_more, h);
+    journal_reserve(j, 0); /* if there is more than the disk had room for, it may have by now */
     return j;
 }
 

@@ -61,6 +61,8 @@ struct journal {
     uint32_t *first; /* of a bucket; as many as slots */
     uint32_t n;      /* of both */
     uint32_t free;
+    void (*on_more)(int fd, const char *path, void *arg);
+    void *more_arg;
 };
 
 static struct slot *slot_at(const struct journal *j, uint32_t i)
@@ -304,12 +306,31 @@ void journal_name(const struct journal *j, uint32_t i, char name[JOURNAL_NAME_MA
 
 /* -- coming and going ----------------------------------------------------------------------- */
 
+void journal_on_more(struct journal *j, void (*fn)(int fd, const char *path, void *arg), void *arg)
+{
+    if (j == NULL)
+        return;
+    j->on_more = fn;
+    j->more_arg = arg;
+}
+
+int journal_take_more(struct journal *j, int fd)
+{
+    int r = journal_file_take_more(&j->file, fd);
+    for (uint32_t i = j->file.more.first; r == 0 && i < j->n; i++)
+        j->next[i] = END; /* what the file has in their places counts for nothing, refused or not */
+    return r < 0 ? r : index_slots(j);
+}
+
 int journal_reserve(struct journal *j, uint32_t n)
 {
-    if (j == NULL || n <= j->n)
+    if (j == NULL || (n <= j->n && j->file.more.fd < 0))
         return 0;
+    int before = j->file.more.fd;
     int r = journal_file_grow(&j->file, n);
-    return r < 0 ? r : index_slots(j);
+    if (j->file.more.fd != before && j->on_more != NULL)
+        j->on_more(j->file.more.fd, j->path, j->more_arg);
+    return r < 0 || j->file.n_slots == j->n ? r : index_slots(j);
 }
 
 static void write_head(struct journal *j, uint32_t i, const struct key *k, const char *group, const char *name)
@@ -395,7 +416,7 @@ static struct journal *new_journal(const char *path)
     struct journal *j = calloc(1, sizeof(*j));
     if (j == NULL)
         return NULL;
-    j->file.fd = -1;
+    j->file = (struct journal_file){ .fd = -1, .more = JOURNAL_MORE_NONE };
     j->path = path != NULL ? strdup(path) : NULL;
     if (path == NULL || j->path != NULL)
         return j;

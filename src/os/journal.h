@@ -63,14 +63,23 @@ int journal_take(int fd, const char *path, const struct identity_era *era, struc
 /* In memory alone, which lives for as long as somebody holds the descriptor. */
 int journal_memory(const struct identity_era *era, struct journal **ret);
 int journal_fd(const struct journal *j); /* borrowed; -1 without a journal */
-void journal_close(struct journal *j);   /* the file stays */
-void journal_end(struct journal *j);     /* the file goes, unless a slot is in use */
+/* Where the disk has no room for more slots they are in memory, and what is in there is
+ * lost with the last who holds its descriptor: fn is given that (borrowed), and -1 when
+ * the disk has them all again; and where the file is, or NULL.  Before it returns, no such
+ * slot is in use. */
+void journal_on_more(struct journal *j, void (*fn)(int fd, const char *path, void *arg), void *arg);
+/* That descriptor, behind journal_take() or journal_open(), which is taken over.  -EBADMSG:
+ * it is of another journal, or over. */
+int journal_take_more(struct journal *j, int fd);
+void journal_close(struct journal *j); /* the file stays */
+void journal_end(struct journal *j);   /* the file goes, unless a slot is in use */
 const char *journal_origin_name(enum journal_origin origin);
 
-/* Room for so many processes on the whole; growing in one go is cheaper. */
+/* Room for so many processes on the whole; growing in one go is cheaper.  Moves what is in
+ * memory to the disk, if that has room by now. */
 int journal_reserve(struct journal *j, uint32_t n);
 /* The slot of that process: the one it has, or a free one whose content is zeros.
- * JOURNAL_NONE when the disk is full. */
+ * JOURNAL_NONE: there is no room in memory either. */
 uint32_t journal_add(struct journal *j, const char *group, const char *name);
 uint32_t journal_find(const struct journal *j, const char *group, const char *name);
 void journal_remove(struct journal *j, uint32_t i);

@@ -9,7 +9,8 @@
  * again before it is mapped, should somebody have made holes; and where copies are
  * made on write (btrfs) the file is told not to be.  It is ours alone: 0600, under the
  * lock of the state directory, refused when another user owns it or has a link to it.
- * A disk that fails to read is beyond this: the daemon dies and starts anew.
+ * A disk that fails to read is beyond this: the daemon dies and starts anew.  Slots for
+ * which it has no room are in memory (journal_more.c), until it has.
  *
  * The size is the only word on how many slots there are, and bytes that were never
  * written are zeros, a free slot: so a growth that was killed half way has happened
@@ -69,7 +70,7 @@ static uint64_t header_check(const struct header *h)
     return hash64(JOURNAL_VERSION, h, offsetof(struct header, check));
 }
 
-static size_t size_for(uint32_t n_slots)
+size_t journal_file_size(uint32_t n_slots)
 {
     return JOURNAL_HEADER_SIZE + (size_t)n_slots * JOURNAL_SLOT_SIZE;
 }
@@ -81,11 +82,11 @@ static uint32_t in_steps(uint32_t n_slots)
 
 /* -- room and mapping --------------------------------------------------------- */
 
-static int allocate(int fd, size_t size)
+int journal_file_allocate(int fd, uint32_t n_slots)
 {
     int r;
     do
-        r = posix_fallocate(fd, 0, (off_t)size);
+        r = posix_fallocate(fd, 0, (off_t)journal_file_size(n_slots));
     while (r == EINTR);
     return -r;
 }
@@ -93,15 +94,47 @@ static int allocate(int fd, size_t size)
 /* The children that a fork makes have no business here. */
 static int map(struct journal_file *f, uint32_t n_slots)
 {
-    size_t size = size_for(n_slots);
+    size_t size = journal_file_size(n_slots);
     void *at = f->map == NULL ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, f->fd, 0)
-                              : mremap(f->map, size_for(f->n_slots), size, MREMAP_MAYMOVE);
+                              : mremap(f->map, journal_file_size(f->n_own), size, MREMAP_MAYMOVE);
     if (at == MAP_FAILED)
         return -errno;
     madvise(at, size, MADV_DONTFORK);
     f->map = at;
-    f->n_slots = n_slots;
+    f->n_own = n_slots;
     return 0;
+}
+
+/* There is room for those in memory as well: they get the places that their numbers say. */
+static void move_in(struct journal_file *f)
+{
+    for (uint32_t i = f->more.first; i < f->n_slots; i++)
+        memcpy(f->map + journal_file_size(i), journal_more_slot(&f->more, i), JOURNAL_SLOT_SIZE);
+    journal_more_end(&f->more);
+}
+
+/* n: at least as many as there are. */
+static int grow_file(struct journal_file *f, uint32_t n)
+{
+    int r = n > f->n_own ? journal_file_allocate(f->fd, n) : 0;
+    if (r == 0 && n > f->n_own)
+        r = map(f, n);
+    if (r < 0)
+        return r;
+    if (f->more.fd >= 0)
+        move_in(f);
+    f->n_slots = f->n_own;
+    return 0;
+}
+
+/* What has room in the file stays there, and so is known whoever dies. */
+static int grow_more(struct journal_file *f, uint32_t n)
+{
+    uint32_t first = f->more.fd >= 0 ? f->more.first : f->n_own;
+    int r = journal_more_grow(&f->more, f->id, first, n - first);
+    if (r == 0)
+        f->n_slots = n;
+    return r;
 }
 
 int journal_file_grow(struct journal_file *f, uint32_t n)
@@ -109,16 +142,33 @@ int journal_file_grow(struct journal_file *f, uint32_t n)
     uint32_t target = f->n_slots + f->n_slots / 4; /* few growths, little to spare */
     target = in_steps((target > n ? target : n) + SLOTS_AT_ONCE - 1);
     if (n <= f->n_slots)
-        return 0;
+        return f->more.fd >= 0 ? grow_file(f, f->n_slots) : 0;
     if (n > JOURNAL_SLOTS_MAX)
         return -ENOSPC;
-    int r = allocate(f->fd, size_for(target));
-    return r < 0 ? r : map(f, target);
+    int r = grow_file(f, target);
+    return r < 0 ? grow_more(f, target) : 0;
+}
+
+int journal_file_take_more(struct journal_file *f, int fd)
+{
+    struct journal_more more;
+    int r = journal_more_take(&more, fd, f->id);
+    if (r < 0)
+        return r;
+    if (more.first > f->n_own || more.n > JOURNAL_SLOTS_MAX - more.first) {
+        journal_more_close(&more);
+        return -EBADMSG;
+    }
+    f->more = more;
+    f->n_slots = more.first + more.n;
+    return 0;
 }
 
 unsigned char *journal_file_slot(const struct journal_file *f, uint32_t i)
 {
-    return f->map + size_for(i);
+    if (f->more.fd >= 0 && i >= f->more.first)
+        return journal_more_slot(&f->more, i);
+    return f->map + journal_file_size(i);
 }
 
 /* -- the header ----------------------------------------------------------------- */
@@ -213,10 +263,11 @@ static int create(struct journal_file *f, const char *path, const struct identit
         return -errno;
     f->fd = spawn_raise_fd(f->fd);
     no_copy_on_write(f->fd);
-    int r = allocate(f->fd, size_for(SLOTS_AT_ONCE));
+    int r = journal_file_allocate(f->fd, SLOTS_AT_ONCE);
     if (r == 0)
         r = map(f, SLOTS_AT_ONCE);
     if (r == 0) {
+        f->n_slots = f->n_own;
         write_header(f, era);
         r = rename(fresh, path) < 0 ? -errno : 0;
     }
@@ -241,18 +292,19 @@ static int load(struct journal_file *f, const struct identity_era *era, enum jou
     int r = is_ours(f->fd, &st);
     if (r < 0)
         return close_with(f, r);
-    if (st.st_size < (off_t)size_for(SLOTS_AT_ONCE)) { /* cut by somebody: we make none as small */
+    if (st.st_size < (off_t)journal_file_size(SLOTS_AT_ONCE)) { /* cut by somebody: we make none as small */
         *origin = JOURNAL_DAMAGED;
         return close_with(f, 0);
     }
     /* what a killed growth has left beyond the last whole page was never in use */
     uint64_t n = ((uint64_t)st.st_size - JOURNAL_HEADER_SIZE) / JOURNAL_SLOT_SIZE;
     uint32_t n_slots = in_steps(n < JOURNAL_SLOTS_MAX ? (uint32_t)n : JOURNAL_SLOTS_MAX);
-    r = allocate(f->fd, size_for(n_slots));
+    r = journal_file_allocate(f->fd, n_slots);
     if (r == 0)
         r = map(f, n_slots);
     if (r < 0)
         return close_with(f, r);
+    f->n_slots = n_slots;
     *origin = read_header(f, era);
     return *origin == JOURNAL_RECOVERED ? 0 : close_with(f, 0);
 }
@@ -285,7 +337,7 @@ int journal_file_open(struct journal_file *f, const char *path, const struct ide
                       enum journal_origin *origin)
 {
     enum journal_origin found = JOURNAL_FRESH;
-    *f = (struct journal_file){ .fd = -1 };
+    *f = (struct journal_file){ .fd = -1, .more = JOURNAL_MORE_NONE };
     int r = find(f, path, era, &found);
     if (r == 0 && (found == JOURNAL_DAMAGED || found == JOURNAL_OTHER_VERSION))
         r = put_aside(path);
@@ -299,22 +351,23 @@ int journal_file_open(struct journal_file *f, const char *path, const struct ide
 int journal_file_take(struct journal_file *f, int fd, const struct identity_era *era)
 {
     enum journal_origin found = JOURNAL_FRESH;
-    *f = (struct journal_file){ .fd = fd };
+    *f = (struct journal_file){ .fd = fd, .more = JOURNAL_MORE_NONE };
     int r = load(f, era, &found);
     return r == 0 && found != JOURNAL_RECOVERED ? -EBADMSG : r;
 }
 
 int journal_file_memory(struct journal_file *f, const struct identity_era *era)
 {
-    *f = (struct journal_file){ .fd = memfd_create("journal", MFD_CLOEXEC) };
+    *f = (struct journal_file){ .fd = memfd_create("journal", MFD_CLOEXEC), .more = JOURNAL_MORE_NONE };
     if (f->fd < 0)
         return -errno;
     f->fd = spawn_raise_fd(f->fd);
-    int r = fchmod(f->fd, 0600) < 0 ? -errno : allocate(f->fd, size_for(SLOTS_AT_ONCE)); /* it is born with 0777 */
+    int r = fchmod(f->fd, 0600) < 0 ? -errno : journal_file_allocate(f->fd, SLOTS_AT_ONCE); /* it is born with 0777 */
     if (r == 0)
         r = map(f, SLOTS_AT_ONCE);
     if (r < 0)
         return close_with(f, r);
+    f->n_slots = f->n_own;
     write_header(f, era);
     return 0;
 }
@@ -322,7 +375,8 @@ int journal_file_memory(struct journal_file *f, const struct identity_era *era)
 void journal_file_close(struct journal_file *f)
 {
     if (f->map != NULL)
-        munmap(f->map, size_for(f->n_slots));
+        munmap(f->map, journal_file_size(f->n_own));
     f->map = NULL;
+    journal_more_close(&f->more);
     cleanup_close(&f->fd);
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "os/journal.h"
+#include "os/journal_more.h"
 
 #define JOURNAL_SLOT_SIZE 384U
 #define JOURNAL_HEADER_SIZE 4096U
@@ -13,7 +14,9 @@
 struct journal_file {
     int fd;
     unsigned char *map;
-    uint32_t n_slots; /* mapped, and with room on the disk */
+    uint32_t n_own;   /* mapped, and with room on the disk */
+    uint32_t n_slots; /* with those in memory */
+    struct journal_more more;
     uint64_t id;
 };
 
@@ -25,8 +28,12 @@ int journal_file_take(struct journal_file *f, int fd, const struct identity_era 
 int journal_file_memory(struct journal_file *f, const struct identity_era *era);
 void journal_file_close(struct journal_file *f);
 
-/* Room for at least n slots, the new ones zeros; the mapping may move. */
+/* Room for at least n slots, the new ones zeros; what is mapped may move.  As many as the
+ * disk does not take are in memory until there is room, for which each call looks. */
 int journal_file_grow(struct journal_file *f, uint32_t n);
+int journal_file_take_more(struct journal_file *f, int fd); /* as journal_take_more() */
+size_t journal_file_size(uint32_t n_slots);
+int journal_file_allocate(int fd, uint32_t n_slots); /* never a hole: see the essay */
 
 unsigned char *journal_file_slot(const struct journal_file *f, uint32_t i);
 

@@ -374,11 +374,13 @@ int child_new(struct supervisor *s, struct member_group *g, const struct program
     c->slot = JOURNAL_NONE;
     c->order = order;
     int r = child_ipc_join(c);
+    if (r == 0)
+        r = record_open(c);
     if (r < 0) {
         child_free(c);
         return r;
     }
-    c->restored = record_open(c);
+    c->restored = r == RECORD_FOUND;
     if (!c->restored)
         c->process.operator_stopped = remember_is_stopped(c);
     *ret = c;

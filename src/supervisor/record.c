@@ -256,21 +256,23 @@ static bool mend(const struct child *c)
     return s->written == 0;
 }
 
-bool record_open(struct child *c)
+int record_open(struct child *c)
 {
     struct journal *j = c->supervisor->options.journal;
     bool lost = mend(c);
     c->slot = journal_add(j, c->group->group->name, c->process.program->name);
+    if (j != NULL && c->slot == JOURNAL_NONE)
+        return -ENOMEM;
     const struct journal_slot *s = journal_get(j, c->slot);
     if (lost && take_born(c))
-        return true;
+        return RECORD_FOUND;
     if (s != NULL && s->written != 0)
         find_newborn(c);
     s = journal_get(j, c->slot);
     if (s == NULL || s->written == 0 || !is_sound(s))
-        return false;
+        return 0;
     take(c, s);
-    return true;
+    return RECORD_FOUND;
 }
 
 uint64_t record_tag(const struct child *c)

@@ -5,9 +5,10 @@
 #include "os/spawn.h"
 #include "supervisor/child.h"
 
-/* Takes a slot for it.  True when a supervisor before us had left something there:
- * then the process is as it was, and recovery_run() has to look for its run. */
-bool record_open(struct child *c);
+/* Takes a slot for it.  0; RECORD_FOUND when a supervisor before us had left something there:
+ * then the process is as it was, and recovery_run() has to look for its run; or -ENOMEM. */
+#define RECORD_FOUND 1
+int record_open(struct child *c);
 /* Gives it back, unless its process runs on without us. */
 void record_close(struct child *c);
 

@@ -149,6 +149,7 @@ int reload_adopt(struct supervisor *s, struct config *config)
         r = reload_compare(s, config, &d);
     if (r < 0)
         return r;
+    supervisor_expect(s, config);
     for (size_t i = 0; i < config->n_groups; i++) {
         struct member_group *g = supervisor_group(s, config->groups[i].name);
         bool changed = false;

@@ -262,13 +262,18 @@ static void autostart_all(struct supervisor *s)
     start_queue_look(s); /* nothing to start: ready all the same */
 }
 
-static int add_all(struct supervisor *s, struct config *config)
+void supervisor_expect(struct supervisor *s, const struct config *config)
 {
-    int r = 0;
     size_t n = 0;
     for (size_t i = 0; i < config->n_groups; i++)
         n += config->groups[i].n_programs;
     journal_reserve(s->options.journal, (uint32_t)n); /* if it cannot, adding to it says so */
+}
+
+static int add_all(struct supervisor *s, struct config *config)
+{
+    int r = 0;
+    supervisor_expect(s, config);
     for (size_t i = 0; r == 0 && i < config->n_groups; i++)
         r = config->groups[i].shadowed ? 0 : supervisor_add_group(s, config, &config->groups[i]);
     return r;

@@ -117,6 +117,8 @@ void supervisor_shutdown(struct supervisor *s, enum supervisor_state state);
 void supervisor_clear(struct supervisor *s);
 
 /* -- groups coming and going (used by reload.c) ----------------------------- */
+/* What it has will be added: room for it in the journal, in one go. */
+void supervisor_expect(struct supervisor *s, const struct config *config);
 int supervisor_add_group(struct supervisor *s, struct config *config, const struct program_group *group);
 /* -EBUSY while something in it is not down; -ENOENT */
 int supervisor_remove_group(struct supervisor *s, const char *name);

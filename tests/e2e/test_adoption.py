@@ -1,5 +1,6 @@
 """Processes that run when a daemon begins: found again by the journal, never started twice."""
 import os
+import resource
 import shutil
 import signal
 import unittest
@@ -13,6 +14,15 @@ JOB = """
     startsecs=0
     killasgroup=true
     {more}
+"""
+
+MANY = """
+    [program:{name}]
+    command=sleep 600
+    process_name=%(process_num)d
+    numprocs={n}
+    autostart={autostart}
+    startsecs=0
 """
 
 MASK = (1 << 64) - 1
@@ -227,6 +237,27 @@ class Adoption(drover.TestCase):
             self.assertEqual(d.pid_of("job"), before["pid"])
         self.assertEqual(d.log().count("there is no journal"), 1)
         d.stop("job")
+
+    def test_no_room_for_more(self):
+        """Of many programs: what the files of the daemon may have at most is what its journal has by now."""
+        d = self.daemon(MANY.format(name="idle", n=400, autostart="false"), native=True)
+        size = os.stat(self.journal(d)).st_size
+        resource.prlimit(d.supervisor, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        added = ["more:%d" % i for i in range(200)]
+        d.update(MANY.format(name="idle", n=400, autostart="false") + MANY.format(name="more", n=200, autostart="true"))
+        self.assertEqual(os.stat(self.journal(d)).st_size, size)
+        self.assertEqual(d.log().count("cannot grow"), 1)
+        before = {name: d.wait_state(name, "RUNNING")["pid"] for name in added}
+        d.stop("more:7")
+        for kills in range(2):
+            d.crash()  # its successor has no such limit
+            self.assertEqual({name: d.info(name)["pid"] for name in added}, {**before, "more:7": 0})
+            self.assertEqual(d.log().count("has room for all processes again"), 1)
+        self.assertGreater(os.stat(self.journal(d)).st_size, size)
+        d.end_all()
+        d.launch()  # from the disk alone
+        self.assertEqual({name: d.info(name)["pid"] for name in added if name != "more:7"},
+                         {name: pid for name, pid in before.items() if name != "more:7"})
 
     def test_the_state_directory_is_gone(self):
         d, before = self.begin()
