@@ -245,7 +245,7 @@ fault:
 	@BUILD=$(B) tests/fault/injuries -n $(ROUNDS) -e 1 $(if $(SEED),-s $(SEED))
 	@BUILD=$(B) RELAY_REQUESTS=$(MESSAGES) RELAY_DESCRIPTORS=$(MESSAGES) RELAY_FLOOD_SECONDS=5 \
 		tests/e2e/run -k test_relay_load
-	@BUILD=$(B) tests/fault/upgrades -n $(UPGRADES) -r 100 $(if $(SEED),-s $(SEED))
+	@BUILD=$(B) tests/fault/upgrades -n $(UPGRADES) -r 100 -j $(JOBS) $(if $(SEED),-s $(SEED))
 
 lint:
 	@tests/need build check lint

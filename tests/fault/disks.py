@@ -60,7 +60,11 @@ def fill(path):
                 raise
 
 
+def resize(path, size):
+    run("mount", "-o", "remount,size=" + size, path)
+
+
 def make_room(path, size=None):
     os.unlink(os.path.join(path, "filler"))
     if size is not None:
-        run("mount", "-o", "remount,size=" + size, path)
+        resize(path, size)

@@ -376,3 +376,12 @@ class Scene:
                                               self.operator.unsure)
         self.complaints += trace.doubles
         return trace
+
+
+def of_jobs(jobs, seed, long):
+    """A scene of so many in all: those that stay, end by themselves, log (about 5 MB/s with nine of them) and are
+    operated, and workers.  long: a rotation moves every file that is there, and many small ones would take all the time."""
+    workers = 6 if jobs > 20 else 3
+    ending, logging, operated = (16, 9, 24) if jobs > 60 else (N_EXIT, N_LOG, N_OP)
+    sizes = max(1, jobs - ending - logging - operated - workers - 1), ending, logging, operated
+    return Scene(seed, sizes, log_maxbytes="4MB" if long else "20KB", workers=workers)
