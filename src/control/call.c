@@ -8,12 +8,18 @@
 #include "base/parse.h"
 #include "control/control.h"
 
+enum fault control_ending(const struct supervisor *s)
+{
+    static const enum fault faults[] = { FAULT_SHUTDOWN_STATE, FAULT_RESTARTING, FAULT_NONE };
+    return faults[s->state - SUPERVISOR_SHUTDOWN];
+}
+
 bool control_refuse_if_ending(struct control_call *call)
 {
-    if (call->control->supervisor->state == SUPERVISOR_RUNNING)
-        return false;
-    control_fail(call->request, FAULT_SHUTDOWN_STATE, NULL, NULL);
-    return true;
+    enum fault f = control_ending(call->control->supervisor);
+    if (f != FAULT_NONE)
+        control_fail(call->request, f, NULL, NULL);
+    return f != FAULT_NONE;
 }
 
 long long control_number(struct http_request *r, const char *parameter, long long otherwise)

@@ -59,6 +59,7 @@ enum fault {
     FAULT_BAD_ARGUMENTS,
     FAULT_BAD_SIGNAL,
     FAULT_SHUTDOWN_STATE,
+    FAULT_RESTARTING,
     FAULT_NO_FILE,
     FAULT_NO_LOG_FILE,
     FAULT_NOT_EXECUTABLE,
@@ -87,7 +88,9 @@ void control_ok(struct http_request *r);
 
 /* -- what a call says -------------------------------------------------------- */
 
-/* True when the daemon is ending; then it has been answered. */
+/* Why nothing new is begun: the daemon ends, or stops all to begin anew; or FAULT_NONE. */
+enum fault control_ending(const struct supervisor *s);
+/* True when there is such a reason; then it has been answered. */
 bool control_refuse_if_ending(struct control_call *call);
 /* A query parameter as a number, any that there is; `otherwise` when it is missing or not one. */
 long long control_number(struct http_request *r, const char *parameter, long long otherwise);

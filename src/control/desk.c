@@ -97,8 +97,9 @@ static enum fault start(struct child *c, const struct question *q)
         return FAULT_ALREADY_STARTED;
     if (c->process.state == PROCESS_UNKNOWN)
         return FAULT_FAILED;
-    if (c->supervisor->state != SUPERVISOR_RUNNING)
-        return FAULT_SHUTDOWN_STATE;
+    enum fault ending = control_ending(c->supervisor);
+    if (ending != FAULT_NONE)
+        return ending;
     remember_wish(c, false);
     supervisor_start(c);
     return FAULT_NONE;

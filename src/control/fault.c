@@ -13,6 +13,8 @@ static const struct {
     [FAULT_BAD_ARGUMENTS] = { "EINVAL", "BAD_ARGUMENTS", "bad arguments", 400 },
     [FAULT_BAD_SIGNAL] = { "EINVAL", "BAD_SIGNAL", "bad signal name", 400 },
     [FAULT_SHUTDOWN_STATE] = { "ESHUTDOWN", "SHUTDOWN_STATE", "the daemon is shutting down", 503 },
+    [FAULT_RESTARTING] = { "EBUSY", "SHUTDOWN_STATE",
+                           "the daemon stops all programs to begin anew; try again in a moment", 503 },
     [FAULT_NO_FILE] = { "ENOENT", "NO_FILE", "no such file", 404 },
     [FAULT_NO_LOG_FILE] = { "ENOENT", "NO_FILE", "no log file", 404 },
     [FAULT_NOT_EXECUTABLE] = { "EACCES", "NOT_EXECUTABLE", "file is not executable", 409 },

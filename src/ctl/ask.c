@@ -96,6 +96,11 @@ void answer_complain_process(struct ctl *c, const struct answer *a, const char *
         hint_name(c, name);
 }
 
+bool answer_is_end(const struct answer *a)
+{
+    return strcmp(answer_fault(a), "SHUTDOWN_STATE") == 0 && strcmp(ask_string(a->error, "code", ""), "EBUSY") != 0;
+}
+
 void answer_complain(struct ctl *c, const struct answer *a, const char *what)
 {
     const char *detail = ask_string(a->error, "detail", NULL);

@@ -56,6 +56,8 @@ void answer_complain_process(struct ctl *c, const struct answer *a, const char *
 /* The list `key` of an answer 200; without one the user is told, and it is NULL. */
 json_t *answer_list(struct ctl *c, const struct answer *a, const char *key);
 
+/* The daemon is shutting down.  One that begins anew has words of its own for that. */
+bool answer_is_end(const struct answer *a);
 /* For refusals that the verb has no own words for: stderr and exit status 1. */
 void answer_complain(struct ctl *c, const struct answer *a, const char *what);
 

@@ -94,7 +94,7 @@ static void reread_refused(struct ctl *c, const struct answer *a, const char *en
 {
     if (c->json && a->json != NULL)
         ctl_print_json(c, a->json);
-    else if (strcmp(answer_fault(a), "SHUTDOWN_STATE") == 0)
+    else if (answer_is_end(a))
         ctl_fail(c, "ERROR: %s", ending);
     else if (strcmp(answer_fault(a), "CANT_REREAD") == 0)
         ctl_fail(c, "ERROR: CANT_REREAD: %s", answer_message(a));
@@ -171,7 +171,7 @@ static void group_refused(struct ctl *c, const char *name, const struct answer *
         ctl_status(c, a->status == 0 ? c->exit_status : CTL_GENERIC);
     else if (strcmp(answer_fault(a), "BAD_NAME") == 0)
         ctl_fail(c, "ERROR: no such process/group: %s", name);
-    else if (strcmp(answer_fault(a), "SHUTDOWN_STATE") == 0)
+    else if (answer_is_end(a))
         ctl_fail(c, "ERROR: shutting down");
     else
         answer_complain(c, a, name);

@@ -64,7 +64,7 @@ static bool daemon_order(struct ctl *c, const char *path, unsigned flags)
         ctl_print_json(c, a.json);
     if (a.status == 200)
         return true;
-    if (strcmp(answer_fault(&a), "SHUTDOWN_STATE") == 0)
+    if (answer_is_end(&a))
         ctl_fail(c, "ERROR: already shutting down");
     else
         answer_complain(c, &a, c->command->name);

@@ -59,7 +59,7 @@ static void update_refused(struct ctl *c, const struct answer *a)
     const char *fault = answer_fault(a);
     if (c->json && a->json != NULL)
         ctl_print_json(c, a->json);
-    else if (strcmp(fault, "SHUTDOWN_STATE") == 0)
+    else if (answer_is_end(a))
         ctl_fail(c, "ERROR: already shutting down");
     else if (strcmp(fault, "CANT_REREAD") == 0)
         ctl_fail(c, "ERROR: CANT_REREAD: %s", answer_message(a));

@@ -220,6 +220,36 @@ class Ending(drover.TestCase):
         self.assertEqual(d.wait_exit(), 0)
         self.assertNotIn("killing 'a'", d.log())
 
+    def test_one_that_begins_anew_says_so(self):
+        """It is not the end: whoever tries again succeeds."""
+        d = self.daemon("""
+            [program:a]
+            command=sh -c "trap '' TERM; echo ready; until test -e go; do sleep 0.02; done"
+            directory=%(here)s
+            stopwaitsecs=60
+            [program:b]
+            command=sleep 1000
+            autostart=false
+            startsecs=0
+        """)
+        d.wait_output("a", "ready\n")
+        d.kill(signal.SIGHUP)
+        d.wait_state("a", "STOPPING")
+        self.assertEqual(d.get("/v1/daemon").json["statename"], "RESTARTING")
+        for path in (d.process_path("b", "/start"), "/v1/config/update", "/v1/daemon/reload"):
+            reply = d.post(path)
+            self.assertEqual((path, reply.status, reply.error["fault"], reply.error["code"]),
+                             (path, 503, "SHUTDOWN_STATE", "EBUSY"))
+        for verb in (["restart", "all"], ["start", "b"], ["update"], ["reread"], ["reload"], ["add", "b"]):
+            found = subprocess.run([drover.DROVERCTL, "-c", d.file, *verb], capture_output=True, text=True, timeout=20)
+            said = found.stdout + found.stderr
+            self.assertIn("stops all programs to begin anew; try again in a moment", said)
+            self.assertNotIn("shutting down", said)
+            self.assertNotEqual(found.returncode, 0)
+        self.write("go", "")
+        procs.wait_until(lambda: d.get("/v1/daemon").json["statename"] == "RUNNING", "the beginning")
+        d.start("b")
+
     def test_but_not_for_ever(self):
         d = self.daemon("""
             [program:a]
