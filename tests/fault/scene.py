@@ -8,7 +8,6 @@
 Complaints are gathered in s.complaints.
 """
 import contextlib
-import contextlib
 import http.client
 import os
 import random
@@ -22,6 +21,7 @@ import time
 
 import checker  # first: it says where the others are
 import client
+import cut
 import disks
 import drover
 import procs
@@ -172,13 +172,28 @@ class Scene:
         self.daemon = self.operator = self.weight = None
 
     def __enter__(self):
+        cut.heed()
         procs.become_subreaper()
-        self.known = set(procs.children(os.getpid()))
+        self.before = set(procs.children(os.getpid()))
+        self.known = set(self.before)
+        self.logs_before = []  # where they were until somebody took that away
         self.directory = tempfile.mkdtemp(prefix="drover-fault-", dir=PLACE)
+        try:
+            self.begin()
+        except BaseException:
+            with cut.held():
+                self.end()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        with cut.held():
+            self.end()
+
+    def begin(self):
         for name, size in self.where.items():
             disks.attach(os.path.join(self.directory, name), size)
         self.logs = os.path.join(self.directory, "logs" if "logs" in self.where else "")
-        self.logs_before = []  # where they were until somebody took that away
         self.trace_path = os.path.join(self.directory, "trace")
         self.gate = os.path.join(self.directory, "gate")
         open(self.gate, "w").close()
@@ -194,17 +209,21 @@ class Scene:
         self.operator.start()
         if self.operate:
             self.operator.resume()
-        return self
 
-    def __exit__(self, *_):
-        self.operator.over = True
-        self.operator.goes.set()
-        self.operator.join(40)
-        self.daemon.close()
-        if self.daemon.running():
-            self.daemon.kill(signal.SIGKILL)
-            self.daemon.process.wait()
+    def end(self):
+        """Whatever it has come to."""
+        if self.operator is not None:
+            self.operator.over = True
+            self.operator.goes.set()
+            if self.operator.is_alive():
+                self.operator.join(40)
+        if self.daemon is not None:
+            self.daemon.close()
+            if self.daemon.running():
+                self.daemon.kill(signal.SIGKILL)
+                self.daemon.process.wait()
         left = procs.reap_strays(self.known, grace=3.0)
+        procs.reap_strays(self.before, grace=0)  # cut short, there may be others of ours
         if left and not self.complaints:
             self.complaints.append("processes were left behind: " + ", ".join(left))
         for path in [os.path.join(self.directory, name) for name in self.where] + self.logs_before:
