@@ -5,7 +5,7 @@
  * written aside and takes effect with one store of eight bytes, so a kill finds
  * either the old one or the new one.  The order of stores is all that counts
  * here: memory that is shared survives its writer, but not the machine. */
-#include "os/logmove.h"
+#include "os/logmove_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,45 +20,6 @@
 #include "base/cleanup.h"
 #include "os/spawn.h"
 
-#define SCRATCH_SIZE (64 * 1024)
-#define SLOT_SIZE 168
-
-enum { IDLE, TAKEN, WRITTEN };
-
-struct record {
-    uint64_t state, from, dev, ino, offset, done;
-    struct move_mind mind;
-    uint32_t half; /* of its room for a begun line, which has `mind.begun` bytes */
-};
-
-struct slot {
-    _Atomic uint64_t number; /* its lowest bit: the copy that holds */
-    struct record copies[2];
-};
-
-_Static_assert(sizeof(struct slot) <= SLOT_SIZE, "a slot has outgrown its place");
-_Static_assert(MOVER_SLOTS *SLOT_SIZE <= 4096, "the slots have outgrown their page");
-
-struct move {
-    struct slot *slot;
-    char *begun;          /* two halves in the shared memory */
-    struct record record; /* as it will be committed next */
-    int scratch[2];
-    bool busy;
-    bool left; /* by somebody before us, and not yet taken up */
-};
-
-struct mover {
-    int memory_fd;
-    int look[2];
-    int null_fd;
-    unsigned char *memory;
-    bool any_left;
-    void (*on_scratch)(unsigned i, const int fds[2], void *arg);
-    void *on_scratch_arg;
-    struct move moves[MOVER_SLOTS];
-};
-
 /* -- slots ------------------------------------------------------------------ */
 
 static void commit(struct move *v)
@@ -68,7 +29,7 @@ static void commit(struct move *v)
     atomic_store_explicit(&v->slot->number, number, memory_order_release);
 }
 
-static void commit_state(struct move *v, uint64_t state)
+void move_commit(struct move *v, uint64_t state)
 {
     v->record.state = state;
     commit(v);
@@ -99,7 +60,7 @@ static void close_pipe(int fds[2])
     cleanup_close(&fds[1]);
 }
 
-static int make_scratch(struct mover *m, struct move *v)
+int move_need_scratch(struct mover *m, struct move *v)
 {
     if (v->scratch[0] >= 0)
         return 0;
@@ -113,7 +74,7 @@ static int make_scratch(struct mover *m, struct move *v)
     return r;
 }
 
-static int waiting_in(int fd)
+int move_waiting_in(int fd)
 {
     int n = 0;
     return ioctl(fd, FIONREAD, &n) < 0 ? 0 : n;
@@ -123,7 +84,7 @@ static int waiting_in(int fd)
 static size_t read_there(int fd, void *data, size_t size)
 {
     size_t done = 0;
-    while (done < size && waiting_in(fd) > 0) {
+    while (done < size && move_waiting_in(fd) > 0) {
         ssize_t n = read(fd, (char *)data + done, size - done);
         if (n < 0 && errno == EINTR)
             continue;
@@ -165,9 +126,9 @@ static void empty_scratch(struct mover *m, struct move *v)
 
 /* -- moves ------------------------------------------------------------------ */
 
-static struct move *free_move(struct mover *m)
+struct move *mover_free_slot(struct mover *m, unsigned n)
 {
-    for (unsigned i = 0; i < MOVER_SLOTS; i++)
+    for (unsigned i = 0; i < n; i++)
         if (!m->moves[i].busy)
             return &m->moves[i];
     return NULL;
@@ -180,14 +141,14 @@ static void commit_taken(struct move *v, ino_t from, uint64_t wall, uint32_t sta
     v->record.ino = v->record.done = 0;
     v->record.mind.wall = wall;
     v->record.mind.state = state;
-    commit_state(v, TAKEN);
+    move_commit(v, TAKEN);
 }
 
 ssize_t mover_take(struct mover *m, int fd, void *data, size_t size, uint64_t wall, uint32_t state, struct move **ret)
 {
-    struct move *v = *ret != NULL ? *ret : free_move(m);
+    struct move *v = *ret != NULL ? *ret : mover_free_slot(m, MOVER_TAKES);
     struct stat st;
-    int r = v == NULL ? -ENOBUFS : make_scratch(m, v);
+    int r = v == NULL ? -ENOBUFS : move_need_scratch(m, v);
     if (r == 0 && fstat(fd, &st) < 0)
         r = -errno;
     if (r < 0)
@@ -198,7 +159,7 @@ ssize_t mover_take(struct mover *m, int fd, void *data, size_t size, uint64_t wa
     ssize_t n = splice(fd, NULL, v->scratch[1], NULL, size < SCRATCH_SIZE ? size : SCRATCH_SIZE, SPLICE_F_NONBLOCK);
     if (n <= 0) {
         r = n < 0 ? -errno : 0;
-        commit_state(v, IDLE);
+        move_commit(v, IDLE);
         return r;
     }
     v->busy = true;
@@ -210,7 +171,7 @@ ssize_t mover_take(struct mover *m, int fd, void *data, size_t size, uint64_t wa
     while (read_there(m->look[0], rest, sizeof(rest)) > 0)
         continue;
     n = (ssize_t)read_there(v->scratch[0], data, (size_t)n);
-    commit_state(v, IDLE);
+    move_commit(v, IDLE);
     v->busy = *ret != NULL;
     return n > 0 ? n : -EIO;
 }
@@ -237,18 +198,18 @@ static void keep_begun(struct move *v, const void *begun, size_t len, uint64_t w
     v->record.mind.begun_wall = wall;
 }
 
-static void end(struct mover *m, struct move *v)
+void move_over(struct mover *m, struct move *v)
 {
-    commit_state(v, WRITTEN);
+    move_commit(v, WRITTEN);
     empty_scratch(m, v);
-    commit_state(v, IDLE);
+    move_commit(v, IDLE);
 }
 
 void mover_end(struct mover *m, struct move **at, const void *begun, size_t len, uint64_t begun_wall)
 {
     struct move *v = *at;
     keep_begun(v, begun, len, begun_wall);
-    end(m, v);
+    move_over(m, v);
     v->busy = len > 0;
     if (len == 0)
         *at = NULL;
@@ -273,8 +234,8 @@ void move_wrote(struct move *v, uint64_t n)
 static bool has_left(struct mover *m, struct move *v)
 {
     if (v->record.state == WRITTEN)
-        end(m, v);
-    return v->record.state == TAKEN || v->record.mind.begun > 0;
+        move_over(m, v);
+    return v->record.state == TAKEN || v->record.state == GIVEN || v->record.mind.begun > 0;
 }
 
 void mover_adopt(struct mover *m, unsigned i, const int fds[2])
@@ -308,7 +269,7 @@ ssize_t mover_resume(struct mover *m, int fd, void *data, struct move_mind *mind
         return -errno;
     for (unsigned i = 0; i < MOVER_SLOTS; i++) {
         struct move *v = &m->moves[i];
-        if (!v->left || v->record.from != st.st_ino)
+        if (!v->left || v->record.state == GIVEN || v->record.from != st.st_ino)
             continue;
         ssize_t n = look(m, v, data, SCRATCH_SIZE);
         if (n < 0)
@@ -329,7 +290,7 @@ void mover_forget(struct mover *m)
         struct move *v = &m->moves[i];
         if (v->left) {
             v->record.mind.begun = 0;
-            end(m, v);
+            move_over(m, v);
         }
         v->busy &= !v->left;
         v->left = false;
@@ -385,7 +346,7 @@ int mover_new(int memory_fd, struct mover **ret)
         return r;
     }
     m->null_fd = spawn_raise_fd(m->null_fd);
-    r = memory_fd < 0 ? make_scratch(m, &m->moves[0]) : 0;
+    r = memory_fd < 0 ? move_need_scratch(m, &m->moves[0]) : 0;
     if (r < 0) {
         mover_free(m);
         return r;

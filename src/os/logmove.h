@@ -10,7 +10,8 @@
  *   TAKEN   what it holds comes from pipe `from`; `done` bytes of what is made of it
  *           are written, and what the file `dev`, `ino` has beyond `offset` as well
  *           (ino 0: nothing more)
- *   WRITTEN all of it is in the log
+ *   WRITTEN all of it is in the log, or counts for nothing
+ *   GIVEN   see logmove_give.h
  *
  * What is made of the bytes may differ from them (log_format): it must be the same
  * each time that it is made of the same bytes, clock and state of mind, which the
@@ -18,7 +19,7 @@
  *
  * One thread moves one chunk at a time, so one slot and one scratch pipe do, but a
  * log that is full keeps those of its chunk until it has taken it, and a stream
- * those with the line that it has begun. */
+ * those with the line that it has begun.  One slot is never taken for these. */
 #pragma once
 
 #include <stdbool.h>
@@ -26,7 +27,8 @@
 #include <sys/types.h>
 
 #define MOVER_SLOTS 24
-#define MOVER_BEGUN (16 * 1024)                                     /* bytes of a begun line */
+#define MOVER_TAKES (MOVER_SLOTS - 1) /* that hold what was taken; there is always one to give with */
+#define MOVER_BEGUN (16 * 1024)       /* bytes of a begun line */
 #define MOVER_MEMORY (4096 + MOVER_SLOTS * 2 * (size_t)MOVER_BEGUN) /* bytes of shared memory, zeroed at first */
 
 struct mover;

@@ -3,13 +3,19 @@
 #include "cmocka_all.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "os/logmove.h"
+#include "os/logmove_give.h"
 #include "scratch.h"
 #include "supervisor/capture.h"
 
@@ -79,8 +85,8 @@ static void test_slots_run_out(void **state)
 {
     (void)state;
     char data[100];
-    struct move *moves[MOVER_SLOTS] = { NULL }, *none = NULL, *seventh;
-    for (int i = 0; i < MOVER_SLOTS; i++) {
+    struct move *moves[MOVER_TAKES] = { NULL }, *none = NULL, *seventh;
+    for (int i = 0; i < MOVER_TAKES; i++) {
         say("x");
         assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), 0, 0, &moves[i]), 1);
     }
@@ -387,7 +393,7 @@ static void test_what_nobody_asks_for_is_given_up(void **state)
     (void)state;
     char data[100];
     struct move *v = NULL;
-    for (int i = 0; i < MOVER_SLOTS; i++) {
+    for (int i = 0; i < MOVER_TAKES; i++) {
         say("lost\n");
         v = NULL;
         assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), 0, 0, &v), 5);
@@ -408,6 +414,129 @@ static void test_what_nobody_asks_for_is_given_up(void **state)
     mover_free(m);
 }
 
+/* -- the other way ------------------------------------------------------------------ */
+
+static void test_given(void **state)
+{
+    (void)state;
+    static char data[100000], back[100000];
+    uint64_t given = 7;
+    int fds[2];
+    memset(data, 'g', sizeof(data));
+    mover_scratch(mover, 0, fds);
+    assert_int_equal(mover_give(mover, ends[1], "hello", 5, &given), 5);
+    assert_int_equal(given, 12);
+    assert_int_equal(waiting(fds[0]), 0);
+    assert_int_equal(read(ends[0], back, sizeof(back)), 5);
+    assert_memory_equal(back, "hello", 5);
+    ssize_t n = 0, all = 0;
+    while ((n = mover_give(mover, ends[1], data, sizeof(data), &given)) > 0)
+        all += n;
+    assert_int_equal(n, -EAGAIN);
+    assert_int_equal(all, 65536); /* what a pipe holds */
+    assert_int_equal(given, 12 + all);
+    assert_int_equal(waiting(ends[0]), all);
+    assert_int_equal(waiting(fds[0]), 0); /* what there was no room for is not kept */
+    cleanup_close(&ends[0]);
+    signal(SIGPIPE, SIG_IGN);
+    assert_int_equal(mover_give(mover, ends[1], "hello", 5, &given), -EPIPE);
+    assert_int_equal(given, 12 + all);
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+}
+
+static void test_logs_that_are_full_do_not_keep_from_giving(void **state)
+{
+    (void)state;
+    char data[100];
+    uint64_t given = 0;
+    for (int i = 0; i < MOVER_TAKES; i++) {
+        struct move *v = NULL;
+        say("x");
+        assert_int_equal(mover_take(mover, ends[0], data, sizeof(data), 0, 0, &v), 1);
+    }
+    assert_int_equal(mover_give(mover, ends[1], "hello", 5, &given), 5);
+    assert_int_equal(given, 5);
+}
+
+/* Byte `at` of what is given; it does not repeat within what a pipe holds. */
+static char byte_at(uint64_t at)
+{
+    uint64_t x = at * UINT64_C(0x9e3779b97f4a7c15);
+    return (char)(x >> 56);
+}
+
+/* Goes on behind what was given, until it is killed. */
+_Noreturn static void give_on(int fd, uint64_t *given, unsigned seed)
+{
+    static char data[40000];
+    struct mover *m = successor();
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* a test that fails does not */
+    mover_resume_given(m, fd, given);
+    mover_forget(m);
+    for (;;) {
+        size_t len = 1 + (size_t)rand_r(&seed) % sizeof(data);
+        for (size_t i = 0; i < len; i++)
+            data[i] = byte_at(*given + i);
+        if (mover_give(m, fd, data, len, given) == -EAGAIN)
+            sched_yield();
+    }
+}
+
+static uint64_t check_some(int fd, uint64_t at, size_t size)
+{
+    static char data[70000];
+    ssize_t n = read(fd, data, size); /* -1: there is nothing */
+    for (ssize_t i = 0; i < n; i++)
+        if (data[i] != byte_at(at + (uint64_t)i))
+            fail_msg("byte %llu is not the one that was to come", (unsigned long long)(at + (uint64_t)i));
+    return at + (uint64_t)(n > 0 ? n : 0);
+}
+
+/* Killed at any instant, by whom the next begins: whatever is read by a slow reader comes once. */
+static void given_under_fire(int from, int to)
+{
+    uint64_t *given = mmap(NULL, sizeof(*given), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    uint64_t at = 0;
+    unsigned seed = 5;
+    assert_ptr_not_equal(given, MAP_FAILED);
+    for (unsigned i = 0; i < 300; i++) {
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0)
+            give_on(to, given, i);
+        for (uint64_t until = at + (uint64_t)rand_r(&seed) % 200000; at < until;) {
+            assert_int_equal(poll(&(struct pollfd){ .fd = from, .events = POLLIN }, 1, 20000), 1);
+            at = check_some(from, at, 1 + (size_t)rand_r(&seed) % 70000);
+        }
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+    }
+    struct mover *m = successor();
+    mover_resume_given(m, to, given);
+    mover_free(m);
+    for (uint64_t before = UINT64_MAX; before != at;) {
+        before = at;
+        at = check_some(from, at, 70000);
+    }
+    assert_int_equal(at, *given);
+    munmap(given, sizeof(*given));
+}
+
+static void test_given_to_a_pipe_under_fire(void **state)
+{
+    (void)state;
+    given_under_fire(ends[0], ends[1]);
+}
+
+static void test_given_to_a_socket_under_fire(void **state)
+{
+    (void)state;
+    cleanup_close(&ends[0]);
+    cleanup_close(&ends[1]);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+    given_under_fire(ends[0], ends[1]);
+}
+
 #define MOVE_TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
@@ -415,6 +544,10 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         MOVE_TEST(test_bytes_stay_until_the_end),
         MOVE_TEST(test_slots_run_out),
+        MOVE_TEST(test_given),
+        MOVE_TEST(test_logs_that_are_full_do_not_keep_from_giving),
+        MOVE_TEST(test_given_to_a_pipe_under_fire),
+        MOVE_TEST(test_given_to_a_socket_under_fire),
         MOVE_TEST(test_finished_by_a_successor),
         MOVE_TEST(test_what_is_written_is_not_written_again),
         MOVE_TEST(test_nor_what_was_rotated),
