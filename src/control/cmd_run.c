@@ -186,8 +186,14 @@ static struct run *find(struct control_call *call)
 {
     int64_t number;
     struct run *r = NULL;
-    if (parse_int(call->name, &number) == 0 && number > 0)
+    if (parse_int(call->name, &number) < 0)
+        number = 0;
+    if (number > 0)
         r = run_find(call->control->supervisor, (uint64_t)number);
+    if (r == NULL && run_is_unborn(call->control->supervisor, (uint64_t)number)) {
+        http_reply_error(call->request, 503, "EAGAIN", "run:%s is to be begun once more", call->name);
+        return NULL;
+    }
     if (r == NULL || !may_have(call, run_owner(r))) {
         http_reply_error(call->request, 404, "ESRCH", "run:%s does not run", call->name);
         return NULL;

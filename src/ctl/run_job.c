@@ -292,6 +292,10 @@ static void feed_answer(struct session *s)
         feed_lost(s, e);
         return;
     }
+    if (s->fed.status == 503) { /* it is begun anew as soon as we have asked for that, on the first connection */
+        feed_lost(s, -ECONNRESET);
+        return;
+    }
     gap_over(&s->fed_gap);
     s->feeding = false;
     s->sent += s->piece_len;

@@ -276,6 +276,7 @@ static void program_runs(struct run *r)
     starting_free(TAKE_PTR(r->starting));
     tell_event(r, EVENT_SPAWN);
     r->keep->ran = true;
+    run_release_input(r);
     if (r->client.data != NULL || r->awaited)
         run_say_runs(r);
     if (!r->keep->detached || r->client.ended == NULL)

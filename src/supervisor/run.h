@@ -60,6 +60,8 @@ void run_begin_answer(struct run *r);
 int run_look_up(const struct supervisor *s, uint64_t key, uint64_t from, uid_t *owner, struct run **ret);
 void run_go_on(struct supervisor *s, uint64_t key, uint64_t from, const struct run_client *client);
 struct run *run_find(const struct supervisor *s, uint64_t number); /* NULL: there is none, or it has ended */
+/* It died with the supervisor before us, before it was executed, and its client begins it once more. */
+bool run_is_unborn(const struct supervisor *s, uint64_t number);
 uint64_t run_number(const struct run *r);
 uid_t run_owner(const struct run *r);
 

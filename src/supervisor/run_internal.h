@@ -59,8 +59,9 @@ void run_look(struct run *r); /* is it over? */
 void run_free(struct run *r);
 int run_adopt_pipe(struct run *r, unsigned number, int fd); /* our end of it, which is taken over */
 void run_ended(struct run *r, struct exit_cause cause, const struct rusage *usage);
-void run_give_input(struct run *r); /* what it was sent with, or what is left of that */
-void run_arm(struct run *r);        /* its timer, by what is on record */
+void run_release_input(struct run *r); /* it is executed */
+void run_give_input(struct run *r);    /* what it was sent with, or what is left of that */
+void run_arm(struct run *r);           /* its timer, by what is on record */
 void run_pause(struct run *r, bool paused);
 void run_on_exit(int fd, unsigned what, void *arg);
 

@@ -76,6 +76,9 @@ static int adopt_feed(struct run *r, unsigned number, int fd)
         return q;
     feed->given = &r->keep->given[number];
     feed->ended = &r->keep->eof;
+    if (r->supervisor->options.holder != NULL)
+        feed->mover = capture_mover(r->supervisor->capture);
+    feed->held = !r->keep->ran; /* what one is given that is never executed, its successor would lack */
     feed->next = r->feeds;
     r->feeds = feed;
     return 0;
@@ -85,9 +88,14 @@ int run_adopt_pipe(struct run *r, unsigned number, int fd)
 {
     struct run_pipe *pipe = NULL;
     int q = 0;
-    if (number == 0)
+    bool at_end = (r->keep->eof >> number & 1) != 0;
+    if (number == 0 && !at_end)
         return adopt_feed(r, number, fd);
-    if (number >= 3 && (r->keep->eof >> number & 1) == 0) /* a descriptor is watched for one direction only */
+    if (number == 0) { /* whoever was before us died before the guardian heard that it is closed */
+        kept_close(&fd);
+        return 0;
+    }
+    if (number >= 3 && !at_end) /* a descriptor is watched for one direction only */
         q = adopt_feed(r, number, fcntl(fd, F_DUPFD_CLOEXEC, 3));
     if (q == 0)
         q = run_pipe_new(r->supervisor->loop, fd, (int)number, on_output, r, &pipe);
@@ -102,6 +110,12 @@ int run_adopt_pipe(struct run *r, unsigned number, int fd)
     pipe->next = r->pipes;
     r->pipes = pipe;
     return 0;
+}
+
+void run_release_input(struct run *r)
+{
+    for (struct run_feed *f = r->feeds; f != NULL; f = f->next)
+        run_feed_release(f);
 }
 
 void run_give_input(struct run *r)

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "os/logmove.h"
+#include "os/logmove_give.h"
 #include "supervisor/kept.h"
 
 #define CHUNK (16 * 1024)
@@ -119,6 +120,7 @@ static void tell(struct run_feed *f, int result)
     f->done = NULL;
     f->data = NULL;
     f->left = 0;
+    f->busy = false;
     free(TAKE_PTR(f->own));
     if (done != NULL)
         done(result, f->arg);
@@ -139,26 +141,34 @@ static void taken(struct run_feed *f)
     if (f->eof) {
         if (f->socket)
             shutdown(f->fd, SHUT_WR);
-        if (f->ended != NULL)
-            *f->ended |= UINT64_C(1) << f->number;
+        *f->ended |= UINT64_C(1) << f->number;
         kept_close(&f->fd);
     }
     tell(f, 0);
 }
 
+/* Counted, and in a way that a kill does not spoil, unless there are no descriptors for that. */
+static ssize_t give(struct run_feed *f)
+{
+    ssize_t n = f->mover != NULL ? mover_give(f->mover, f->fd, f->data, f->left, f->given) : -ENOBUFS;
+    if (n >= 0 || n == -EAGAIN || n == -EINTR || n == -EPIPE)
+        return n;
+    n = f->socket ? send(f->fd, f->data, f->left, MSG_NOSIGNAL) : write(f->fd, f->data, f->left);
+    if (n < 0)
+        return -errno;
+    *f->given += (uint64_t)n;
+    return n;
+}
+
 static void write_some(struct run_feed *f)
 {
-    ssize_t n = 0;
-    if (f->left > 0)
-        n = f->socket ? send(f->fd, f->data, f->left, MSG_NOSIGNAL) : write(f->fd, f->data, f->left);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    ssize_t n = f->left > 0 ? give(f) : 0;
+    if (n == -EAGAIN || n == -EINTR)
         return;
     if (n < 0) {
         run_feed_close(f);
         return;
     }
-    if (f->given != NULL)
-        *f->given += (uint64_t)n;
     f->data += n;
     f->left -= (size_t)n;
     if (f->left == 0)
@@ -170,6 +180,11 @@ static void on_writable(int fd, unsigned what, void *arg)
     (void)fd;
     (void)what;
     write_some(arg);
+}
+
+static int watch(struct run_feed *f)
+{
+    return loop_io_set(f->loop, &f->io, f->fd, LOOP_WRITE, LOOP_DATA, on_writable, f);
 }
 
 int run_feed_new(struct loop *loop, int fd, int number, struct run_feed **ret)
@@ -189,14 +204,25 @@ int run_feed_write(struct run_feed *f, const void *data, size_t len, bool eof, v
 {
     if (f->fd < 0)
         return -EPIPE;
-    if (loop_of(&f->io) != NULL)
+    if (f->busy)
         return -EBUSY;
+    int r = f->held ? 0 : watch(f);
+    if (r < 0)
+        return r;
+    f->busy = true;
     f->data = data;
     f->left = len;
     f->eof = eof;
     f->done = done;
     f->arg = arg;
-    return loop_io_set(f->loop, &f->io, f->fd, LOOP_WRITE, LOOP_DATA, on_writable, f);
+    return 0;
+}
+
+void run_feed_release(struct run_feed *f)
+{
+    f->held = false;
+    if (f->busy && watch(f) < 0)
+        run_feed_close(f);
 }
 
 void run_feed_cancel(struct run_feed *f)

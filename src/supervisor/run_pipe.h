@@ -36,8 +36,9 @@ void run_pipe_free_all(struct run_pipe *first);
 /* The other direction: one piece at a time, which stays the writer's. */
 struct run_feed {
     struct run_feed *next;
-    uint64_t *given; /* counts what was written; NULL: nobody does */
-    uint64_t *ended; /* bit `number` is set at its end; NULL */
+    uint64_t *given;     /* counts what was written */
+    uint64_t *ended;     /* bit `number` is set at its end */
+    struct mover *mover; /* by whom a kill does not spoil that count; NULL: nobody will follow us */
     struct loop *loop;
     struct loop_io io;
     const char *data;
@@ -48,12 +49,15 @@ struct run_feed {
     int fd, number;
     bool socket; /* at its end the other direction stays */
     bool eof;
+    bool busy; /* there is a piece */
+    bool held; /* it waits until the job is executed */
 };
 
 int run_feed_new(struct loop *loop, int fd, int number, struct run_feed **ret); /* takes fd */
 /* As run_write(). */
 int run_feed_write(struct run_feed *f, const void *data, size_t len, bool eof, void (*done)(int result, void *arg),
                    void *arg);
+void run_feed_release(struct run_feed *f); /* it is not held any more */
 void run_feed_cancel(struct run_feed *f);
 void run_feed_close(struct run_feed *f); /* whose piece is not taken is told so */
 void run_feed_free_all(struct run_feed *first);

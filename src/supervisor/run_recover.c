@@ -17,6 +17,7 @@
 #include "guardian/holder.h"
 #include "os/identity.h"
 #include "os/logmove.h"
+#include "os/logmove_give.h"
 #include "os/pidfd.h"
 #include "supervisor/run_internal.h"
 #include "supervisor/run_say.h"
@@ -59,6 +60,14 @@ static void settle(struct run *r, unsigned number, int fd)
     mover_end(m, &move, NULL, 0, 0);
 }
 
+/* What was on its way to it has come there, or not: then its client sends it again. */
+static void settle_input(struct run *r, unsigned number, int fd)
+{
+    struct mover *m = capture_mover(r->supervisor->capture);
+    if (m != NULL && (number == 0 || number >= 3))
+        mover_resume_given(m, fd, &r->keep->given[number]);
+}
+
 static void take_pipes(struct run *r)
 {
     for (unsigned i = 0; i < 64; i++) {
@@ -68,6 +77,7 @@ static void take_pipes(struct run *r)
             continue;
         if (i > 0)
             settle(r, i, fd);
+        settle_input(r, i, fd);
         int q = run_adopt_pipe(r, i, fd);
         if (q < 0)
             log_error("run:%" PRIu64 ": cannot go on with its descriptor %u: %s", r->keep->number, i, strerror(-q));
@@ -149,6 +159,8 @@ static void go_on(struct supervisor *s, struct run_keep *k, const struct roll_ch
     r->pidfd = open_process(k, rc);
     if (k->kill_mode == KILL_MODE_CGROUP && r->pidfd >= 0)
         scope_note_pid(s, k->pid);
+    if (k->made == 0) /* it was born, and nobody was told its number, by which it is given its input */
+        run_say_begun(r);
     take_pipes(r);
     run_pause(r, r->awaited);
     if (r->awaited)
@@ -157,6 +169,8 @@ static void go_on(struct supervisor *s, struct run_keep *k, const struct roll_ch
         k->ran = true;
         run_say_runs(r);
     }
+    if (k->ran)
+        run_release_input(r);
     log_info("run:%" PRIu64 ": '%s' with pid %d goes on", k->number, k->command, k->pid);
     if (r->pidfd >= 0 && rc == NULL)
         loop_io_set(s->loop, &r->exit_io, r->pidfd, LOOP_READ, LOOP_LIFE, run_on_exit, r);
@@ -237,6 +251,16 @@ static const struct run_keep *find_rest(const struct supervisor *s, uint64_t key
             return k;
     }
     return NULL;
+}
+
+bool run_is_unborn(const struct supervisor *s, uint64_t number)
+{
+    for (unsigned i = 0; s->runs != NULL && i < RUN_BERTHS; i++) {
+        const struct run_keep *k = run_memory_berth(s->runs->memory, i);
+        if (k->state == RUN_UNBORN && k->number == number && k->key != 0)
+            return true;
+    }
+    return false;
 }
 
 int run_look_up(const struct supervisor *s, uint64_t key, uint64_t from, uid_t *owner, struct run **ret)
