@@ -6,7 +6,6 @@
  * trip each. */
 #include "ctl/ask.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -132,18 +131,10 @@ static void send_input(struct ctl *c, const struct send_order *o)
     _cleanup_buf_ struct buf lines = BUF_INIT(2 * SEND_MAX);
     char data[64 * 1024];
     ssize_t n;
-    while ((n = read(STDIN_FILENO, data, sizeof(data))) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            ctl_note(c, "send: standard input: %s", strerror(errno));
-            ctl_status(c, CTL_GENERIC);
-            return;
-        }
+    while ((n = ctl_read_input(c, data, sizeof(data))) > 0)
         if (buf_add(&lines, data, (size_t)n) < 0 || !send_lines(c, o, &lines))
             return;
-    }
-    if (lines.len > 0)
+    if (n == 0 && lines.len > 0)
         send_piece(c, o, lines.data, lines.len);
 }
 

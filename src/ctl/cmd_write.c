@@ -5,7 +5,6 @@
  * an error here and never a wait. */
 #include "ctl/ask.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -60,18 +59,10 @@ static bool write_input(struct ctl *c, const struct write_order *o)
 {
     char data[WRITE_PIECE];
     ssize_t n;
-    while ((n = read(STDIN_FILENO, data, sizeof(data))) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            ctl_note(c, "write: standard input: %s", strerror(errno));
-            ctl_status(c, CTL_GENERIC);
-            return false;
-        }
+    while ((n = ctl_read_input(c, data, sizeof(data))) > 0)
         if (!write_piece(c, o, data, (size_t)n, false))
             return false;
-    }
-    return true;
+    return n == 0;
 }
 
 static bool write_text(struct ctl *c, const struct write_order *o)

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/parse.h"
@@ -16,11 +17,9 @@
 #include "ctl/hint.h"
 #include "ctl/render.h"
 
-#define CTL_LINE_MAX (1024 * 1024)
-
 __attribute__((format(printf, 3, 0))) static void ctl_line(FILE *out, bool terminal, const char *format, va_list ap)
 {
-    _cleanup_buf_ struct buf line = BUF_INIT(CTL_LINE_MAX);
+    _cleanup_buf_ struct buf line = BUF_INIT(CTL_LINE_LIMIT);
     buf_vprintf(&line, format, ap);
     buf_putc(&line, '\n');
     if (line.error == 0)
@@ -140,6 +139,19 @@ char *ctl_read_line(struct ctl *c, const char *prompt)
     if (n > 0 && line[n - 1] == '\n')
         line[n - 1] = '\0';
     return line;
+}
+
+ssize_t ctl_read_input(struct ctl *c, char *data, size_t size)
+{
+    ssize_t n;
+    do
+        n = read(STDIN_FILENO, data, size);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        ctl_note(c, "%s: standard input: %s", c->command->name, strerror(errno));
+        ctl_status(c, CTL_GENERIC);
+    }
+    return n;
 }
 
 char *ctl_read_password(const char *prompt)

@@ -70,6 +70,8 @@ void ctl_drain_interrupt(struct ctl *c);
 /* A line of the user's, without its newline; NULL at the end or after Ctrl-C.  malloc'd. */
 char *ctl_read_line(struct ctl *c, const char *prompt);
 char *ctl_read_password(const char *prompt);
+/* Some of standard input; 0 at its end, negative when it cannot be read, which has been told. */
+ssize_t ctl_read_input(struct ctl *c, char *data, size_t size);
 /* Asks for a yes when there is somebody to ask. */
 bool ctl_confirm(struct ctl *c, const char *question);
 

@@ -112,6 +112,19 @@ class Client:
         return Stream(self.address, path + ("?" + query if query else ""), self.headers)
 
 
+def read_to_end(s):
+    """All that comes from a socket until the other side closes it, in whichever way."""
+    data = b""
+    try:
+        while True:
+            piece = s.recv(65536)
+            if not piece:
+                return data
+            data += piece
+    except (ConnectionResetError, BrokenPipeError):
+        return data
+
+
 class Stream:
     """A chunked answer that goes on: decoded as it comes, with a deadline for each wait."""
 

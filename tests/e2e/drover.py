@@ -26,6 +26,17 @@ from daemon import DROVERCTL, DROVERD, ROOT, SAN, Daemon
 __all__ = ["DROVERCTL", "DROVERD", "ROOT", "SAN", "Daemon", "TestCase", "slow", "unescaped"]
 
 
+AS_NOBODY = """\
+[unix_http_server]
+file=%(here)s/s
+[supervisord]
+user=nobody
+logfile=%(here)s/log
+pidfile=%(here)s/pid
+childlogdir=%(here)s
+"""
+
+
 class TestCase(unittest.TestCase):
     timeout = 60  # seconds; the runner ends a test that takes longer
     maxDiff = None
@@ -64,6 +75,12 @@ class TestCase(unittest.TestCase):
         if wait:
             d.wait_ready()
         return d
+
+    def daemon_as_nobody(self, programs="", **options):
+        """A daemon that changes its user."""
+        self.needs_root()
+        os.chown(self.directory, 65534, 65534)
+        return self.daemon(AS_NOBODY + textwrap.dedent(programs), whole=True, **options)
 
     def twin(self, d):
         """Another daemon with the configuration that d began with, whom nobody bothers."""

@@ -141,17 +141,6 @@ class Clients(drover.TestCase):
         self.addCleanup(s.close)
         return s
 
-    def answer(self, s):
-        data = b""
-        try:
-            while True:
-                piece = s.recv(65536)
-                if not piece:
-                    return data
-                data += piece
-        except ConnectionResetError:
-            return data
-
     def test_garbage(self):
         d = self.daemon(SLEEPER)
         for data in (b"\0" * 1000, b"\xff\xfe garbage\r\n\r\n", b"GET\r\n\r\n", b"\r\n" * 100 + b"x\r\n\r\n",
@@ -168,7 +157,7 @@ class Clients(drover.TestCase):
                     s.shutdown(socket.SHUT_WR)
                 except (BrokenPipeError, ConnectionResetError, OSError):
                     pass
-                first = self.answer(s).split(b"\r\n")[0]
+                first = client.read_to_end(s).split(b"\r\n")[0]
                 self.assertRegex(first, rb"^HTTP/1\.1 4\d\d |^HTTP/1\.1 505 |^$")
                 s.close()
         self.assertEqual(d.get("/v1/daemon").json["statename"], "RUNNING")
@@ -177,13 +166,13 @@ class Clients(drover.TestCase):
         d = self.daemon(SLEEPER)
         for length in (65537, 10 ** 9, 10 ** 30):
             s = self.connect(d, b"POST /v1/config/update HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length)
-            self.assertRegex(self.answer(s).split(b"\r\n")[0], rb"^HTTP/1\.1 4(13|00) ")
+            self.assertRegex(client.read_to_end(s).split(b"\r\n")[0], rb"^HTTP/1\.1 4(13|00) ")
 
     def test_several_requests_at_once_are_answered_in_order(self):
         d = self.daemon(SLEEPER)
         s = self.connect(d, b"GET /v1/daemon HTTP/1.1\r\nHost: x\r\n\r\n" * 3 +
                          b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        data = self.answer(s)
+        data = client.read_to_end(s)
         self.assertEqual(re.findall(rb"HTTP/1\.1 (\d+) ", data), [b"200", b"200", b"200", b"404"])
 
     def test_idle_connections_leave_room_and_make_room(self):
@@ -191,7 +180,7 @@ class Clients(drover.TestCase):
         many = [self.connect(d) for _ in range(63)]  # and the one that asks
         procs.wait_until(lambda: d.get("/v1/daemon").json["connections"] == 64, "all to be taken in")
         one_more = self.connect(d, b"GET /v1/daemon HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        self.assertIn(b" 503 ", self.answer(one_more).split(b"\r\n")[0])
+        self.assertIn(b" 503 ", client.read_to_end(one_more).split(b"\r\n")[0])
         for s in many:
             s.close()
         d.client.close()

@@ -445,20 +445,11 @@ class OrdinaryUser(drover.TestCase):
         self.assertEqual(os.stat(self.path("s")).st_uid, 65534)
 
     def test_user_in_the_daemons_section(self):
-        self.needs_root()
-        os.chown(self.directory, 65534, 65534)
-        d = self.daemon("""
-            [unix_http_server]
-            file=%(here)s/s
-            [supervisord]
-            user=nobody
-            logfile=%(here)s/log
-            pidfile=%(here)s/pid
-            childlogdir=%(here)s
+        d = self.daemon_as_nobody("""
             [program:a]
             command=sleep 1000
             startsecs=0
-        """, whole=True)
+        """)
         d.settle()
         for pid in (d.pid, d.supervisor, procs.begun(d.wait_state("a", "RUNNING")["pid"])):
             status = procs.status(pid)

@@ -209,17 +209,7 @@ class Guardian(drover.TestCase):
         d.launch()  # nothing of it is in the way
 
     def test_its_end_is_the_supervisors_after_a_change_of_user(self):
-        self.needs_root()
-        os.chmod(self.directory, 0o777)
-        d = self.daemon("""
-            [unix_http_server]
-            file=%(here)s/s
-            [supervisord]
-            user=nobody
-            logfile=%(here)s/log
-            pidfile=%(here)s/pid
-            childlogdir=%(here)s
-        """, whole=True)
+        d = self.daemon_as_nobody()
         supervisor = d.supervisor
         procs.freeze(supervisor)
         d.kill(signal.SIGKILL)

@@ -13,6 +13,7 @@ import socket
 import termios
 import time
 
+import client
 import drover
 import procs
 
@@ -69,19 +70,8 @@ class Hostile(drover.TestCase):
             return n[0]
         procs.wait_until(lambda: not any(unread(s) for s in many), "what was sent to be read")
 
-    def answer(self, s):
-        data = b""
-        try:
-            while True:
-                piece = s.recv(65536)
-                if not piece:
-                    return data
-                data += piece
-        except (ConnectionResetError, BrokenPipeError):
-            return data
-
     def status(self, s):
-        words = self.answer(s).split(b" ", 2)
+        words = client.read_to_end(s).split(b" ", 2)
         return int(words[1]) if len(words) > 1 else None
 
     def check_others(self, grown=MIB):
@@ -213,7 +203,7 @@ class Senders(Hostile):
         for s in silent:
             s.shutdown(socket.SHUT_WR)
         self.check_others()
-        self.assertEqual({self.answer(s) for s in silent}, {b""})
+        self.assertEqual({client.read_to_end(s) for s in silent}, {b""})
         self.check_over()
 
 
@@ -291,7 +281,7 @@ class Deaf(Hostile):
         self.assertTrue(one.recv(10))
         self.d.get("/v1/processes")
         one.sendall(b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        self.assertIn(b"HTTP/1.1 404 ", self.answer(one))
+        self.assertIn(b"HTTP/1.1 404 ", client.read_to_end(one))
         self.check_over()
 
     def test_the_same_request_again_and_again(self):
@@ -319,7 +309,7 @@ class Deaf(Hostile):
         self.d.stop("e")
 
     def test_events(self):
-        d = self.begin("""
+        self.begin("""
             [program:e]
             command=sh -c "exit 0"
             autostart=false
@@ -336,6 +326,6 @@ class Deaf(Hostile):
         self.check_others()
         on_time = time.monotonic() - began < STALL  # on a machine where all this takes longer, they are cut off before
         for s in many:
-            last = self.answer(s)[-200:]
+            last = client.read_to_end(s)[-200:]
             self.assertTrue(b'"event":"gap"' in last or not on_time, last)  # the last that it is told
         self.check_over()

@@ -103,17 +103,7 @@ class Done(TestCase):
         procs.wait_until(lambda: "received SIGHUP" in d.log(), "the signal to be passed on")
 
     def test_as_another_user_and_in_the_background(self):
-        self.needs_root()
-        os.chmod(self.directory, 0o777)
-        d = self.daemon("""
-            [unix_http_server]
-            file=%(here)s/s
-            [supervisord]
-            user=nobody
-            logfile=%(here)s/log
-            pidfile=%(here)s/pid
-            childlogdir=%(here)s
-        """, whole=True, foreground=False)
+        d = self.daemon_as_nobody(foreground=False)
         self.assertEqual(self.ctl(d, "upgrade").returncode, 0)
         self.assertEqual(d.get("/v1/daemon").json["pid"], d.pid)
         d.settle()

@@ -9,9 +9,8 @@
 #include "../unit/memory_world.h"
 #include "base/buf.h"
 #include "config/print.h"
+#include "fuzz.h"
 #include "wire/config_json.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void use(const struct config *c)
 {

@@ -10,15 +10,8 @@
 
 #include "base/cleanup.h"
 #include "core/route.h"
+#include "fuzz.h"
 #include "wire/envelope.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                                       \
-    do {                                                                                                               \
-        if (!(x))                                                                                                      \
-            abort();                                                                                                   \
-    } while (0)
 
 enum { MEMBERS = 4 };
 
@@ -34,9 +27,9 @@ static void prepare(void)
         { .name = "b:b_1", .group = "b", .process = "b_1", .program = "b", .accept_from = from_a },
         { .name = "c:d", .group = "c", .process = "d", .program = "d" },
     };
-    CHECK(route_new(NULL, &route) == 0);
+    REQUIRE(route_new(NULL, &route) == 0);
     for (int i = 0; i < MEMBERS; i++) {
-        CHECK(route_join(route, &members[i], &profiles[i]) == 0);
+        REQUIRE(route_join(route, &members[i], &profiles[i]) == 0);
         members[i].up = i != 3;
     }
 }
@@ -45,8 +38,8 @@ static void prepare(void)
 static void check_line(const struct buf *line, enum node_kind kind)
 {
     struct jsonscan scan;
-    CHECK(line->error == 0 && jsonscan(line->data, line->len, &envelope_keys, &scan, NULL) == 0);
-    CHECK(node_kind_of(line->data, &scan) == kind && memchr(line->data, '\n', line->len) == NULL);
+    REQUIRE(line->error == 0 && jsonscan(line->data, line->len, &envelope_keys, &scan, NULL) == 0);
+    REQUIRE(node_kind_of(line->data, &scan) == kind && memchr(line->data, '\n', line->len) == NULL);
 }
 
 /* What says of a handle what it is, around a message. */
@@ -57,16 +50,16 @@ static void check_wrapped(const struct node_handle *h, const struct buf *line)
     struct node_handle again;
     char before[NODE_WRAP_MAX];
     int len = h->type != NODE_TYPE_NONE ? node_wrap_before(h->type, h->dgram, before) : 0;
-    CHECK(len >= 0 && len < NODE_WRAP_MAX);
+    REQUIRE(len >= 0 && len < NODE_WRAP_MAX);
     if (len == 0)
         return;
     buf_add(&wrapped, before, (size_t)len);
     buf_add(&wrapped, line->data, line->len);
     buf_puts(&wrapped, NODE_WRAP_BEHIND);
     check_line(&wrapped, NODE_HANDLE);
-    CHECK(jsonscan(wrapped.data, wrapped.len, &envelope_keys, &scan, NULL) == 0);
+    REQUIRE(jsonscan(wrapped.data, wrapped.len, &envelope_keys, &scan, NULL) == 0);
     node_handle_of(wrapped.data, &scan, &again);
-    CHECK(again.type == h->type && again.dgram == h->dgram && again.msg.len == line->len);
+    REQUIRE(again.type == h->type && again.dgram == h->dgram && again.msg.len == line->len);
 }
 
 static void deliver(const char *text, const struct envelope *e, const struct buf *from, const struct node_handle *h)
@@ -80,7 +73,7 @@ static void deliver(const char *text, const struct envelope *e, const struct buf
     envelope_parts(&p, form, from, text + e->msg.at, e->msg.len, e->has_re ? e->re : e->id);
     for (unsigned i = 0; i < p.n; i++)
         buf_add(&line, p.list[i].iov_base, p.list[i].iov_len);
-    CHECK(line.len == p.len);
+    REQUIRE(line.len == p.len);
     check_line(&line, NODE_PLAIN);
     check_wrapped(h, &line);
 }
@@ -99,14 +92,14 @@ static void route_it(const char *text, const struct envelope *e)
     while ((len = envelope_address(text, e, &cursor, room, &address)) > 0) {
         size_t before = set.n;
         int error = route_add(route, &members[0], address, len, &set);
-        CHECK(error == 0 || set.n == before);
+        REQUIRE(error == 0 || set.n == before);
         n++;
         if (error == 0)
             continue;
         snprintf(name, sizeof(name), "%.*s", (int)len, address);
         envelope_ack_failure(&line, failures++ == 0, name, error);
     }
-    CHECK(n > 0 && n <= ENVELOPE_ADDRESSES_MAX && set.n <= MEMBERS);
+    REQUIRE(n > 0 && n <= ENVELOPE_ADDRESSES_MAX && set.n <= MEMBERS);
     envelope_ack_end(&line, failures > 0);
     check_line(&line, NODE_PLAIN);
 }
@@ -120,7 +113,7 @@ static void take_message(const char *text, size_t size, const struct jsonscan *s
     if (result == ENVELOPE_NOT)
         return;
     if (result < 0) {
-        CHECK(fault.at < size);
+        REQUIRE(fault.at < size);
         envelope_bounce(&bounce, e.has_id ? e.id : 0, result, NULL, NULL, 0);
         envelope_bounce_fault(&bounce, &fault);
     } else {
@@ -145,8 +138,8 @@ static void take_question(const char *text, const struct jsonscan *scan, enum no
     struct jsonscan again;
     char line[1024];
     size_t n = node_answer(text, scan, kind, line, sizeof(line));
-    CHECK(n < sizeof(line) && (n == 0 || line[n - 1] == '\n'));
-    CHECK(n == 0 || jsonscan(line, n - 1, &envelope_keys, &again, NULL) == 0);
+    REQUIRE(n < sizeof(line) && (n == 0 || line[n - 1] == '\n'));
+    REQUIRE(n == 0 || jsonscan(line, n - 1, &envelope_keys, &again, NULL) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -162,7 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size = (size_t)(newline - text);
     for (int depth = 0; depth < 4; depth++) { /* a handle in a handle, as Node sends it again */
         if (jsonscan(text, size, &envelope_keys, &scan, &fault) < 0) {
-            CHECK(depth == 0);
+            REQUIRE(depth == 0);
             take_fault(&fault);
             return 0;
         }

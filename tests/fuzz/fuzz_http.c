@@ -9,14 +9,7 @@
 
 #include "base/cleanup.h"
 #include "control/http_conn.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define REQUIRE(condition)                                                                                             \
-    do {                                                                                                               \
-        if (!(condition))                                                                                              \
-            abort();                                                                                                   \
-    } while (0)
+#include "fuzz.h"
 
 /* --- parsers ------------------------------------------------------------ */
 

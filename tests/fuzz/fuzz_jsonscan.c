@@ -10,15 +10,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "fuzz.h"
 #include "wire/jsonscan_internal.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                                       \
-    do {                                                                                                               \
-        if (!(x))                                                                                                      \
-            abort();                                                                                                   \
-    } while (0)
 
 static const struct jsonscan_keys keys = { .n = 5,
                                            .keys = { JSONSCAN_KEY("to"), JSONSCAN_KEY("msg"), JSONSCAN_KEY("id"),
@@ -55,9 +48,9 @@ static void compare_string(const char *text, struct jsonscan_value v, const json
 {
     size_t len = json_string_length(j);
     _cleanup_free_ char *meant = malloc(len + 1);
-    CHECK(meant != NULL && jsonscan_string(text, v, meant, len + 1) == (ssize_t)len);
-    CHECK(memcmp(meant, json_string_value(j), len) == 0);
-    CHECK(len == 0 || jsonscan_string(text, v, meant, len) < 0);
+    REQUIRE(meant != NULL && jsonscan_string(text, v, meant, len + 1) == (ssize_t)len);
+    REQUIRE(memcmp(meant, json_string_value(j), len) == 0);
+    REQUIRE(len == 0 || jsonscan_string(text, v, meant, len) < 0);
 }
 
 static void compare_number(const char *text, struct jsonscan_value v, const json_t *j)
@@ -65,9 +58,9 @@ static void compare_number(const char *text, struct jsonscan_value v, const json
     uint64_t n;
     double value = json_number_value(j);
     if (jsonscan_integer(text, v, &n) == 0)
-        CHECK(value >= 0 && (double)n == value);
+        REQUIRE(value >= 0 && (double)n == value);
     else
-        CHECK(value < 0 || value >= 0x1p53 || strpbrk(text + v.at, ".eE-") != NULL);
+        REQUIRE(value < 0 || value >= 0x1p53 || strpbrk(text + v.at, ".eE-") != NULL);
 }
 
 static void compare(const char *text, struct jsonscan_value v, const json_t *j)
@@ -75,15 +68,15 @@ static void compare(const char *text, struct jsonscan_value v, const json_t *j)
     struct jsonscan_value element;
     uint32_t cursor = 0;
     size_t n = 0;
-    CHECK(v.type == type_of(j));
+    REQUIRE(v.type == type_of(j));
     if (v.type == JSONSCAN_STRING)
         compare_string(text, v, j);
     else if (v.type == JSONSCAN_NUMBER)
         compare_number(text, v, j);
     else if (v.type == JSONSCAN_ARRAY) {
         for (; jsonscan_element(text, v, &cursor, &element); n++)
-            CHECK(element.type == type_of(json_array_get(j, n)));
-        CHECK(n == json_array_size(j));
+            REQUIRE(element.type == type_of(json_array_get(j, n)));
+        REQUIRE(n == json_array_size(j));
     }
 }
 
@@ -91,8 +84,8 @@ static void compare(const char *text, struct jsonscan_value v, const json_t *j)
 static void look_again(const char *text, struct jsonscan_value v)
 {
     struct jsonscan r;
-    CHECK(jsonscan(text + v.at, v.len, NULL, &r, NULL) == 0);
-    CHECK(r.value.at == 0 && r.value.len == v.len && r.value.type == v.type);
+    REQUIRE(jsonscan(text + v.at, v.len, NULL, &r, NULL) == 0);
+    REQUIRE(r.value.at == 0 && r.value.len == v.len && r.value.type == v.type);
 }
 
 /* Within a text that is long enough for the swift way, from any place in a block: that way,
@@ -115,15 +108,15 @@ static void compare_ways(const uint8_t *data, size_t size)
     memcpy(text + before + 4 + size, ",\"", 2);
     memcpy(text + len - 2, "\"]", 2);
     int a = jsonscan_as(false, text, len, NULL, &swift, &swift_fault);
-    CHECK(a == jsonscan_as(true, text, len, NULL, &close, &close_fault));
-    CHECK(swift_fault.at == close_fault.at && swift.value.len == close.value.len);
+    REQUIRE(a == jsonscan_as(true, text, len, NULL, &close, &close_fault));
+    REQUIRE(swift_fault.at == close_fault.at && swift.value.len == close.value.len);
     for (size_t n = JSONSCAN_BLOCK + data[size - 1]; n < len; n += 1 + 3 * (size_t)data[size / 2])
         jsonscan_ahead(&ahead, text, n);
-    CHECK(a == jsonscan_rest(&ahead, text, len, NULL, &early, &early_fault));
-    CHECK(early_fault.at == close_fault.at && early.value.len == close.value.len);
-    CHECK((data[0] != '[' && data[0] != '{') || size < WINDOW ||
-          jsonscan_as(false, (const char *)data, size, &keys, &swift, NULL) ==
-              jsonscan_as(true, (const char *)data, size, &keys, &close, NULL));
+    REQUIRE(a == jsonscan_rest(&ahead, text, len, NULL, &early, &early_fault));
+    REQUIRE(early_fault.at == close_fault.at && early.value.len == close.value.len);
+    REQUIRE((data[0] != '[' && data[0] != '{') || size < WINDOW ||
+            jsonscan_as(false, (const char *)data, size, &keys, &swift, NULL) ==
+                jsonscan_as(true, (const char *)data, size, &keys, &close, NULL));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -142,15 +135,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int result = jsonscan((const char *)data, size, &keys, &r, &fault);
     json_t *j = json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &e);
     if (result != 0) {
-        CHECK(fault.at <= size && fault.why != NULL);
-        CHECK(j == NULL || strcmp(fault.why, "nested too deeply") == 0 || (fault.at < size && text[fault.at] == '\0'));
+        REQUIRE(fault.at <= size && fault.why != NULL);
+        REQUIRE(j == NULL || strcmp(fault.why, "nested too deeply") == 0 ||
+                (fault.at < size && text[fault.at] == '\0'));
     } else if (j == NULL) {
-        CHECK(jansson_cannot(&e));
+        REQUIRE(jansson_cannot(&e));
     } else {
         compare(text, r.value, j);
         for (unsigned i = 0; i < keys.n; i++) {
             const json_t *member = json_is_object(j) ? json_object_get(j, keys.keys[i].name) : NULL;
-            CHECK((member != NULL) == (r.members[i].type != JSONSCAN_NONE));
+            REQUIRE((member != NULL) == (r.members[i].type != JSONSCAN_NONE));
             if (member != NULL) {
                 compare(text, r.members[i], member);
                 look_again(text, r.members[i]);

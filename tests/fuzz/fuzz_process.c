@@ -7,8 +7,7 @@
 #include <stdlib.h>
 
 #include "../unit/process_random.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

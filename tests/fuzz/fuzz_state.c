@@ -14,10 +14,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "fuzz.h"
 #include "os/intent.h"
 #include "os/journal.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define MUST(what)                                                                                                     \
     do {                                                                                                               \

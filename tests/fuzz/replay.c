@@ -6,10 +6,9 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "fuzz.h"
 
 #define INPUT_MAX (1U << 20)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int main(int argc, char **argv)
 {
