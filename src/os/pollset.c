@@ -3,10 +3,11 @@
  * Owns the epoll descriptor; the descriptors in it are their owners', and so is
  * what `arg` points to.  Never waits: whoever has a loop waits for pollset_fd().
  * Those that the kernel has no room for (memory, max_user_watches) are in a list
- * here, until there is. */
+ * here, until there is: poll(2), which needs none, looks at them. */
 #include "os/pollset.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 
 /* The kernel begins the next call behind what it told last, so nobody starves. */
 #define COLLECT_MAX 512
+#define LATE_MAX 64 /* looked at with one call */
 
 struct late {
     int fd;
@@ -62,11 +64,14 @@ int pollset_fd(const struct pollset *s)
     return s->fd;
 }
 
+static uint32_t events_of(unsigned what)
+{
+    return (what & POLLSET_READ ? (uint32_t)EPOLLIN : 0) | (what & POLLSET_WRITE ? (uint32_t)EPOLLOUT : 0);
+}
+
 static int set(const struct pollset *s, int fd, unsigned before, unsigned now, void *arg)
 {
-    struct epoll_event e = { .data.ptr = arg };
-    e.events |= now & POLLSET_READ ? EPOLLIN : 0;
-    e.events |= now & POLLSET_WRITE ? EPOLLOUT : 0;
+    struct epoll_event e = { .events = events_of(now), .data.ptr = arg };
     int op = before == 0 ? EPOLL_CTL_ADD : now == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
     return epoll_ctl(s->fd, op, fd, &e) < 0 ? -errno : 0;
 }
@@ -136,4 +141,21 @@ bool pollset_collect(struct pollset *s, void (*fn)(void *arg, unsigned ready))
     for (int i = 0; i < n; i++)
         fn(s->events[i].data.ptr, ready_of(s->events[i].events));
     return n > 0;
+}
+
+_Static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLHUP == POLLHUP && EPOLLERR == POLLERR, "as ready_of()");
+
+void pollset_collect_late(const struct pollset *s, void (*fn)(void *arg, unsigned ready))
+{
+    struct pollfd p[LATE_MAX];
+    for (size_t from = 0; from < s->n_late; from += LATE_MAX) {
+        const struct late *late = s->late + from;
+        size_t n = s->n_late - from < LATE_MAX ? s->n_late - from : LATE_MAX;
+        for (size_t i = 0; i < n; i++)
+            p[i] = (struct pollfd){ .fd = late[i].fd, .events = (short)events_of(late[i].what) };
+        int ready = poll(p, n, 0);
+        for (size_t i = 0; ready > 0 && i < n; i++)
+            if (p[i].revents != 0)
+                fn(late[i].arg, ready_of((uint32_t)p[i].revents));
+    }
 }

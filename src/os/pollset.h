@@ -18,10 +18,10 @@ int pollset_fd(const struct pollset *s);
 /* From what was asked for before to what is now; 0 is not in the set, and then
  * not even a hang-up is told.  `arg` comes back with what is ready.  Take a
  * descriptor out before it is closed: a child may hold a copy, and then it would
- * stay in.  0 or a negative errno.  One that the kernel has no room for is not
- * watched until pollset_retry(), which is no error. */
+ * stay in.  0 or a negative errno.  One that the kernel has no room for is no error:
+ * until pollset_retry() it is looked at by pollset_collect_late() alone. */
 int pollset_change(struct pollset *s, int fd, unsigned before, unsigned now, void *arg);
-/* How many are not watched; retry: still. */
+/* How many of those there are; retry: still. */
 size_t pollset_late(const struct pollset *s);
 size_t pollset_retry(struct pollset *s);
 
@@ -29,3 +29,5 @@ size_t pollset_retry(struct pollset *s);
  * asked for.  What did not fit comes with the next call.  fn may not change the set.
  * False: nothing is. */
 bool pollset_collect(struct pollset *s, void (*fn)(void *arg, unsigned ready));
+/* The same of those that are not in the set. */
+void pollset_collect_late(const struct pollset *s, void (*fn)(void *arg, unsigned ready));

@@ -26,11 +26,12 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "os/pollset.h"
 
-#define DIRECT USEC_PER_MSEC /* that timers and signals may have to wait */
-#define LATE (100 * USEC_PER_MSEC)
+#define DIRECT USEC_PER_MSEC       /* that timers and signals may have to wait */
+#define LATE (20 * USEC_PER_MSEC)  /* as the log says */
 #define ASKED (10 * USEC_PER_MSEC) /* a moment: whoever has asked often asks again */
 
 enum entry_kind { ENTRY_IO, ENTRY_TIMER, ENTRY_SIGNAL };
@@ -97,7 +98,8 @@ static void ignore_message(int severity, const char *message)
     (void)message;
 }
 
-static struct event_base *base_new(void)
+/* epoll needs room in the kernel for the first descriptor, too; poll(2) never does. */
+static struct event_base *base_new(bool epoll)
 {
     struct event_config *config = event_config_new();
     if (config == NULL)
@@ -105,6 +107,8 @@ static struct event_base *base_new(void)
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
     event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
+    if (!epoll)
+        event_config_avoid_method(config, "epoll");
     struct event_base *base = event_base_new_with_config(config);
     event_config_free(config);
     return base;
@@ -124,15 +128,25 @@ static void on_set_ready(evutil_socket_t fd, short events, void *arg)
     l->set_ready = true;
 }
 
-static int watch_set(struct loop *l)
+static void give_back(struct loop *l)
 {
-    int r = pollset_new(&l->set);
+    if (l->base != NULL)
+        event_base_free(l->base);
+    pollset_free(TAKE_PTR(l->set));
+    l->base = NULL;
+}
+
+static int begin(struct loop *l, bool epoll)
+{
+    l->base = base_new(epoll);
+    int r = l->base != NULL ? pollset_new(&l->set) : -ENOMEM;
+    if (r == 0)
+        r = event_assign(&l->set_event, l->base, pollset_fd(l->set), EV_READ | EV_PERSIST, on_set_ready, l);
+    if (r == 0)
+        r = event_add(&l->set_event, NULL);
     if (r < 0)
-        return r;
-    if (event_assign(&l->set_event, l->base, pollset_fd(l->set), EV_READ | EV_PERSIST, on_set_ready, l) < 0 ||
-        event_add(&l->set_event, NULL) < 0)
-        return -ENOMEM;
-    return 0;
+        give_back(l);
+    return r;
 }
 
 int loop_new(struct loop **ret)
@@ -141,11 +155,9 @@ int loop_new(struct loop **ret)
     if (l == NULL)
         return -ENOMEM;
     event_set_log_callback(ignore_message);
-    l->base = base_new();
-    int r = l->base != NULL ? watch_set(l) : -ENOMEM;
-    if (r < 0) {
-        loop_free(l);
-        return r;
+    if (begin(l, true) < 0 && begin(l, false) < 0) {
+        free(l);
+        return -ENOMEM;
     }
     for (int i = 0; i < LOOP_PRIORITIES; i++)
         STAILQ_INIT(&l->ready[i]);
@@ -159,9 +171,7 @@ void loop_free(struct loop *l)
 {
     if (l == NULL)
         return;
-    if (l->base != NULL)
-        event_base_free(l->base);
-    pollset_free(l->set);
+    give_back(l);
     free(l);
 }
 
@@ -198,22 +208,21 @@ static void on_timed(evutil_socket_t fd, short events, void *arg)
 
 /* --- descriptors ------------------------------------------------------------ */
 
-/* Nothing of what is not watched for now is lost, so its owner is not bothered. */
+/* Each turn looks at what is not watched for now; this sees to it that there are turns. */
 static void on_late(void *arg)
 {
     struct loop *l = arg;
-    l->late = pollset_retry(l->set) > 0;
-    if (l->late)
-        loop_timer_set(l, &l->late_timer, usec_now(CLOCK_MONOTONIC) + LATE, on_late, l);
+    l->late = pollset_retry(l->set) > 0 &&
+              loop_timer_set(l, &l->late_timer, usec_now(CLOCK_MONOTONIC) + LATE, on_late, l) == 0;
 }
 
 static void look_after_late(struct loop *l)
 {
     if (!l->late_told)
-        log_warn(
-            "the kernel has no room to watch all descriptors (memory, or fs.epoll.max_user_watches); trying again");
+        log_warn("the kernel has no room to watch all descriptors (memory, or fs.epoll.max_user_watches); some are "
+                 "looked at every 20 ms");
     l->late_told = true;
-    l->late = loop_timer_set(l, &l->late_timer, usec_now(CLOCK_MONOTONIC) + LATE, on_late, l) == 0;
+    on_late(l);
 }
 
 int loop_io_set(struct loop *l, struct loop_io *io, int fd, unsigned what, enum loop_priority priority, loop_io_fn fn,
@@ -430,6 +439,8 @@ static int wait_for_something(struct loop *l)
     if (l->set_ready)
         pollset_collect(l->set, on_io_ready);
     l->set_ready = false;
+    if (l->late)
+        pollset_collect_late(l->set, on_io_ready);
     return 0;
 }
 
