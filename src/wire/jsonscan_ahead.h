@@ -6,7 +6,7 @@
 
 #include "wire/jsonscan.h"
 
-#define JSONSCAN_AHEAD_SIZE 768
+#define JSONSCAN_AHEAD_SIZE 576
 
 /* How far one has been looked at; zeroes for a new one.  Without pointers. */
 struct jsonscan_ahead {

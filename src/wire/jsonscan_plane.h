@@ -18,6 +18,11 @@ typedef uint64_t lanes[LANES]; /* a plane in memory; without its alignment */
 
 #define PLANE_ALL (~(plane){ 0 })
 
+/* What three planes say together, by one instruction: plane_of(x, y, z, A & ~(B | C)). */
+enum { A = 0xF0, B = 0xCC, C = 0xAA };
+#define plane_of(a, b, c, term)                                                                                        \
+    ((plane)_mm512_ternarylogic_epi64((__m512i)(a), (__m512i)(b), (__m512i)(c), (term)&0xFF))
+
 INLINE plane plane_load(const lanes from)
 {
     return (plane)_mm512_loadu_si512(from);
@@ -33,28 +38,32 @@ INLINE bool plane_any(plane p)
     return _mm512_test_epi64_mask((__m512i)p, (__m512i)p) != 0;
 }
 
-/* Each bit is moved to the byte behind; what falls out is the next block's. */
+/* Bits are moved to the byte behind; what falls out is the next block's.  In two steps: the lane
+ * below each lane, and from there n bytes behind (a constant), for as many n as one likes. */
+typedef __m512i plane_below;
+
+INLINE plane_below plane_below_of(plane p, lanes last)
+{
+    plane_below below = _mm512_alignr_epi64((__m512i)p, _mm512_loadu_si512(last), LANES - 1);
+    plane_store(last, p);
+    return below;
+}
+
+#define plane_over(p, below, n) ((plane)_mm512_shldi_epi64((__m512i)(p), (below), (n)))
+
 INLINE plane plane_behind(plane p, lanes last)
 {
-    __m512i lower = _mm512_alignr_epi64((__m512i)p, _mm512_loadu_si512(last), LANES - 1);
-    plane_store(last, p);
-    return (plane)_mm512_shldi_epi64((__m512i)p, lower, 1);
+    plane_below below = plane_below_of(p, last);
+    return plane_over(p, below, 1);
 }
 
-/* The same within a block, and the other way. */
-INLINE plane plane_up(plane p, int n)
-{
-    __m512i lower = _mm512_alignr_epi64((__m512i)p, _mm512_setzero_si512(), LANES - 1);
-    return (plane)_mm512_shldv_epi64((__m512i)p, lower, _mm512_set1_epi64(n));
-}
+/* The same within a block, and the other way; n is a constant. */
+#define plane_up(p, n) plane_over((p), _mm512_alignr_epi64((__m512i)(p), _mm512_setzero_si512(), LANES - 1), (n))
+#define plane_down(p, n)                                                                                               \
+    ((plane)_mm512_shrdi_epi64((__m512i)(p), _mm512_alignr_epi64(_mm512_setzero_si512(), (__m512i)(p), 1), (n)))
 
-INLINE plane plane_down(plane p, int n)
-{
-    __m512i upper = _mm512_alignr_epi64(_mm512_setzero_si512(), (__m512i)p, 1);
-    return (plane)_mm512_shrdv_epi64((__m512i)p, upper, _mm512_set1_epi64(n));
-}
-
-/* The sum of two very large numbers. */
+/* The sum of two very large numbers: marks in runs, or where one could begin, come out behind the
+ * runs (what it has within them is of no use). */
 INLINE plane plane_add(plane a, plane b, unsigned *carry)
 {
     plane sum = a + b;
@@ -63,12 +72,6 @@ INLINE plane plane_add(plane a, plane b, unsigned *carry)
     unsigned carries = (over << 1 | *carry) + full;
     *carry = carries >> LANES;
     return (plane)_mm512_mask_sub_epi64((__m512i)sum, (__mmask8)(carries ^ full), (__m512i)sum, (__m512i)PLANE_ALL);
-}
-
-/* Marks in a run, or where one could begin: moves them to behind the run. */
-INLINE plane plane_run_over(plane runs, plane marks, unsigned *carry)
-{
-    return plane_add(runs, marks, carry) & ~runs;
 }
 
 /* From each bit on, up to before the next one: ones.  *inside: all ones if the block

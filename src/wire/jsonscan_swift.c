@@ -9,10 +9,14 @@
  * From there on the grammar is a sum of few planes: what may stand behind what is a
  * shift by one and a few ands; what is further away (from one comma or colon to the
  * next) is an addition, that carries a mark over a run of bits.  Each of these is done
- * for 512 bytes at once.  Only brackets, words (true, false, null), escapes and
- * characters that are not ASCII are visited one by one.
+ * for 512 bytes at once.  Only brackets, escapes and characters that are not ASCII are
+ * visited one by one.
  *
  * What one block has to tell the next are the bits that a shift or an addition loses.
+ *
+ * What counts is the number of instructions, and that none waits: three planes are put
+ * together at once, as few as can be are shifted, the next block is classified while
+ * this one is looked at, and in most texts no branch is taken by surprise.
  *
  * It needs what AVX-512 can do since 2019 (the Makefile lets this one file have it, and
  * jsonscan.c asks the processor). */
@@ -28,7 +32,12 @@
 enum { QUOTE, BACKSLASH, OPEN, CLOSE, CURLY, SEPARATOR, DIGIT, LETTER };
 #define IS(x) (1U << (x))
 
+/* Of letters, the others have another meaning: see take_words(). */
+enum { FIRST = IS(DIGIT), ONE = IS(OPEN), TWO = IS(CLOSE), FOUR = IS(CURLY) };
+#define CONTROL (IS(QUOTE) | IS(BACKSLASH)) /* may be nowhere */
+
 static const uint8_t codes[128] = {
+    [0 ... ' ' - 1] = CONTROL,
     ['"'] = IS(QUOTE),
     ['\\'] = IS(BACKSLASH),
     ['{'] = IS(OPEN) | IS(CURLY),
@@ -37,19 +46,28 @@ static const uint8_t codes[128] = {
     [']'] = IS(CLOSE),
     [','] = IS(SEPARATOR) | IS(CURLY),
     [':'] = IS(SEPARATOR),
-    [' '] = IS(SEPARATOR) | IS(LETTER),
+    [' '] = IS(SEPARATOR) | IS(DIGIT),
     ['-'] = IS(DIGIT) | IS(OPEN),
     ['.'] = IS(DIGIT) | IS(CLOSE),
     ['0'] = IS(DIGIT) | IS(CURLY),
     ['1' ... '9'] = IS(DIGIT),
-    ['a' ... 'z'] = IS(LETTER),
+    ['t'] = IS(LETTER) | FIRST | ONE,
+    ['f'] = IS(LETTER) | FIRST | TWO,
+    ['n'] = IS(LETTER) | FIRST | ONE | TWO,
+    ['r'] = IS(LETTER) | ONE,
+    ['a'] = IS(LETTER) | TWO,
+    ['u'] = IS(LETTER) | ONE | TWO,
+    ['e'] = IS(LETTER) | ONE | FOUR,
+    ['s'] = IS(LETTER) | TWO | FOUR,
+    ['l'] = IS(LETTER) | ONE | TWO | FOUR,
 };
 
 struct block {
     const char *p;
-    size_t left;  /* of the text; there may be less than a block */
-    bool strange; /* there are bytes that are no visible ASCII */
+    size_t left; /* of the text; there may be less than a block */
+    bool wide;   /* there are bytes that are no ASCII */
     plane quotes, backslashes, open, close, curly, separator, digit, letter;
+    plane in; /* strings, with the opening quote and without the closing one */
 };
 
 INLINE __m512i window_of(const struct block *b, int k, bool whole)
@@ -61,15 +79,15 @@ INLINE __m512i window_of(const struct block *b, int k, bool whole)
 INLINE void classify_as(struct block *b, bool whole)
 {
     const __m512i low = _mm512_loadu_si512(codes), high = _mm512_loadu_si512(codes + WINDOW);
-    __m512i v[LANES], least = _mm512_set1_epi8(' ');
+    __m512i w[LANES], v[LANES];
     EACH_LANE
     for (int k = 0; k < LANES; k++) {
-        __m512i w = window_of(b, k, whole);
-        least = _mm512_min_epi8(least, w);
-        v[k] = window_turn(_mm512_permutex2var_epi8(low, w, high));
+        w[k] = window_of(b, k, whole);
+        v[k] = window_turn(_mm512_permutex2var_epi8(low, w[k], high));
     }
     planes_turn(v);
-    b->strange = _mm512_cmplt_epi8_mask(least, _mm512_set1_epi8(' ')) != 0;
+    plane some = plane_of(w[0], w[1], w[2], A | B | C), others = plane_of(w[3], w[4], w[5], A | B | C);
+    b->wide = _mm512_movepi8_mask((__m512i)(plane_of(w[6], w[7], some, A | B | C) | others)) != 0;
     b->quotes = (plane)v[QUOTE];
     b->backslashes = (plane)v[BACKSLASH];
     b->open = (plane)v[OPEN];
@@ -93,7 +111,7 @@ INLINE void classify(struct block *b)
 #define OUTSIDE UINT64_C(1) /* .nest: a bit above those of the containers */
 
 /* Of each of these, what is behind it matters. */
-enum { B_SEPARATOR, B_COMMA, B_SQUARE, B_CURLY, B_STRING, B_CLOSE, B_DIGIT, B_MINUS, B_DOT, B_LETTER, B_ZERO, BEHINDS };
+enum { B_SEPARATOR, B_MEMBER, B_STRING, B_NUMBER, B_END, B_ZERO, B_ONE, B_TWO, BEHINDS };
 
 /* Without pointers, since the text may move. */
 struct swift {
@@ -133,21 +151,16 @@ static bool take_escapes(struct look *l, struct swift *s, struct block *b)
     return true;
 }
 
-/* Bytes that are no visible ASCII have codes of others: takes these from them. */
-static bool take_strange(struct block *b, plane *high)
+/* Bytes that are no ASCII have codes of others: takes these from them. */
+static plane take_high(struct block *b)
 {
     lanes found;
-    const __m512i blank = _mm512_set1_epi8(' ');
-    for (int k = 0; k < LANES; k++) {
-        __m512i w = window_of(b, k, false);
-        found[k] = _mm512_movepi8_mask(w);
-        if ((_mm512_cmplt_epi8_mask(w, blank) & ~found[k]) != 0)
-            return false;
-    }
-    *high = plane_load(found);
-    b->quotes &= ~*high;
-    b->backslashes &= ~*high;
-    return true;
+    for (int k = 0; k < LANES; k++)
+        found[k] = _mm512_movepi8_mask(window_of(b, k, false));
+    plane high = plane_load(found);
+    b->quotes &= ~high;
+    b->backslashes &= ~high;
+    return high;
 }
 
 static bool take_wide(struct look *l, struct swift *s, const struct block *b, plane high)
@@ -172,77 +185,110 @@ static bool take_wide(struct look *l, struct swift *s, const struct block *b, pl
     return true;
 }
 
-/* Finds what is in strings, with the opening quote and without the closing one. */
-INLINE bool take_strings(struct look *l, struct swift *s, struct block *b, plane *in)
+/* Where there are bytes besides visible ASCII, or escapes. */
+static __attribute__((noinline)) bool take_strange(struct look *l, struct swift *s, struct block *b)
 {
-    plane high = { 0 };
-    if (__builtin_expect(b->strange, 0) && !take_strange(b, &high))
+    plane high = b->wide ? take_high(b) : (plane){ 0 };
+    if (plane_any(b->quotes & b->backslashes) || !take_escapes(l, s, b))
         return false;
-    if (__builtin_expect(s->escaped || plane_any(b->backslashes), 0) && !take_escapes(l, s, b))
-        return false;
-    *in = plane_between(b->quotes, &s->in_string);
-    return !b->strange || (!plane_any(high & ~*in) && take_wide(l, s, b, high));
+    b->in = plane_between(b->quotes, &s->in_string);
+    return !plane_any(high & ~b->in) && take_wide(l, s, b, high);
+}
+
+INLINE bool take_strings(struct look *l, struct swift *s, struct block *b)
+{
+    if (__builtin_expect(s->escaped || b->wide || plane_any(b->backslashes), 0)) {
+        struct block own = *b; /* nobody else has the address of the other, so that it is in registers */
+        bool right = take_strange(l, s, &own);
+        b->quotes = own.quotes;
+        b->in = own.in;
+        return right;
+    }
+    b->in = plane_between(b->quotes, &s->in_string);
+    return true;
 }
 
 /* -- the grammar ----------------------------------------------------------------------------- */
 
 /* What is left for those who go from one to the next. */
 struct visits {
-    plane bad, brackets, open, curly, words;
+    plane bad, brackets, open, curly;
     /* What may not be in a container of a kind: colons in an array; singles, commas and brackets
      * that are not behind a colon, in an object; pairs elsewhere than in an object of an array. */
     plane colons, singles, pairs;
 };
 
-/* What has no code may stand nowhere: nothing may stand behind it, and a bracket is the last. */
-INLINE void take_grammar(struct swift *s, const struct block *b, plane in, struct visits *v)
+/* Of true, false and null the first letter says which are expected behind it.  Each letter
+ * has a number, and that of u is of those of r and a what that of n is of t and f, and so on:
+ * so what is expected is a sum.  Wrong is what is not as expected. */
+INLINE plane take_words(struct swift *s, const struct block *b, plane letters, plane first)
 {
-    plane out = ~(in | b->quotes), opening = b->quotes & in, string = b->quotes & ~in;
-    plane curly = b->curly, o = b->open & out, c = b->close & out, sep = b->separator & out;
-    plane d = b->digit & out, t = b->letter & out;
+    plane others = letters & ~b->digit, one = first & b->open, two = first & b->close;
+    plane_below one_below = plane_below_of(one, s->behind[B_ONE]), two_below = plane_below_of(two, s->behind[B_TWO]);
+    plane one1 = plane_over(one, one_below, 1), two1 = plane_over(two, two_below, 1);
+    plane one2 = plane_over(one, one_below, 2), two2 = plane_over(two, two_below, 2);
+    plane one3 = plane_over(one, one_below, 3), two3 = plane_over(two, two_below, 3);
+    plane last = plane_of(one3, plane_over(two, two_below, 4), plane_over(one, one_below, 4), A | (B & ~C));
+    plane third = one2 | two2;
+    plane wrong_one = plane_of(others, b->open, plane_of(one1, third, last, A | B | C), (A & B) ^ C);
+    plane wrong_two = plane_of(others, b->close, plane_of(two1, third, two3, A | B | C), (A & B) ^ C);
+    plane wrong_four = plane_of(others, b->curly, plane_of(two2, two3, last, A | B | C), (A & B) ^ C);
+    return plane_of(wrong_one, wrong_two, wrong_four, A | B | C);
+}
 
-    plane minus = o & d, dot = c & d, digit = d & ~o & ~c, open = o & ~d, close = c & ~d;
-    plane blank = sep & t, letter = t & ~sep, comma = sep & curly, colon = sep & ~curly & ~t;
+/* What has no code may stand nowhere: nothing may stand behind it, and a bracket is the last.  Of
+ * three planes a term costs as much as one of two, so they are put together by threes. */
+INLINE void take_grammar(struct swift *s, const struct block *b, struct visits *v)
+{
+    plane in = b->in, quotes = b->quotes, curly = b->curly, opening = quotes & in;
+    plane sep = plane_of(b->separator, in, quotes, A & ~(B | C));
+    plane letters = plane_of(b->letter, in, quotes, A & ~(B | C));
+    plane rest = plane_of(b->letter, in, quotes, ~(A | B | C));
+    plane begins = b->open & rest, open = begins & ~b->digit, close = plane_of(b->close, rest, b->digit, A & B & ~C);
+    plane number = plane_of(b->digit, rest, sep, A & B & ~C), dot = b->close & number;
+    plane digit = plane_of(number, b->open, b->close, A & ~(B | C));
+    plane comma = sep & curly, blank = sep & b->digit, colon = plane_of(sep, curly, blank, A & ~(B | C));
+    plane member = comma | open, first = letters & b->digit, points = plane_of(member, colon, close, A | B | C);
 
-    plane behind_separator = plane_behind(sep, s->behind[B_SEPARATOR]);
-    plane behind_square = plane_behind(open & ~curly, s->behind[B_SQUARE]);
-    plane behind_curly = plane_behind(open & curly, s->behind[B_CURLY]);
-    plane behind_string = plane_behind(string, s->behind[B_STRING]);
-    plane behind_digit = plane_behind(digit, s->behind[B_DIGIT]);
-    plane behind_letter = plane_behind(letter, s->behind[B_LETTER]);
-    plane behind_minus = plane_behind(minus, s->behind[B_MINUS]);
-    plane behind_dot = plane_behind(dot, s->behind[B_DOT]);
-    plane may_begin = behind_separator | behind_square; /* a value */
-    plane may_end = behind_string | plane_behind(close, s->behind[B_CLOSE]) | behind_digit | behind_letter;
+    plane behind_sep = plane_behind(sep, s->behind[B_SEPARATOR]);
+    plane behind_member = plane_behind(member, s->behind[B_MEMBER]); /* behind where one may begin */
+    plane behind_string = plane_behind(plane_of(quotes, in, dot, (A & ~B) | C), s->behind[B_STRING]);
+    plane behind_number = plane_behind(number, s->behind[B_NUMBER]);
+    plane behind_end = plane_behind(plane_of(close, letters, digit, A | B | C), s->behind[B_END]);
+    /* It is an open bracket that is a member and no separator; a dot that is a string and a
+     * number; a digit that is an end and a number. */
+    plane may_begin = behind_sep | behind_member; /* a value */
+    plane may_end = plane_of(behind_string, behind_number, behind_end, (A & ~B) | C);
 
-    plane bad = (comma & ~may_end) | (colon & ~behind_string) | (blank & ~behind_separator);
-    bad |= (open | minus) & ~may_begin;
-    bad |= opening & ~(may_begin | behind_curly);
-    bad |= close & ~(may_end | (curly & behind_curly) | (~curly & behind_square));
-    bad |= letter & ~(may_begin | behind_letter);
-    bad |= digit & ~(may_begin | behind_digit | behind_minus | behind_dot);
-    bad |= dot & ~behind_digit;
+    plane bad = plane_of(comma, close, may_end, (A | B) & ~C);
+    bad = plane_of(bad, close, plane_of(behind_member, behind_sep, may_end, A & ~B), A & ~(B & C));
+    bad |= plane_of(colon, behind_string, behind_number, A & ~(B & ~C));
+    bad |= plane_of(plane_of(begins, opening, blank, A | B | C), first, may_begin, (A | B) & ~C);
+    bad |= take_words(s, b, letters, first);
+    bad |= plane_of(digit, may_begin, behind_number, A & ~(B | C));
+    bad |= plane_of(dot, behind_end, behind_number, A & ~(B & C));
 
     /* What neighbours cannot know of numbers: a zero that leads, a second dot. */
-    plane leads = digit & curly & (may_begin | behind_minus);
-    bad |= digit & plane_behind(leads, s->behind[B_ZERO]);
-    bad |= dot & plane_run_over(digit, behind_dot & digit, &s->fraction);
+    plane in_number = plane_of(behind_number, behind_string, behind_end, A & (B | C));
+    plane leads = plane_behind(plane_of(digit, curly, in_number, A & B & ~C), s->behind[B_ZERO]);
+    plane fraction = plane_add(digit, plane_of(digit, behind_number, behind_string, A & B & C), &s->fraction);
+    bad |= plane_of(digit, leads, plane_of(dot, fraction, fraction, A & B), (A & B) | C);
 
     /* In an object commas and colons alternate, in an array there is no colon. */
-    plane points = comma | colon | open | close;
-    plane name = plane_run_over(~points, plane_behind(comma, s->behind[B_COMMA]) | behind_curly, &s->stretch);
-    bad |= colon & ~name;
-    bad |= close & curly & name & ~behind_curly;
+    plane name = plane_add(~points, behind_member, &s->stretch);              /* which of the points end one */
+    plane unnamed = plane_of(name, behind_member, behind_sep, A & ~(B & ~C)); /* but of {} */
+    plane closes = close & curly;
+    bad |= plane_of(colon, name, closes & unnamed, (A & ~B) | C);
 
     /* },{ changes nothing, and in what is long there is little else. */
-    plane pairs = open & curly & plane_up(comma & plane_up(close & curly, 1), 1);
+    plane pairs = plane_of(open, behind_member, behind_sep, A & B & C);
+    pairs = plane_of(pairs, curly, plane_up(closes, 2), A & B & C);
     v->bad = bad;
-    v->brackets = (open | close) & ~(pairs | plane_down(pairs, 2));
+    v->brackets = plane_of(open, close, pairs | plane_down(pairs, 2), (A | B) & ~C);
     v->open = open;
     v->curly = curly;
-    v->words = letter & may_begin;
     v->colons = colon;
-    v->singles = (comma | open) & name & ~pairs;
+    v->singles = plane_of(member, name, pairs, A & B & ~C);
     v->pairs = pairs;
 }
 
@@ -295,55 +341,18 @@ INLINE bool take_brackets(struct swift *s, const struct brackets *b, int k, uint
     return wrong == 0;
 }
 
-/* -- words ---------------------------------------------------------------------------------------- */
-
-/* true, false or null, and no other letter.  What may follow has been looked at.  There are 8
- * bytes. */
-INLINE bool is_word(const char *p)
-{
-    static const char words[4][8] = { "false", "null", "true", "-" };
-    static const uint8_t len[4] = { 5, 4, 4, 1 };
-    uint64_t text, word;
-    unsigned which = (unsigned char)*p >> 3 & 3;
-    memcpy(&word, words[which], 8);
-    memcpy(&text, p, 8);
-    return ((text ^ word) << (64 - 8 * len[which])) == 0 && (unsigned char)(p[len[which]] - 'a') > 'z' - 'a';
-}
-
-static bool is_last_word(const char *p, const char *end)
-{
-    char own[8] = { 0 };
-    memcpy(own, p, end - p < 8 ? (size_t)(end - p) : 8);
-    return is_word(own);
-}
-
-/* Of a window. */
-INLINE bool are_words(const char *p, const char *end, uint64_t starts)
-{
-    bool all = true;
-    if (end - p < WINDOW + 8) {
-        for (; starts != 0; starts &= starts - 1)
-            all &= is_last_word(p + __builtin_ctzll(starts), end);
-        return all;
-    }
-    for (; starts != 0; starts &= starts - 1)
-        all &= is_word(p + __builtin_ctzll(starts));
-    return all;
-}
-
 /* -- blocks --------------------------------------------------------------------------------------- */
 
 /* Behind the last bracket, or the block; NULL: it is wrong. */
-static const char *visit(struct look *l, struct swift *s, const char *p, const struct visits *v)
+static __attribute__((noinline)) const char *visit(struct swift *s, const char *p, const struct visits *v)
 {
     struct brackets b;
-    lanes bad, words;
+    lanes bad;
     brackets_of(&b, v);
     plane_store(bad, v->bad);
-    plane_store(words, v->words);
     for (int k = 0; k < LANES; k++, p += WINDOW) {
         uint64_t last;
-        if (!take_brackets(s, &b, k, &last) || (bad[k] & last) != 0 || !are_words(p, l->end, words[k] & last))
+        if (!take_brackets(s, &b, k, &last) || (bad[k] & last) != 0)
             return NULL;
         if (s->nest == OUTSIDE)
             return p + __builtin_popcountll(last);
@@ -351,27 +360,56 @@ static const char *visit(struct look *l, struct swift *s, const char *p, const s
     return p;
 }
 
-/* The same where no bracket is left. */
-INLINE const char *visit_words(struct look *l, const struct swift *s, const char *p, const struct visits *v)
+/* Of a block whose strings are known. */
+INLINE const char *take_rest(struct swift *s, const struct block *b)
 {
-    bool right = !plane_any(v->bad | wrong_in(v, s->nest));
-    lanes words;
-    plane_store(words, v->words);
-    for (int k = 0; k < LANES; k++, p += WINDOW)
-        right &= are_words(p, l->end, words[k]);
-    return right ? p : NULL;
+    struct visits v;
+    take_grammar(s, b, &v);
+    if (plane_any(v.brackets)) {
+        struct visits own = v; /* as in take_strings() */
+        return visit(s, b->p, &own);
+    }
+    return plane_any(v.bad | wrong_in(&v, s->nest)) ? NULL : b->p + PLANE;
 }
 
 static __attribute__((noinline)) const char *take_block(struct look *l, struct swift *s, const char *p)
 {
     struct block b = { .p = p, .left = (size_t)(l->end - p) };
-    struct visits v;
-    plane in;
     classify(&b);
-    if (!take_strings(l, s, &b, &in))
+    return take_strings(l, s, &b) ? take_rest(s, &b) : NULL;
+}
+
+INLINE void classify_next(struct block *b, const struct block *before)
+{
+    b->p = before->p + PLANE;
+    b->left = before->left - PLANE;
+    if (b->left >= PLANE)
+        classify_as(b, true);
+}
+
+/* A block that is classified; then the next one is, if it is whole: while the grammar waits for
+ * what it needs the processor has something to do. */
+INLINE const char *take_pair(struct look *l, struct swift *s, struct block *b, struct block *next)
+{
+    if (!take_strings(l, s, b))
         return NULL;
-    take_grammar(s, &b, in, &v);
-    return plane_any(v.brackets) ? visit(l, s, p, &v) : visit_words(l, s, p, &v);
+    classify_next(next, b);
+    return take_rest(s, b);
+}
+
+/* All that are whole; `left` is a block or more. */
+static __attribute__((noinline)) const char *take_blocks(struct look *l, struct swift *s, const char *p, size_t left)
+{
+    struct block a = { .p = p, .left = left }, b;
+    classify_as(&a, true);
+    for (;;) {
+        p = take_pair(l, s, &a, &b);
+        if (p == NULL || s->nest == OUTSIDE || b.left < PLANE)
+            return p;
+        p = take_pair(l, s, &b, &a);
+        if (p == NULL || s->nest == OUTSIDE || a.left < PLANE)
+            return p;
+    }
 }
 
 /* -- containers ------------------------------------------------------------------------------------ */
@@ -380,12 +418,14 @@ static void begin(const struct look *l, struct swift *s, const char *p)
 {
     memset(s, 0, sizeof(*s));
     s->nest = OUTSIDE << 1 | (*p == '{');
-    s->behind[*p == '{' ? B_CURLY : B_SQUARE][LANES - 1] = UINT64_C(1) << (WINDOW - 1);
+    s->behind[B_MEMBER][LANES - 1] = UINT64_C(1) << (WINDOW - 1);
     s->wide = (size_t)(p - l->text);
 }
 
 static const char *go_on(struct look *l, struct swift *s, const char *p)
 {
+    if (l->end - p >= 2 * PLANE)
+        p = take_blocks(l, s, p, (size_t)(l->end - p));
     while (p != NULL && s->nest != OUTSIDE)
         p = p < l->end ? take_block(l, s, p) : NULL;
     return p;
@@ -428,8 +468,8 @@ const char *jsonscan_swift_go_on(struct look *l, const char *p, bool *ends)
     struct swift *s = (struct swift *)l->ahead->state;
     struct look part = *l;
     part.end = whole_end(l, p);
-    while (p != NULL && s->nest != OUTSIDE && part.end - p >= PLANE + BEHIND_BLOCK)
-        p = take_block(&part, s, p);
+    if (s->nest != OUTSIDE && part.end - p >= PLANE + BEHIND_BLOCK)
+        p = take_blocks(&part, s, p, (size_t)(part.end - p) - BEHIND_BLOCK);
     *ends = s->nest == OUTSIDE;
     return p;
 }

@@ -210,6 +210,10 @@ static void test_wrong_items(void **state)
         "1.2.3",
         "-01",
         "tru",
+        "{1}",
+        "{ 1}",
+        "{-1,\"a\":1}",
+        "[1, ,2]",
         "{,}",
         "[,1]",
         "{\"a\":1,\"b\",\"c\":2}",
@@ -233,6 +237,39 @@ static void test_wrong_items(void **state)
             assert_int_equal(jsonscan_as(false, text, (size_t)(at - text), &keys, &r, NULL), -EINVAL);
             assert_same(text, (size_t)(at - text));
         }
+}
+
+/* Is it passed that many bytes before the border of two blocks, in an array? */
+static bool passes(const char *word, size_t before)
+{
+    char text[4 * JSONSCAN_BLOCK];
+    char *at = text + 1 + (size_t)(2 * JSONSCAN_BLOCK) - before; /* the first bracket is in no block */
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "[\"", 2);
+    memcpy(at - 2, "\",", 2);
+    at = mempcpy(mempcpy(at, word, strlen(word)), ",\"", 2);
+    at += JSONSCAN_BLOCK;
+    memcpy(at, "\"]", 2);
+    struct look l = { .text = text, .end = at + 2, .window = text };
+    return jsonscan_swift(&l, text) == at + 2;
+}
+
+/* Of up to five letters, all that there are. */
+static void test_words(void **state)
+{
+    (void)state;
+    static const char letters[] = "\0trufalsenx";
+    enum { N = sizeof(letters) - 1 };
+    for (size_t n = 0; jsonscan_have_swift() && n < (size_t)N * N * N * N * N; n++) {
+        char word[6] = "";
+        size_t left = n;
+        for (size_t i = 0; i < 5; i++, left /= N)
+            word[i] = letters[left % N];
+        if (passes(word, n % 8) && strcmp(word, "true") != 0 && strcmp(word, "false") != 0 && strcmp(word, "null") != 0)
+            fail_msg("%s is no word", word);
+    }
+    for (size_t before = 0; jsonscan_have_swift() && before < 8; before++)
+        assert_true(passes("true", before) && passes("false", before) && passes("null", before));
 }
 
 static uint32_t next_random(uint32_t *x)
@@ -283,13 +320,9 @@ static void test_depth(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_as_sent),
-        cmocka_unit_test(test_wrong_items),
-        cmocka_unit_test(test_one_change),
-        cmocka_unit_test(test_two_changes),
-        cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_as_it_comes),
-        cmocka_unit_test(test_several_as_they_come),
+        cmocka_unit_test(test_as_sent),     cmocka_unit_test(test_wrong_items),          cmocka_unit_test(test_words),
+        cmocka_unit_test(test_one_change),  cmocka_unit_test(test_two_changes),          cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_as_it_comes), cmocka_unit_test(test_several_as_they_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
