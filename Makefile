@@ -90,7 +90,7 @@ $(foreach file,$(HOT),$(B)/obj/src/$(file).o): SMALL =
 # One file for processors that have AVX-512; which they are is asked when it runs.
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 $(B)/obj/src/wire/jsonscan_swift.o: ISA = -mavx512bw -mavx512dq -mavx512vbmi -mavx512vbmi2 -mgfni -mvpclmulqdq \
-	-mbmi -mbmi2 -mlzcnt -mpopcnt
+	-mbmi -mbmi2 -mlzcnt -mpopcnt -mtune=icelake-server
 endif
 
 $(B)/obj/%.o: %.c
