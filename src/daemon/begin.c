@@ -111,7 +111,7 @@ static int take_lock_in_time(struct beginning *b, pid_t *other)
         usec_t at_most;
     } waits[] = {
         [LOCKFILE_ENDS] = { "is ending", 60 * USEC_PER_SEC },
-        [LOCKFILE_DEAD] = { "has died, and what is left of it is about to", 10 * USEC_PER_SEC },
+        [LOCKFILE_DEAD] = { "has died, and what is left of it is about to", 30 * USEC_PER_SEC },
     };
     const usec_t began = usec_now(CLOCK_MONOTONIC);
     for (;;) {

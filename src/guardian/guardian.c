@@ -1,9 +1,9 @@
 /* guardian.c - holds descriptors, reaps, and starts the supervisor again.
  *
  * It is to be read in one sitting, since it must not fail: after its start it
- * allocates nothing, waits for nothing but poll(2), and reads nothing that a job
- * can write.  All it owns is in one static value: the descriptors of the roll, its
- * end of the pair to the supervisor, a signalfd.  All its signals are blocked.
+ * allocates nothing (but a variable, when it becomes another program), waits for
+ * nothing but poll(2), and reads nothing that a job can write.  All it owns is in one static value: the descriptors of
+ * the roll, its end of the pair to the supervisor, a signalfd.  All its signals are blocked.
  *
  * Three orders of things matter.  A child's last word before exec (BORN) was sent
  * before it died, so the messages are read between seeing that somebody has ended
@@ -43,13 +43,20 @@ static const int forwarded[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR2 };
 
 /* -- signals ---------------------------------------------------------------------- */
 
-static void pass_on(int signal)
+static bool ends_us(uint32_t signal)
+{
+    return signal != SIGHUP && signal != SIGUSR2;
+}
+
+/* Before it says hello it would die of it: that is meant by some, as long as there is
+ * nothing to lose; else the next one would not know why. */
+static void pass_on(uint32_t signal)
 {
     if (signal == SIGHUP && g.holder.hups != NULL)
         g.holder.hups->came++;
-    if (g.supervisor > 0 && (g.hello || roll_count_live(&g.roll) == 0))
-        kill(g.supervisor, signal);
-    else /* it would die of it, and the next one would not know why */
+    if (g.supervisor > 0 && (g.hello || (ends_us(signal) && roll_count_live(&g.roll) == 0)))
+        kill(g.supervisor, (int)signal);
+    else
         g.pending |= UINT64_C(1) << signal;
 }
 
@@ -153,10 +160,10 @@ static void take_signals(void)
     while (read(g.signals, &s, sizeof(s)) == (ssize_t)sizeof(s)) {
         if (s.ssi_signo == SIGCHLD)
             continue;
-        if (s.ssi_signo != SIGHUP && s.ssi_signo != SIGUSR2)
+        if (ends_us(s.ssi_signo))
             g.asked |= UINT64_C(1) << s.ssi_signo;
         if (s.ssi_code != SI_KERNEL) /* the terminal's go to the whole group, and the supervisor is in it */
-            pass_on((int)s.ssi_signo);
+            pass_on(s.ssi_signo);
     }
     reap();
 }
@@ -306,7 +313,7 @@ static bool on_no_supervisor(int *status)
         g.holder.early_deaths == 0 ? 0 : DELAY_FIRST << (g.holder.early_deaths < 10 ? g.holder.early_deaths - 1 : 9);
     g.holder.early_deaths += !g.hello;
     g.holder.recoveries++;
-    g.start_at = clock_now() + (delay < DELAY_MAX ? delay : DELAY_MAX);
+    g.start_at = usec_now(CLOCK_MONOTONIC) + (delay < DELAY_MAX ? delay : DELAY_MAX);
     return false;
 }
 
@@ -326,7 +333,7 @@ static int time_to_sleep(void)
         next = g.ask_by;
     if (mail_owes(&g) && g.owe_at < next)
         next = g.owe_at;
-    return next == USEC_INFINITY ? -1 : (int)(usec_sub(next, clock_now()) / USEC_PER_MSEC) + 1;
+    return next == USEC_INFINITY ? -1 : (int)(usec_sub(next, usec_now(CLOCK_MONOTONIC)) / USEC_PER_MSEC) + 1;
 }
 
 /* Its loop has stopped.  When we ourselves come late, the machine has stopped, and
@@ -334,7 +341,7 @@ static int time_to_sleep(void)
 static void on_no_beat(usec_t late)
 {
     if (late > g.beat_within / 2) {
-        g.beat_by = clock_now() + g.beat_within;
+        g.beat_by = usec_now(CLOCK_MONOTONIC) + g.beat_within;
         return;
     }
     g.beat_within = 0;
@@ -346,7 +353,7 @@ static void look_at_the_clock(void)
 {
     static char alive[] = "WATCHDOG=1\n";
     const struct buf line = { .data = alive, .len = sizeof(alive) - 1 };
-    usec_t t = clock_now();
+    usec_t t = usec_now(CLOCK_MONOTONIC);
     if (g.manager.watchdog > 0 && t >= g.feed_at) {
         bool fed = sdnotify_send(&g.manager, &line) != -EAGAIN;
         g.feed_at = t + (fed || g.manager.watchdog / 2 < OWE_EVERY ? g.manager.watchdog / 2 : OWE_EVERY);

@@ -13,7 +13,6 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -23,13 +22,6 @@
 
 #define FINISH_WAIT (5 * USEC_PER_SEC)
 #define HELD_FROM 256 /* numbers below are for what comes and goes, see os/spawn.h */
-
-usec_t clock_now(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
 
 /* -- telling the supervisor ----------------------------------------------------- */
 
@@ -111,7 +103,7 @@ static void tell_state(struct guardian *g)
 {
     const struct buf lines = { .data = g->owed, .len = g->n_owed };
     if (sdnotify_send(&g->manager, &lines) == -EAGAIN)
-        g->owe_at = clock_now() + OWE_EVERY;
+        g->owe_at = usec_now(CLOCK_MONOTONIC) + OWE_EVERY;
     else
         g->n_owed = 0;
 }
@@ -131,7 +123,8 @@ bool mail_owes(const struct guardian *g)
 
 void mail_finish(struct guardian *g)
 {
-    for (usec_t until = clock_now() + FINISH_WAIT; mail_owes(g) && clock_now() < until; mail_tell_owed(g))
+    for (usec_t until = usec_now(CLOCK_MONOTONIC) + FINISH_WAIT; mail_owes(g) && usec_now(CLOCK_MONOTONIC) < until;
+         mail_tell_owed(g))
         poll(NULL, 0, OWE_EVERY / USEC_PER_MSEC);
 }
 
@@ -204,7 +197,7 @@ static void carry_out(struct guardian *g, const struct message_op *op, struct ar
         break;
     case MESSAGE_BEAT:
         g->beat_within = (uint32_t)(op->number > 0 ? op->number : 0) * USEC_PER_MSEC;
-        g->beat_by = clock_now() + g->beat_within;
+        g->beat_by = usec_now(CLOCK_MONOTONIC) + g->beat_within;
         break;
     case MESSAGE_BYE:
         g->bye = true;

@@ -1,5 +1,5 @@
-/* mail.h - the guardian's state, and its end of the pair to the supervisor; for
- * guardian.c and mail.c. */
+/* mail.h - the guardian's state, for all of its parts; and its end of the pair to the
+ * supervisor, and what it tells the service manager. */
 #pragma once
 
 #include <signal.h>
@@ -54,8 +54,6 @@ struct guardian {
     struct store store;
     struct roll roll;
 };
-
-usec_t clock_now(void);
 
 /* Tells the manager once more what it had no room for: a state, what it is to store. */
 void mail_tell_owed(struct guardian *g);

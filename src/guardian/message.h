@@ -1,4 +1,4 @@
-/* message.h - the bytes between supervisor and guardian; for holder.c and guardian.c.
+/* message.h - the bytes between supervisor and guardian; for holder.c and mail.c.
  *
  * A message is up to MESSAGE_OPS of these, with one descriptor for each PUT in
  * their order; or a single one with bytes behind it (SETTLE, NOTIFY).  Both ends

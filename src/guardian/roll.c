@@ -1,7 +1,7 @@
 /* roll.c - see roll.h.
  *
  * Owns the descriptors that are held, by their numbers only: opening and closing
- * is guardian.c's.  Both tables are dense, so that few jobs touch few pages; what
+ * is mail.c's.  Both tables are dense, so that few jobs touch few pages; what
  * is taken out is replaced by the last.  Names are found through an index with
  * open addressing, which is never more than half full. */
 #include "guardian/roll.h"

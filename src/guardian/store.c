@@ -4,7 +4,7 @@
  * sockets of socket units, which come in the same list.  FDPOLL=0 always: otherwise
  * the manager throws away a pipe whose writer has gone, with what is still in it.
  *
- * Each name that the manager has or is to have has a state, and the table NEXT says what
+ * Each name that the manager has or is to have has a state, and a table below says what
  * becomes of it.  Which descriptor a name stands for is the roll's word when the message
  * goes out, so nothing is kept open for a manager that does not listen.  Removals go
  * before additions: a store that is full refuses without a word. */
@@ -155,7 +155,7 @@ void store_tell(struct guardian *g)
         if (s->states[i] == TO_ADD)
             room = tell_addition(g, i);
     if (s->n_owed > 0)
-        g->owe_at = clock_now() + OWE_EVERY;
+        g->owe_at = usec_now(CLOCK_MONOTONIC) + OWE_EVERY;
 }
 
 /* While anything is owed, what comes later waits behind it. */

@@ -129,7 +129,7 @@ void upgrade_ask(struct guardian *g)
         be_asked(g, fd);
     cleanup_close(&fd);
     g->asking = pid;
-    g->ask_by = clock_now() + UPGRADE_ASK_WAIT;
+    g->ask_by = usec_now(CLOCK_MONOTONIC) + UPGRADE_ASK_WAIT;
 }
 
 int upgrade_exec(struct guardian *g)

@@ -81,6 +81,21 @@ class Again(drover.TestCase):
             dead.wait()
             os.truncate(self.path("stderr"), 0)
 
+    def test_signals_that_do_not_end_it_wait_as_well(self):
+        """logrotate does not know that it has not yet begun."""
+        dead = subprocess.Popen([sys.executable, "-c", ""])
+        dead.wait()
+        lock = self.held_lock(dead.pid)
+        d = self.daemon("", wait=False)
+        self.stderr_of(d, "has died")
+        d.kill(signal.SIGHUP)
+        d.kill(signal.SIGUSR2)
+        self.assertIsNone(d.process.poll())
+        lock.close()
+        d.wait_ready()
+        for name in "SIGHUP", "SIGUSR2":
+            procs.wait_until(lambda: "received %s" % name in d.log(), name + " to be heeded")
+
     def test_one_that_runs_is_not_waited_for(self):
         self.held_lock(os.getpid())
         d = self.daemon("", wait=False)
