@@ -28,7 +28,7 @@ void arena_done(struct arena *a);
 void arena_keep_from_children(struct arena *a);
 /* Nothing more is wanted: what is left of its blocks goes back to the kernel. */
 void arena_trim(struct arena *a);
-/* Where its blocks are, in any order; returns how many there are, of which at most max are put down. */
+/* Where its blocks are, in any order; returns how many there are, of which at most max are written. */
 struct arena_span {
     void *start;
     size_t size;

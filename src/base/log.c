@@ -4,9 +4,9 @@
  * must be able to log without being handed a logger.  It owns the descriptor of
  * the file.  Where standard output or error is the journal's (systemd says so in
  * JOURNAL_STREAM), lines go there with their priority and without a time, which
- * the journal has itself.  Nothing it meets ends or holds up the daemon: a line that cannot be
- * written (a full disk, a pipe that nobody reads) is lost, and counted for the
- * next line that gets through. */
+ * the journal has itself.  Nothing it meets ends or holds up the daemon: a line that
+ * cannot be written (a full disk, a pipe that nobody reads) is lost, and counted for
+ * the next line that gets through. */
 #include "base/log.h"
 
 #include <errno.h>

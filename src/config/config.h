@@ -152,8 +152,9 @@ void config_keep_from_children(struct config *c);
 /* Do both define the very same process?  Compares every setting of the option
  * tables; where a setting was written (file, line) does not count. */
 bool program_equal(const struct program *a, const struct program *b);
-/* The same for definitions that are told apart by what files say, and never the
- * same for others: to be kept where a program cannot. */
+/* A checksum of what files say of it, for where the program itself cannot be kept: the
+ * same in another run of the daemon.  Two programs that differ have different ones; two
+ * that are equal may, where one file leaves out what the other says. */
 uint64_t program_sum(const struct program *p);
 
 /* The same for groups: their own settings and all their programs. */

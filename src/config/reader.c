@@ -3,8 +3,8 @@
  * One pass, one line at a time, any length; a value that goes on over many lines
  * grows in one buffer.  Every odd rule here is configparser's, since files rely
  * on them without knowing: how deep a line must be indented to continue a value,
- * that comments inside a value do not end it, that the search for ";" and "#"
- * goes on in step.  inih could do none of this (it cuts lines at 199 bytes and
+ * that comments inside a value do not end it, that some comments behind a value are
+ * not seen (find_comment() below).  inih could do none of this (it cuts lines at 199 bytes and
  * reads the rest as a new line), so it only ever sees what config/ini.c makes of
  * the records.  Owns the list of records; their text is the arena's. */
 #include "config/reader.h"

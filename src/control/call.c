@@ -1,6 +1,6 @@
 /* call.c - what a call says: its numbers, a time, a descriptor, a signal; and whether
- * it comes too late.  Whatever a client writes there, what is returned can be
- * reckoned with.  Owns nothing. */
+ * it comes too late.  Whatever a client writes there, what is returned is in
+ * range.  Owns nothing. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
  *
  * The answer is a stream of records, each a line "LABEL LENGTH" and so many bytes:
  * a number labels what the process has written to that descriptor, and run, spawn
- * and end label JSON (supervisor/run_say.c).  A client that takes nothing makes the process wait; one that
- * goes away ends it.  Input and signals come as requests of their own. */
+ * and end label JSON (supervisor/run_say.c).  A client that takes nothing makes the
+ * process wait; one that goes away ends it.  Input and signals come as requests of their own. */
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>

@@ -1,4 +1,4 @@
-/* ansi.c - see ansi.h. */
+/* ansi.c - see ansi.h.  Pure; the state between two calls is the caller's. */
 #include "core/ansi.h"
 
 size_t ansi_strip(enum ansi_state *state, char *data, size_t len)

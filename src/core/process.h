@@ -94,8 +94,8 @@ struct process_input {
 };
 
 void process_init(struct process *p, const struct program *program);
-/* Takes everything but the program from a value that was kept; RECOVERED is to
- * follow, as timers and starts that were asked for were not. */
+/* Takes everything but the program from a value that was kept.  PROCESS_RECOVERED has
+ * to follow: timers, and starts that were asked for, are not kept. */
 void process_restore(struct process *p, const struct process *kept);
 
 /* Effects are to be carried out in their order. */

@@ -1,4 +1,4 @@
-/* rotation.c - see rotation.h. */
+/* rotation.c - see rotation.h.  Pure. */
 #include "core/rotation.h"
 
 #include <string.h>

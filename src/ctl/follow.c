@@ -1,4 +1,6 @@
-/* follow.c - see follow.h. */
+/* follow.c - see follow.h.
+ *
+ * Owns the connections; one poll(2) waits for all of them and for Ctrl-C. */
 #include "ctl/follow.h"
 
 #include <errno.h>

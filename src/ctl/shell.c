@@ -1,7 +1,7 @@
 /* shell.c - droverctl without a verb: a prompt, a history, completion.
  *
- * On a terminal libedit reads the line, where it is installed; anywhere else lines are read as they
- * are, with the prompt between the answers, as supervisorctl does it.  Ctrl-C
+ * On a terminal libedit reads the line, where it is installed; anywhere else lines
+ * are read as they are, with the prompt between the answers, as supervisorctl does it.  Ctrl-C
  * drops the line, or ends what a verb waits for; Ctrl-D leaves.  No error ends
  * the shell, and its exit status is always 0. */
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* autolog.c - see autolog.h. */
+/* autolog.c - see autolog.h.  Looks at names, never into a file.  Owns nothing. */
 #include "os/autolog.h"
 
 #include <ctype.h>

@@ -15,8 +15,8 @@ struct cgroups;
 int cgroups_new(struct cgroups **ret);
 void cgroups_free(struct cgroups *c); /* removes those that are empty */
 
-/* A directory to be born in (spawn_plan.h): *fd is the caller's.  And away with it,
- * when nobody was. */
+/* Makes a cgroup for a process to be born in (spawn_plan.h); *fd is the caller's.  And
+ * removes it, when none was born. */
 int cgroups_make(struct cgroups *c, const char *name, int *fd);
 void cgroups_unmake(int fd);
 void cgroups_sweep(struct cgroups *c); /* removes what was killed, where nobody is left */

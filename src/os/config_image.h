@@ -8,8 +8,9 @@
 
 #include "config/config.h"
 
-/* A sealed memfd with the whole of it.  From here on this process has its own from
- * there, too, so that the memory is not needed twice.  A negative errno: c is as before. */
+/* A sealed memfd with the whole of it, which from here on stands in this process for
+ * what it is a copy of, so that the memory is not needed twice.  A negative errno: c is
+ * as before. */
 int config_image_write(struct config *c);
 /* Borrows fd.  *ret has one reference.  -ESTALE: written under another guardian, or a
  * part of its place is taken; -EBADMSG: no image; other errors as those of mmap(2). */

@@ -2,8 +2,9 @@
  * SIGPIPE.  A channel that carries descriptors must not be read with read(2): the
  * kernel closes those that nobody asked for.
  *
- * The calls for many messages are used for one each, since they leave their result in
- * memory of the caller's, and not only in a register that dies with him. */
+ * Messages go one by one, and yet by sendmmsg(2) and recvmmsg(2): these write how many
+ * bytes went into memory of the caller's before they return, where it is still known
+ * when the caller is killed within the call. */
 #include "os/fdio.h"
 
 #include <errno.h>

@@ -11,12 +11,12 @@
  * clone is copied first, several children are made one directly after the other
  * where several are to be made.
  *
- * Order in the child: process group or session, limits, priorities and processors, descriptors,
- * the limit of open files (placing descriptors may need more of them), groups, gid,
- * uid, capabilities, proof that nothing can be regained, directory (as the new
- * user), umask, signal mask, the files that it opens itself, no new privileges,
- * its word to the guardian, exec.  Signals are blocked around the clone so that no handler of the daemon can
- * run in the child. */
+ * Order in the child: process group or session, limits, priorities and processors,
+ * descriptors, the limit of open files (placing descriptors may need more of them),
+ * groups, gid, uid, capabilities, proof that nothing can be regained, directory (as
+ * the new user), umask, signal mask, the files that it opens itself, no new
+ * privileges, its word to the guardian, exec.  Signals are blocked around the clone,
+ * so that no handler of the daemon can run in the child. */
 #include "os/spawn.h"
 
 #include <errno.h>
