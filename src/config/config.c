@@ -1,6 +1,6 @@
 /* config.c - what can be done with a loaded configuration: holding it, letting it
  * go, comparing its parts, finding its file. */
-#include "config/config.h"
+#include "config/config_load.h"
 
 #include <errno.h>
 #include <stdlib.h>

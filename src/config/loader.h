@@ -7,7 +7,7 @@
 
 #include "base/arena.h"
 #include "base/map.h"
-#include "config/config.h"
+#include "config/config_load.h"
 #include "config/ini.h"
 #include "config/option.h"
 

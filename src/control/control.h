@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "config/diagnostic.h"
 #include "control/http.h"
 #include "supervisor/supervisor.h"
 

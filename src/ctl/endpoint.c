@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "config/config.h"
+#include "config/config_load.h"
 #include "os/world.h"
 
 #define ENDPOINT_DEFAULT_URL "http://localhost:9001"

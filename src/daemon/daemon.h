@@ -1,7 +1,7 @@
 /* daemon.h - droverd at work: from a loaded configuration to the last job's end. */
 #pragma once
 
-#include "config/config.h"
+#include "config/config_load.h"
 #include "daemon/options.h"
 #include "guardian/holder.h"
 

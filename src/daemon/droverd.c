@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "config/config.h"
+#include "config/config_load.h"
 #include "config/option.h"
 #include "config/print.h"
 #include "daemon/daemon.h"

@@ -20,7 +20,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "config/config.h"
+#include "config/config_load.h"
 #include "os/config_image.h"
 #include "os/snapshot.h"
 

@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "config/config.h"
+#include "config/config_load.h"
 
 enum options_mode { MODE_RUN, MODE_CHECK, MODE_CHECK_STATE, MODE_HELP_CONFIG, MODE_HELP, MODE_VERSION };
 

@@ -4,7 +4,7 @@
 
 #include <limits.h>
 
-#include "config/config.h"
+#include "config/config_load.h"
 
 struct world {
     struct config_world config_world; /* what config_load() takes; points into the rest */

@@ -17,7 +17,7 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "base/utf8.h"
-#include "config/config.h"
+#include "config/config_load.h"
 #include "config/print.h"
 #include "wire/config_json.h"
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "config/config.h"
+#include "config/config_load.h"
 
 struct memory_file {
     const char *path, *text;
