@@ -371,8 +371,7 @@ static int adopt(struct run *r, struct child_plan *p, struct spawned *spawned)
     struct loop *loop = r->supervisor->loop;
     struct run_keep *k = r->keep;
     struct identity id = { 0 };
-    if (k->detached)
-        identity_of_child(spawned->pid, spawned->pidfd, &id);
+    identity_of_child(spawned->pid, spawned->pidfd, &id);
     k->start = id.start;
     k->inode = id.inode;
     k->deadline = k->timeout != 0 ? usec_add(usec_now(CLOCK_BOOTTIME), k->timeout) : 0;

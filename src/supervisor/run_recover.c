@@ -189,6 +189,15 @@ static void go_on(struct supervisor *s, struct run_keep *k, const struct roll_ch
         run_leave(r);
 }
 
+/* A FIFO in its stdio, say, keeps it waiting.  Somebody begins it once more, so it must not go on. */
+static void end_unborn(const struct run_keep *k)
+{
+    const struct identity id = { .pid = k->pid, .start = k->start, .inode = k->inode };
+    _cleanup_close_ int fd = identity_open(&id);
+    if (fd >= 0)
+        pidfd_signal(fd, SIGKILL);
+}
+
 void runs_recover(struct supervisor *s)
 {
     if (s->runs != NULL || !run_memory_is_left(s->options.holder) || runs_open(s) < 0)
@@ -198,10 +207,12 @@ void runs_recover(struct supervisor *s)
         const struct roll_child *rc = k->state == RUN_LIVES ? find_born(s, run_tag(k)) : NULL;
         if (k->state != RUN_LIVES)
             continue;
-        if (rc == NULL && !k->ran && k->cause_kind == EXIT_NONE)
-            run_memory_unborn(k);
-        else
+        if (rc != NULL || k->ran || k->cause_kind != EXIT_NONE) {
             go_on(s, k, rc);
+            continue;
+        }
+        end_unborn(k);
+        run_memory_unborn(k);
     }
 }
 

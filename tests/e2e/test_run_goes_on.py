@@ -247,6 +247,23 @@ class Lives(TestCase):
             self.assertEqual(procs.read(self.path("count")), b"x\n" * (i + 1))
             self.d.wait_ready()
 
+    def test_before_it_is_executed(self):
+        """One that has not come that far ends, and the one that is begun in its place has all the input."""
+        self.fifo("go")
+        p = self.start("--stdio", "pipe, pipe, pipe, <%s" % self.path("go"), "--input", "-", "sh", "-c",
+                       "echo x >>%s; exec cat" % self.path("count"), stdin=subprocess.PIPE)
+        procs.wait_until(self.runs, "it to begin")
+        p.stdin.write(b"hello\n")
+        p.stdin.flush()
+        procs.wait_until(lambda: waiting_in(p.stdin) == 0, "its client to read")
+        before = self.runs()[0]["pid"]
+        self.replace()
+        procs.wait_until(lambda: [r["pid"] for r in self.runs() if r["pid"] != before], "another")
+        procs.wait_gone(before)
+        self.let_go("go")
+        self.assertEqual(self.end(p), (0, b"hello\n", b""))
+        self.assertEqual(procs.read(self.path("count")), b"x\n")
+
     def test_a_client_that_does_not_come_back(self):
         """Its process is ended as when a client leaves."""
         p = self.start("sh", "-c", "echo up; exec sleep 1000")
