@@ -10,40 +10,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-
-struct record {
-    uint64_t id;
-    usec_t deadline;
-    struct route_member *sender, *receiver;
-    struct request_cast *cast;
-    uint32_t generation; /* of the tags of this number */
-    uint32_t hash_next;  /* or the next free one */
-    uint32_t asked_next, asked_before;
-    uint32_t open_next, open_before;
-    uint32_t heap_at; /* its place in the heap, plus one; 0: not in it */
-    bool sent, answer;
-};
-
-struct request_cast {
-    struct route_member *sender; /* NULL: gone, nobody is told */
-    struct request_cast *next, **at;
-    uint64_t id;
-    uint32_t waiting; /* for so many, and one more while it is being opened */
-    uint32_t ok, receivers;
-    size_t n_failures;
-    struct request_failure failures[REQUEST_FAILURES_MAX];
-};
-
-struct requests {
-    struct requests_owner owner;
-    struct record *records; /* records[0] is not used */
-    uint32_t *table;        /* as many as records, a power of two */
-    uint32_t *heap;
-    uint32_t size, n_heap, n, free;
-    uint32_t generation; /* of the next record; never starts anew, so that an old tag fits nothing */
-    uint32_t used;       /* records[1 .. used] have been given out at least once */
-    struct request_cast *casts;
-};
+#include "core/requests_internal.h"
 
 #define SIZE_FIRST 64
 #define SIZE_MOST (1U << 24)
@@ -119,63 +86,6 @@ static void hash_out(struct requests *r, uint32_t n)
     while (*at != n)
         at = &r->records[*at].hash_next;
     *at = q->hash_next;
-}
-
-/* -- the heap ------------------------------------------------------------------- */
-
-static void heap_put(struct requests *r, uint32_t at, uint32_t n)
-{
-    r->heap[at] = n;
-    r->records[n].heap_at = at + 1;
-}
-
-static usec_t heap_time(const struct requests *r, uint32_t at)
-{
-    return r->records[r->heap[at]].deadline;
-}
-
-static void heap_up(struct requests *r, uint32_t at)
-{
-    uint32_t n = r->heap[at];
-    while (at > 0 && r->records[n].deadline < heap_time(r, (at - 1) / 2)) {
-        heap_put(r, at, r->heap[(at - 1) / 2]);
-        at = (at - 1) / 2;
-    }
-    heap_put(r, at, n);
-}
-
-static void heap_down(struct requests *r, uint32_t at)
-{
-    uint32_t n = r->heap[at];
-    for (;;) {
-        uint32_t below = 2 * at + 1;
-        if (below + 1 < r->n_heap && heap_time(r, below + 1) < heap_time(r, below))
-            below++;
-        if (below >= r->n_heap || r->records[n].deadline <= heap_time(r, below))
-            break;
-        heap_put(r, at, r->heap[below]);
-        at = below;
-    }
-    heap_put(r, at, n);
-}
-
-static void heap_out(struct requests *r, uint32_t n)
-{
-    uint32_t at = r->records[n].heap_at;
-    if (at-- == 0)
-        return;
-    r->records[n].heap_at = 0;
-    uint32_t last = r->heap[--r->n_heap];
-    if (last == n)
-        return;
-    heap_put(r, at, last);
-    heap_up(r, at);
-    heap_down(r, r->records[last].heap_at - 1);
-}
-
-usec_t requests_next(const struct requests *r)
-{
-    return r->n_heap > 0 ? heap_time(r, 0) : USEC_INFINITY;
 }
 
 /* -- the lists of members -------------------------------------------------------- */
@@ -260,7 +170,7 @@ static void drop(struct requests *r, uint32_t n)
 {
     hash_out(r, n);
     list_out(r, n);
-    heap_out(r, n);
+    requests_heap_out(r, n);
     r->records[n].sender = NULL;
     r->records[n].hash_next = r->free;
     r->free = n;
@@ -295,12 +205,13 @@ int requests_open(struct requests *r, const struct request *q, uint32_t most, ui
         .cast = q->cast,
         .generation = r->generation++,
         .answer = q->answer,
+        .note = q->note,
     };
     hash_in(r, n);
     list_in(r, n);
     if (q->deadline != USEC_INFINITY) {
         r->heap[r->n_heap] = n;
-        heap_up(r, r->n_heap++);
+        requests_heap_up(r, r->n_heap++);
     }
     if (q->cast != NULL) {
         q->cast->waiting++;
@@ -338,7 +249,8 @@ static void settle(struct requests *r, struct request_cast *c)
                                    .ok = c->ok,
                                    .receivers = c->receivers,
                                    .failures = c->failures,
-                                   .n_failures = c->n_failures };
+                                   .n_failures = c->n_failures,
+                                   .note = c->note };
     if (c->sender != NULL)
         r->owner.acked(&a, r->owner.arg);
     free_cast(c);
@@ -367,6 +279,11 @@ void requests_cast_all(struct requests *r, struct request_cast *c)
     settle(r, c);
 }
 
+uint32_t *requests_cast_note(struct request_cast *c)
+{
+    return &c->note;
+}
+
 void requests_cast_drop(struct requests *r, struct request_cast *c)
 {
     c->sender = NULL;
@@ -379,13 +296,17 @@ void requests_cast_drop(struct requests *r, struct request_cast *c)
 static void end(struct requests *r, uint32_t n, int error)
 {
     const struct record *q = &r->records[n];
-    struct request_end e = {
-        .sender = q->sender, .receiver = q->receiver, .id = q->id, .tag = tag_of(r, n), .error = error, .sent = q->sent
-    };
+    struct request_end e = { .sender = q->sender,
+                             .receiver = q->receiver,
+                             .id = q->id,
+                             .tag = tag_of(r, n),
+                             .error = error,
+                             .sent = q->sent,
+                             .note = q->note };
     struct request_cast *cast = q->cast;
     drop(r, n);
     if (!e.sent && r->owner.unsent != NULL)
-        r->owner.unsent(e.receiver, e.tag, r->owner.arg);
+        r->owner.unsent(&e, r->owner.arg);
     if (cast == NULL) {
         r->owner.ended(&e, r->owner.arg);
         return;
@@ -444,9 +365,17 @@ static uint32_t find_asked(const struct requests *r, const struct route_member *
 }
 
 bool requests_waits(const struct requests *r, const struct route_member *replier, const struct route_member *sender,
-                    uint64_t id)
+                    uint64_t id, uint32_t *note)
 {
-    return find_asked(r, replier, sender, id) != 0;
+    uint32_t n = find_asked(r, replier, sender, id);
+    *note = n != 0 ? r->records[n].note : 0;
+    return n != 0;
+}
+
+uint32_t requests_note(const struct requests *r, uint64_t tag)
+{
+    uint32_t n = find_tag(r, tag);
+    return n != 0 ? r->records[n].note : 0;
 }
 
 bool requests_answer(struct requests *r, const struct route_member *replier, const struct route_member *sender,

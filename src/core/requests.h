@@ -24,9 +24,10 @@ struct request_cast;
 struct request_end {
     struct route_member *sender, *receiver;
     uint64_t id;
-    uint64_t tag; /* what requests_open() gave */
-    int error;    /* -EHOSTDOWN never handed over, -ECONNRESET handed over and died, -ETIMEDOUT, or the caller's */
-    bool sent;    /* it was handed over before */
+    uint64_t tag;  /* what requests_open() gave */
+    uint32_t note; /* the owner's, from requests_open() */
+    int error;     /* -EHOSTDOWN never handed over, -ECONNRESET handed over and died, -ETIMEDOUT, or the caller's */
+    bool sent;     /* it was handed over before */
 };
 
 struct request_failure {
@@ -42,11 +43,12 @@ struct request_ack {
     uint32_t receivers; /* of so many */
     const struct request_failure *failures;
     size_t n_failures;
+    uint32_t note; /* what the owner has put at requests_cast_note() */
 };
 
 struct requests_owner {
     /* It has an end before it was handed over, and must not be any more. */
-    void (*unsent)(struct route_member *receiver, uint64_t tag, void *arg); /* or NULL */
+    void (*unsent)(const struct request_end *e, void *arg); /* or NULL */
     void (*ended)(const struct request_end *e, void *arg);
     void (*acked)(const struct request_ack *a, void *arg);
     void *arg;
@@ -63,6 +65,7 @@ int requests_cast(struct requests *r, struct route_member *sender, uint64_t id, 
 void requests_failed(struct requests *r, struct request_cast *c, const char *receiver, int error);
 void requests_cast_all(struct requests *r, struct request_cast *c);
 void requests_cast_drop(struct requests *r, struct request_cast *c); /* of which nothing was opened */
+uint32_t *requests_cast_note(struct request_cast *c);                /* a number of the owner's, 0 at first */
 
 struct request {
     struct route_member *sender, *receiver;
@@ -70,6 +73,7 @@ struct request {
     usec_t deadline;           /* USEC_INFINITY: none */
     struct request_cast *cast; /* NULL: no acknowledgement is wanted */
     bool answer;               /* an answer is expected */
+    uint32_t note;             /* a number of the owner's */
 };
 
 /* The tag is what requests_sent() is to be called with.  -ENOBUFS: the sender has
@@ -85,9 +89,9 @@ void requests_sent(struct requests *r, uint64_t tag, int result);
 /* An answer: true when that was waited for. */
 bool requests_answer(struct requests *r, const struct route_member *replier, const struct route_member *sender,
                      uint64_t id);
-/* Is it waited for?  And: it will not come, `error` says why. */
+/* Is it waited for, and the owner's number of that?  And: it will not come, `error` says why. */
 bool requests_waits(const struct requests *r, const struct route_member *replier, const struct route_member *sender,
-                    uint64_t id);
+                    uint64_t id, uint32_t *note);
 void requests_fail(struct requests *r, const struct route_member *replier, const struct route_member *sender,
                    uint64_t id, int error);
 void requests_expire(struct requests *r, usec_t now);
@@ -95,4 +99,6 @@ usec_t requests_next(const struct requests *r); /* when requests_expire() is due
 /* A process is gone: whoever waits for its answer is told, what it waited for is forgotten. */
 void requests_gone(struct requests *r, struct route_member *m);
 
+/* The owner's number of an open one; 0: an old tag, or it has none. */
+uint32_t requests_note(const struct requests *r, uint64_t tag);
 size_t requests_count(const struct requests *r); /* all that are open: 0 when everybody was answered or has gone */

@@ -398,6 +398,21 @@ bool channel_is_open(const struct channel *ch)
     return ch->fd >= 0 && !ch->broken && !ch->closing;
 }
 
+uint64_t channel_id(const struct channel *ch)
+{
+    return ch->keep->id;
+}
+
+uint64_t channel_taken_number(const struct channel *ch)
+{
+    return ch->now.counters.sent + (ch->now.rest_len > 0 && ch->now.rest_is_message);
+}
+
+uint64_t channel_next_number(const struct channel *ch)
+{
+    return channel_taken_number(ch) + ch->now.queued + 1;
+}
+
 const struct channel_counters *channel_counters(const struct channel *ch)
 {
     return &ch->now.counters;

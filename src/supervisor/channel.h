@@ -57,7 +57,7 @@ void channel_debt_release(struct channel_debt *d);
 
 /* What was sent with that tag must not go any more: is taken out of the queue, if the
  * socket has nothing of it.  `sent` is not called. */
-void channel_cancel(struct channel *ch, uint64_t tag);
+bool channel_cancel(struct channel *ch, uint64_t tag); /* false: it goes, or has gone */
 
 /* It has refused something, and there has been no room since. */
 bool channel_is_full(const struct channel *ch);
@@ -86,6 +86,14 @@ void channel_disconnect(struct channel *ch);
 void channel_last_words(struct channel *ch);
 
 bool channel_is_open(const struct channel *ch); /* can be sent to */
+
+/* Of this channel and no other, of whoever goes on after us as well. */
+uint64_t channel_id(const struct channel *ch);
+/* All messages that were ever sent have a number; the next one's, and that of the last one of
+ * which the socket has a part, or which will get there though we are killed.  Those behind one
+ * that is taken out move up when .taken_out is called. */
+uint64_t channel_next_number(const struct channel *ch);
+uint64_t channel_taken_number(const struct channel *ch);
 const struct channel_counters *channel_counters(const struct channel *ch);
 void channel_count_bounce(struct channel *ch);
 /* Within .message: whoever goes on after us does not look at that message again. */

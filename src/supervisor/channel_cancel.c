@@ -44,10 +44,9 @@ static bool cancel_in(struct channel *ch, const struct channel_marks *list, uint
     return false;
 }
 
-void channel_cancel(struct channel *ch, uint64_t tag)
+bool channel_cancel(struct channel *ch, uint64_t tag)
 {
-    if (ch->fd >= 0 && !cancel_in(ch, &ch->tags, tag))
-        cancel_in(ch, &ch->handles, tag);
+    return ch->fd >= 0 && (cancel_in(ch, &ch->tags, tag) || cancel_in(ch, &ch->handles, tag));
 }
 
 /* The first of a list that is cancelled, from *at on; NULL: there is none. */
@@ -153,4 +152,6 @@ void channel_take_out(struct channel *ch)
     if (ch->out.len == 0)
         channel_bytes_done(ch->hub, &ch->out);
     channel_publish(ch);
+    if (ch->owner->taken_out != NULL)
+        ch->owner->taken_out(ch, ch->arg);
 }

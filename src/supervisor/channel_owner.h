@@ -43,6 +43,8 @@ struct channel_owner {
     /* What became of a message that was sent with a tag: 0 the socket has taken it (a
      * handle: its receiver has said so), or a negative errno. */
     void (*sent)(struct channel *ch, uint64_t tag, int result, void *arg); /* or NULL */
+    /* Messages that were cancelled are in its queue no longer. */
+    void (*taken_out)(struct channel *ch, void *arg); /* or NULL */
     /* There is room again, after -ENOBUFS. */
     void (*room)(struct channel *ch, void *arg); /* or NULL */
     /* Nothing comes any more: all was read, the descriptor is closed.  Once. */

@@ -98,6 +98,14 @@ static void on_sent(struct channel *ch, uint64_t tag, int result, void *arg)
         relay_sent(run->port, tag, result);
 }
 
+static void on_taken_out(struct channel *ch, void *arg)
+{
+    struct ipc_run *run = arg;
+    (void)ch;
+    if (run->port != NULL)
+        relay_taken_out(run->port);
+}
+
 static void on_room(struct channel *ch, void *arg)
 {
     struct ipc_run *run = arg;
@@ -153,6 +161,7 @@ static const struct channel_owner owner = { .keys = &envelope_keys,
                                             .message = on_message,
                                             .fault = on_fault,
                                             .sent = on_sent,
+                                            .taken_out = on_taken_out,
                                             .room = on_room,
                                             .ended = on_ended };
 

@@ -25,6 +25,7 @@
 #include "supervisor/child_take.h"
 #include "supervisor/kept.h"
 #include "supervisor/record.h"
+#include "supervisor/relay.h"
 #include "supervisor/run.h"
 #include "supervisor/scope.h"
 
@@ -213,7 +214,7 @@ static void tell_survivor(struct child *c, bool lives)
 }
 
 /* .pid: of the record, or, where that was not written any more, as the guardian has it. */
-static void resume_run(struct child *c, pid_t pid, const struct roll_child *rc)
+static bool resume_run(struct child *c, pid_t pid, const struct roll_child *rc)
 {
     _cleanup_(child_plan_done) struct child_plan p;
     child_plan_init(&p);
@@ -233,9 +234,7 @@ static void resume_run(struct child *c, pid_t pid, const struct roll_child *rc)
     supervisor_handle(c, PROCESS_RECOVERED, 0, none);
     if (rc == NULL)
         tell_survivor(c, pidfd >= 0);
-    bool lives = rc != NULL ? rc->state == ROLL_LIVE : pidfd >= 0;
-    if (!lives)
-        ended(c, rc);
+    return rc != NULL ? rc->state == ROLL_LIVE : pidfd >= 0;
 }
 
 /* Made, and on record here, but whoever made it had died before the child could tell
@@ -258,18 +257,19 @@ static void forget_unborn(struct child *c)
     c->process.deadline = 0;
 }
 
-static void resume(struct child *c, const struct roll_child *rc)
+/* False: its run has ended meanwhile. */
+static bool resume(struct child *c, const struct roll_child *rc)
 {
     if (was_never_born(c, rc))
         forget_unborn(c);
     bool born = rc != NULL && c->process.pid == 0 && c->process.state == PROCESS_STARTING;
     if (c->process.pid != 0 || born) {
-        resume_run(c, born ? rc->pid : c->process.pid, rc);
-        return;
+        return resume_run(c, born ? rc->pid : c->process.pid, rc);
     }
     if (rc != NULL) /* its end was on record here before it could be forgotten there */
         holder_forget(c->supervisor->options.holder, rc->pid, rc->tag);
     supervisor_handle(c, PROCESS_RECOVERED, 0, none);
+    return true;
 }
 
 /* -- all of them ------------------------------------------------------------------- */
@@ -326,20 +326,42 @@ static void end_strangers(struct supervisor *s, const struct roster *roster)
     }
 }
 
-void recovery_run(struct supervisor *s)
+/* Whose end is to be dealt with when all of them are there: its last words may be for others. */
+struct over {
+    struct child *child;
+    const struct roll_child *rc;
+};
+
+/* How many there are. */
+static size_t resume_all(struct supervisor *s, const struct roster *roster)
 {
-    struct roster roster = roster_of(s->options.holder);
-    size_t n = 0, n_children;
+    size_t n = 0, n_over = 0, n_children;
     _cleanup_free_ struct child **list = supervisor_in_order(s, false, &n_children);
+    _cleanup_free_ struct over *over = calloc(n_children + 1, sizeof(*over));
     for (size_t i = 0; i < n_children; i++) {
         if (!list[i]->restored)
             continue;
-        const struct roll_child *rc = roster_find(&roster, record_tag(list[i]));
-        resume(list[i], rc);
+        const struct roll_child *rc = roster_find(roster, record_tag(list[i]));
+        bool lives = resume(list[i], rc);
         if (rc != NULL && rc->tag == record_tag(list[i]))
-            roster.ours[rc - roster.list] = true;
+            roster->ours[rc - roster->list] = true;
+        if (!lives && over != NULL)
+            over[n_over++] = (struct over){ list[i], rc };
+        else if (!lives)
+            ended(list[i], rc);
         n++;
     }
+    if (n > 0)
+        relay_restore(s);
+    for (size_t i = 0; i < n_over; i++)
+        ended(over[i].child, over[i].rc);
+    return n;
+}
+
+void recovery_run(struct supervisor *s)
+{
+    struct roster roster = roster_of(s->options.holder);
+    size_t n = resume_all(s, &roster);
     take_lingering(s);
     runs_recover(s);
     if (capture_mover(s->capture) != NULL)

@@ -1,7 +1,8 @@
 /* relay.c - lanes and ports: who takes part, and the channels they have.
  *
  * Owns the table of addresses, the account of open requests, one timer for all that
- * has a deadline, and of each lane what it says of itself.  Channels belong to the
+ * has a deadline, the book of what senders are owed (relay_book.h), and of each lane
+ * what it says of itself.  Channels belong to the
  * children; a port borrows one for as long as it lives.  Made when the first program
  * with `relay` comes, so that others pay nothing. */
 #include "supervisor/relay.h"
@@ -12,7 +13,9 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "supervisor/kept.h"
 #include "supervisor/relay_internal.h"
+#include "supervisor/relay_note.h"
 
 #define WORDS_MAX (1U << 20)
 #define FROM_MAX (64U * 1024)
@@ -40,6 +43,7 @@ static uint32_t load(const struct route_member *m)
 static void on_ended(const struct request_end *e, void *arg)
 {
     struct relay *r = arg;
+    relay_note_end(relay_lane_of(e->sender), e->note, e->error);
     buf_reset(&r->words);
     envelope_bounce(&r->words, e->id, e->error, e->receiver->name, NULL, 0);
     envelope_end(&r->words);
@@ -50,17 +54,21 @@ static void on_ended(const struct request_end *e, void *arg)
 }
 
 /* What was only in a queue is taken out of it. */
-static void on_unsent(struct route_member *receiver, uint64_t tag, void *arg)
+static void on_unsent(const struct request_end *e, void *arg)
 {
-    const struct relay_port *p = relay_lane_of(receiver)->port;
-    (void)arg;
-    if (p != NULL)
-        channel_cancel(p->channel, tag);
+    struct relay_lane *to = relay_lane_of(e->receiver);
+    struct relay *r = arg;
+    struct relay_book_entry *noted = relay_book_at(r->book, e->note);
+    if (noted != NULL)
+        noted->error = (int16_t)e->error;
+    if (to->port != NULL && channel_cancel(to->port->channel, e->tag))
+        relay_note_gap(to, e->note);
 }
 
 static void on_acked(const struct request_ack *a, void *arg)
 {
     struct relay *r = arg;
+    relay_note_acked(relay_lane_of(a->sender), a);
     buf_reset(&r->words);
     if (a->receivers == 1 && a->ok == 0 && a->n_failures == 1) {
         envelope_bounce(&r->words, a->id, a->failures[0].error, a->failures[0].name, NULL, 0);
@@ -100,6 +108,18 @@ void relay_arm(struct relay *r, usec_t at)
 
 /* -- processes -------------------------------------------------------------------------- */
 
+/* Its memory is the guardian's, too. */
+static int open_book(struct relay *r)
+{
+    int memory = kept_memory("asks");
+    int error = relay_book_new(memory, &r->book);
+    if (error < 0)
+        cleanup_close(&memory);
+    else
+        kept_flush();
+    return error;
+}
+
 static int relay_new(struct supervisor *s, struct relay **ret)
 {
     struct relay *r = calloc(1, sizeof(*r));
@@ -113,6 +133,8 @@ static int relay_new(struct supervisor *s, struct relay **ret)
     int error = route_new(load, &r->route);
     if (error == 0)
         error = requests_new(&owner, &r->requests);
+    if (error == 0)
+        error = open_book(r);
     if (error < 0) {
         relay_free(r);
         return error;
@@ -129,6 +151,7 @@ void relay_free(struct relay *r)
         relay_trace_end(r->tracers);
     loop_timer_clear(&r->timer);
     loop_undefer(r->supervisor->loop, &r->answered);
+    relay_book_free(r->book);
     requests_free(r->requests);
     route_free(r->route);
     buf_done(&r->words);
@@ -198,6 +221,7 @@ void relay_state(const struct relay_lane *l, struct relay_state *ret)
  * it are told. */
 static void depose(struct relay_lane *l)
 {
+    relay_note_gone(l);
     l->port = NULL;
     l->member.up = false;
     l->stuck = l->asked_out = false;
@@ -279,7 +303,10 @@ static int why_not_sent(int error)
 
 void relay_sent(struct relay_port *p, uint64_t tag, int result)
 {
-    requests_sent(p->lane->relay->requests, tag, result < 0 ? why_not_sent(result) : 0);
+    struct relay *r = p->lane->relay;
+    if (result == 0)
+        relay_note_given(r, requests_note(r->requests, tag));
+    requests_sent(r->requests, tag, result < 0 ? why_not_sent(result) : 0);
 }
 
 void relay_room(struct relay_port *p)

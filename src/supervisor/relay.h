@@ -10,6 +10,7 @@
 #include "supervisor/child.h"
 
 struct relay;
+struct supervisor;
 struct relay_lane;
 struct relay_port;
 
@@ -46,7 +47,12 @@ void relay_port_free(struct relay_port *p); /* the channel has ended, or is abou
 bool relay_message(struct relay_port *p, struct channel_message *m);
 void relay_fault(struct relay_port *p, const struct channel_fault *f);
 void relay_sent(struct relay_port *p, uint64_t tag, int result);
+void relay_taken_out(struct relay_port *p);
 void relay_room(struct relay_port *p);
+
+/* All that runs has been taken over from a supervisor before us, and nothing was read yet: senders
+ * whose messages have died with it are told, and what is open goes on. */
+void relay_restore(struct supervisor *s);
 
 /* -- watching ---------------------------------------------------------------------- */
 

@@ -4,6 +4,7 @@
 #include "core/requests.h"
 #include "core/route.h"
 #include "supervisor/relay.h"
+#include "supervisor/relay_book.h"
 #include "supervisor/supervisor.h"
 #include "wire/envelope.h"
 
@@ -44,6 +45,7 @@ struct relay_port {
     uint32_t tokens; /* refusals that it may have before it is paced */
     usec_t tokens_at;
     uint32_t faults; /* lines in a row that were no message */
+    uint32_t held;   /* in the book: that message */
 };
 
 struct relay_lane {
@@ -55,12 +57,16 @@ struct relay_lane {
     bool stuck;              /* somebody has waited for room in vain; nobody else does until there is some */
     bool asked_out;          /* it has waited for answers in vain */
     struct relay_counters counters;
+    struct relay_book_queue ended; /* of what it has asked */
+    uint64_t *gaps;                /* messages that will not go to it; malloc'd */
+    size_t n_gaps, gaps_size;
 };
 
 struct relay {
     struct supervisor *supervisor;
     struct route *route;
     struct requests *requests;
+    struct relay_book *book; /* NULL: there is no guardian */
     struct relay_port *waiting, **waiting_end;
     struct loop_timer timer;
     usec_t timer_at;           /* USEC_INFINITY: not set */

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "supervisor/relay_internal.h"
+#include "supervisor/relay_note.h"
 
 #define OWN_MESSAGES 64 /* beyond its queue, before a sender has to read what it is told */
 #define OWN_BYTES (64 * 1024)
@@ -24,13 +25,14 @@ void relay_say(struct relay_lane *l, struct buf *words)
 }
 
 /* NULL: there is nobody who could understand it. */
-static struct buf *begin_bounce(struct relay_port *p, const struct envelope *e)
+static struct buf *begin_bounce(struct relay_port *p, const struct envelope *e, int error)
 {
     struct relay_lane *l = p->lane;
     l->counters.refused++;
     relay_refused(p);
     if (!e->has_id || l->port != p)
         return NULL;
+    relay_note_said(l, e->id, error);
     buf_reset(&l->relay->words);
     return &l->relay->words;
 }
@@ -48,7 +50,7 @@ void relay_bounce(struct relay_port *p, const struct parcel *parcel, int error, 
         channel_count_bounce(receiver->port->channel);
     if (receiver != NULL && e->has_re) /* whoever waits for it waits no longer */
         requests_fail(p->lane->relay->requests, &p->lane->member, &receiver->member, e->re, error);
-    struct buf *words = begin_bounce(p, e);
+    struct buf *words = begin_bounce(p, e, error);
     if (words == NULL)
         return;
     if (receiver != NULL)
@@ -66,7 +68,7 @@ static void bounce_fault(struct relay_port *p, const struct envelope *e, const s
         relay_tell_fault(p, -EINVAL, fault);
         return;
     }
-    struct buf *words = begin_bounce(p, e);
+    struct buf *words = begin_bounce(p, e, -EINVAL);
     if (words == NULL)
         return;
     envelope_bounce(words, e->id, -EINVAL, NULL, NULL, 0);
@@ -90,13 +92,18 @@ static int open_request(struct relay_port *p, const struct parcel *parcel, struc
     struct relay *r = p->lane->relay;
     const struct envelope *e = &parcel->e;
     usec_t ttl = e->ttl * USEC_PER_MSEC;
-    const struct request q = { .sender = &p->lane->member,
-                               .receiver = &to->member,
-                               .id = e->id,
-                               .deadline = ttl > 0 ? usec_add(loop_now(r->supervisor->loop), ttl) : USEC_INFINITY,
-                               .cast = cast,
-                               .answer = wants_answer(e) };
+    struct request q = { .sender = &p->lane->member,
+                         .receiver = &to->member,
+                         .id = e->id,
+                         .deadline = ttl > 0 ? usec_add(loop_now(r->supervisor->loop), ttl) : USEC_INFINITY,
+                         .cast = cast,
+                         .answer = wants_answer(e) };
+    q.note = relay_note_ask(p, &q, to, parcel->fd >= 0);
     int error = requests_open(r->requests, &q, relay_settings(p->lane)->queue_messages, tag);
+    if (error < 0)
+        relay_book_drop(r->book, q.note);
+    else
+        relay_note_cast(r, cast, q.note);
     if (error == 0)
         relay_arm(r, q.deadline);
     return error == -ENOBUFS ? -EBUSY : error;
@@ -157,6 +164,7 @@ static int deliver(struct relay_port *p, struct parcel *parcel, struct relay_lan
         return error;
     error = send_parts(p, parcel, to, fd, tag);
     if (error < 0) {
+        relay_note_undo(p->lane->relay, cast, requests_note(p->lane->relay->requests, tag));
         requests_undo(p->lane->relay->requests, tag);
         return error == -EPIPE ? -EHOSTDOWN : error;
     }
@@ -168,11 +176,12 @@ static int deliver(struct relay_port *p, struct parcel *parcel, struct relay_lan
 
 /* -- an answer ------------------------------------------------------------------------------ */
 
-/* Both ran under a supervisor before us, who alone knew of what was asked then: an answer
- * goes to whom it says, and whoever does not wait for it does not know its number. */
+/* Both ran under a supervisor before us, and it may not have noted all that was asked then: an
+ * answer goes to whom it says, and whoever does not wait for it does not know its number. */
 static bool is_of_before(const struct relay_port *p, const struct relay_lane *to)
 {
-    return p->lane->child->adopted && p->lane->port == p && to->child->adopted && to->port != NULL;
+    return !relay_book_is_whole(p->lane->relay->book) && p->lane->child->adopted && p->lane->port == p &&
+           to->child->adopted && to->port != NULL;
 }
 
 /* It goes to whom has asked, or to nobody. */
@@ -180,15 +189,18 @@ static enum wait_kind answer(struct relay_port *p, struct parcel *parcel, struct
                              struct relay_lane **full)
 {
     struct requests *requests = p->lane->relay->requests;
-    bool asked = requests_waits(requests, &p->lane->member, &to->member, parcel->e.re);
+    uint32_t note;
+    bool asked = requests_waits(requests, &p->lane->member, &to->member, parcel->e.re, &note);
     if (!asked && !is_of_before(p, to)) {
         p->lane->counters.stale++;
         if (parcel->e.has_id)
             relay_bounce(p, parcel, -ETIMEDOUT, to);
         return WAIT_NOT;
     }
+    relay_note_answer(to, note, p, false);
     int error = deliver(p, parcel, to, NULL, &parcel->fd);
     if (error == -ENOBUFS || error == -EBUSY) {
+        relay_note_answer(to, note, p, true);
         *full = error == -ENOBUFS ? to : NULL;
         return error == -ENOBUFS ? WAIT_ROOM : WAIT_ANSWERS;
     }
@@ -196,6 +208,7 @@ static enum wait_kind answer(struct relay_port *p, struct parcel *parcel, struct
         relay_bounce(p, parcel, error, to);
         return WAIT_NOT;
     }
+    relay_note_answered(to, note);
     if (asked)
         requests_answer(requests, &p->lane->member, &to->member, parcel->e.re);
     relay_answered(to);
@@ -296,7 +309,7 @@ static void tell_misses(struct relay_port *p, const struct parcel *parcel, struc
             requests_failed(l->relay->requests, cast, name, t->misses[i].error);
             continue;
         }
-        struct buf *words = begin_bounce(p, &parcel->e);
+        struct buf *words = begin_bounce(p, &parcel->e, t->misses[i].error);
         if (words == NULL)
             continue;
         envelope_bounce(words, parcel->e.id, t->misses[i].error, name, NULL, 0);
@@ -362,6 +375,7 @@ static void ask_supervisor(struct relay_port *p, const struct parcel *parcel)
     p->lane->counters.routed++;
     if (!e->has_id)
         return;
+    relay_note_said(p->lane, e->id, -ECONNRESET);
     envelope_own(&line, true, e->id);
     buf_add(&line, answer.data, answer.len);
     envelope_end(&line);

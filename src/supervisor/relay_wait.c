@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "supervisor/relay_internal.h"
+#include "supervisor/relay_note.h"
 
 #define TOKENS 256                       /* refusals at once, */
 #define TOKEN_TIME (USEC_PER_SEC / 1000) /* and one more each */
@@ -43,6 +44,7 @@ static void delist(struct relay_port *p)
     p->full = NULL;
     if (p->kept != NULL)
         channel_park(p->channel, false);
+    relay_note_unhold(p);
     free(TAKE_PTR(p->kept));
     cleanup_close(&p->kept_fd);
     channel_debt_release(TAKE_PTR(p->kept_debt));
@@ -59,6 +61,7 @@ void relay_keep(struct relay_port *p, struct parcel *parcel, enum wait_kind kind
         relay_bounce(p, parcel, -ENOBUFS, full);
         return;
     }
+    relay_note_hold(p, parcel);
     memcpy(p->kept, parcel->text, parcel->len);
     channel_park(p->channel, parcel->debt == NULL);
     p->kept_len = parcel->len;

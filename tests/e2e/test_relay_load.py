@@ -155,6 +155,34 @@ class Requests(Case):
         self.assertGreaterEqual(codes["ECONNRESET"], killed)
 
 
+    def test_while_the_supervisor_is_killed_each_ends_once(self):
+        """At whatever instant, and workers besides: an answer, or word that there will be none, and never both."""
+        a, crashes = self.pool(), 0
+        due = max(REQUESTS // 200, 500)
+
+        def crash():
+            nonlocal crashes
+            if self.done < (crashes + 1) * due:
+                return
+            if crashes % 2 == 1:
+                victim = self.d.pid_of("w:w_%d" % (crashes // 2 % 4))
+                if victim > 0:
+                    os.kill(victim, signal.SIGKILL)
+            self.d.crash()
+            crashes += 1
+
+        def note(done):
+            self.done = done
+        self.done = 0
+        ends = self.ask(a, note, crash)
+        self.assertGreater(crashes, 10)
+        self.assertEqual(set(ends), set(range(REQUESTS)))
+        self.assertEqual([e for e in ends.values() if len(e) > 1], [])
+        codes = collections.Counter(error or "answer" for [(_, error, _)] in ends.values())
+        report("%d requests, the supervisor killed %d times: %s" % (len(ends), crashes, dict(codes)))
+        self.assertLessEqual(set(codes), {"answer", "ECONNRESET", "EHOSTDOWN"})
+
+
 class Descriptors(Case):
     timeout = 120 * max(1, DESCRIPTORS // 50000)
 

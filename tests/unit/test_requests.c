@@ -116,16 +116,17 @@ static void test_answers(void **state)
 static void test_an_answer_that_fails(void **state)
 {
     (void)state;
+    uint32_t note;
     ask(0, 1, 7);
-    assert_true(requests_waits(r, &members[1], &members[0], 7));
-    assert_false(requests_waits(r, &members[0], &members[1], 7));
+    assert_true(requests_waits(r, &members[1], &members[0], 7, &note));
+    assert_false(requests_waits(r, &members[0], &members[1], 7, &note));
     requests_fail(r, &members[2], &members[0], 7, -ENOBUFS);
     assert_int_equal(n_ends, 0);
     requests_fail(r, &members[1], &members[0], 7, -ENOBUFS);
     assert_int_equal(n_ends, 1);
     assert_end(0, 1, 7, -ENOBUFS);
     assert_true(last_end.sent);
-    assert_false(requests_waits(r, &members[1], &members[0], 7));
+    assert_false(requests_waits(r, &members[1], &members[0], 7, &note));
 }
 
 static void test_same_id_twice(void **state)
