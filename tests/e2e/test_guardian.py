@@ -37,6 +37,8 @@ class Replaced(drover.TestCase):
         # whichever supervisor was there to see it
         procs.wait_until(lambda: "stopped: stubborn (terminated by SIGKILL)" in d.log(), "the end of the stubborn one")
         procs.wait_until(lambda: all(pid not in (0, before[name]) for name, pid in d.pids().items()), "all anew")
+        for name in before:
+            d.wait_state(name, "RUNNING")  # one that is not executed yet would be started once more
         after = d.pids()
         d.crash()
         self.assertEqual(d.pids(), after, "and that is done once")
