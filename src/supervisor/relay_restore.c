@@ -121,8 +121,12 @@ static enum fate fate_of_open(const struct restoring *r, struct relay_book_entry
         e->error = -EHOSTDOWN;
         return FATE_LOST;
     }
-    bool given = e->given_at == 0 || (e->flags & RELAY_BOOK_HANDLE) != 0 ||
-                 (to != NULL && e->given_at <= channel_taken_number(to->channel));
+    bool given = e->given_at == 0 || (to != NULL && e->given_at <= channel_taken_number(to->channel));
+    if (!given && (e->flags & RELAY_BOOK_HANDLE) != 0) { /* it is in a box, or its sender is to send it again */
+        if ((e->flags & RELAY_BOOK_ANSWER) == 0)
+            return FATE_OVER;
+        given = true;
+    }
     if (given && (to != NULL || (e->flags & RELAY_BOOK_ACK) != 0))
         return FATE_GIVEN;
     e->error = to == NULL ? -ECONNRESET : -EHOSTDOWN;

@@ -145,7 +145,8 @@ static void take_line(const char *line)
         i++;
     if (re != NULL && strcmp(from, "$") == 0) {
         bool bounced = strstr(line, "\"err\":") != NULL;
-        fprintf(book, "%c %ld\n", bounced ? 'b' : 'k', n);
+        const char *code = bounced ? strstr(line, "\"err\":") + 7 : "";
+        fprintf(book, "%c %ld %.*s\n", bounced ? 'b' : 'k', n, (int)strcspn(code, "\""), code);
         if (bounced && i < n_peers)
             say(i, true);
     } else if (re != NULL && msg != NULL) {

@@ -54,7 +54,7 @@ function finish() {
 process.on('message', (m, handle) => {
     if (handle) handle.close();
     if (m.re !== undefined && m.from == '$') {
-        note(`${m.err ? 'b' : 'k'} ${m.re}`);
+        note(`${m.err ? 'b' : 'k'} ${m.re} ${m.err || ''}`);
         if (m.err && waiting.delete(m.re)) say(peers.find(p => p == m.to), -1);
     } else if (m.re !== undefined) {
         note(`v ${m.from} ${m.msg[0]} ${m.re}`);

@@ -58,7 +58,7 @@ class Worker:
 
     def take(self, m):
         if "re" in m and m["from"] == "$":
-            self.note("b" if "err" in m else "k", m["re"])
+            self.note("b" if "err" in m else "k", m["re"], m.get("err", ""))
             if "err" in m and m["re"] in self.waiting:
                 self.say(self.waiting.pop(m["re"]), end=True)
         elif "re" in m:
