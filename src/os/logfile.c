@@ -52,6 +52,7 @@ struct logfile {
     bool not_appending;                             /* O_APPEND is off, for splice */
     unsigned backups, rotations;
     uint64_t max_bytes, size;
+    void *first;
     dev_t dev;
     ino_t ino;
     time_t looked; /* CLOCK_MONOTONIC_COARSE seconds of the last look at the name */
@@ -437,6 +438,16 @@ size_t logfile_room(struct logfile *f)
 }
 
 /* -- the rest --------------------------------------------------------------- */
+
+void *logfile_first(const struct logfile *f)
+{
+    return f->first;
+}
+
+void logfile_set_first(struct logfile *f, void *first)
+{
+    f->first = first;
+}
 
 unsigned logfile_rotations(const struct logfile *f)
 {

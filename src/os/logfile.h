@@ -42,6 +42,10 @@ size_t logfile_room(struct logfile *f);
  * 0, -ENOSPC or -EROFS. */
 int logfile_trouble(const struct logfile *f);
 
+/* Whoever has bytes that it did not take, before others may write; the caller's business. */
+void *logfile_first(const struct logfile *f);
+void logfile_set_first(struct logfile *f, void *first);
+
 /* Counts rotations, so that a caller may report them. */
 unsigned logfile_rotations(const struct logfile *f);
 bool logfile_is_file(const struct logfile *f); /* can be read back, cleared and rotated */

@@ -61,13 +61,18 @@ static bool is_plain(const struct stream *s)
     return s->log != NULL && s->lines == NULL && s->drops == NULL && !s->strip_ansi;
 }
 
-/* Much at once, that nobody looks at, goes straight from the pipe to the file. */
-static ssize_t move_unseen(struct stream *s)
+/* Much at once, that nobody looks at, goes straight from the pipe to the file.  *all: and
+ * the file took it. */
+static ssize_t move_unseen(struct stream *s, bool *all)
 {
     int waiting = 0;
+    *all = false;
     if (!is_plain(s) || s->owner->watched(s, s->arg) || ioctl(s->fd, FIONREAD, &waiting) < 0)
         return 0;
-    return (ssize_t)logfile_splice(s->log, s->fd, waiting < DIRECT_MAX ? (size_t)waiting : DIRECT_MAX);
+    size_t most = waiting < DIRECT_MAX ? (size_t)waiting : DIRECT_MAX;
+    size_t n = logfile_splice(s->log, s->fd, most);
+    *all = n == most;
+    return (ssize_t)n;
 }
 
 /* Takes what there is, through a mover where that can be, and passes it on.  The
@@ -95,14 +100,16 @@ static ssize_t move_once(struct stream *s)
 {
     if (s->stash != NULL || stream_waits(s))
         return 0;
-    ssize_t n = move_unseen(s);
-    if (n == 0)
-        n = take_chunk(s);
-    if (n == -EAGAIN || n == -EINTR)
-        return 0;
+    bool all;
+    ssize_t moved = move_unseen(s, &all);
+    if (moved > 0 && all)
+        return moved;
+    ssize_t n = take_chunk(s); /* where the file is full it stands in line from here on */
+    if (n == -EAGAIN || n == -EINTR || (n <= 0 && moved > 0))
+        return moved;
     if (n <= 0)
         return stream_end_lines(s) ? -1 : 0;
-    return n;
+    return moved + n;
 }
 
 static void on_readable(int fd, unsigned what, void *arg)
@@ -226,6 +233,7 @@ void stream_free(struct stream *s)
         stream_give_up(s);
     if (s->drops != NULL)
         stream_drops_end(s);
+    stream_leave_line(s);
     gather_end(s);
     loop_io_clear(&s->io);
     kept_close(&s->fd);

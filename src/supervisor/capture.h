@@ -52,8 +52,9 @@ struct stream_drops; /* drop: how it stands with what is thrown away */
 struct logline;
 
 struct stream {
-    struct loop_io io;   /* knows its loop, also while it is silent */
-    struct stream *next; /* of the owner's list of lingering ones */
+    struct loop_io io;     /* knows its loop, also while it is silent */
+    struct stream *next;   /* of the owner's list of lingering ones */
+    struct stream *behind; /* the next one in the line before its log; see capture_put.c */
     const struct stream_owner *owner;
     void *arg;
     struct logfile *log; /* NULL: read and thrown away */
@@ -69,6 +70,7 @@ struct stream {
     bool lingering; /* its process is gone */
     bool watched;
     bool told_full;
+    bool in_line;
     bool gathered; /* see capture_gather.h */
     bool enlarged;
     enum ansi_state ansi;

@@ -2,9 +2,12 @@
  *
  * What a log would not take (a full disk, a stuck terminal) is stashed, a buffer
  * at most, and the stream is not read again until the log has taken it: the rest
- * waits in the pipe, the job waits with it, and nobody else notices.  While some
- * stream waits for a disk, others find out by a look whether it is full, and take
- * nothing out of their pipes.  With log_overflow=drop the job does not wait:
+ * waits in the pipe, the job waits with it, and nobody else notices.  Where several
+ * write to one log (a run, and those before it whose pipes still hold something),
+ * they stand in line from then on: a line that is half written is ended before
+ * another one is begun, and runs follow each other in the log as they did in life.
+ * While some stream waits for a disk, others find out by a look whether it is full,
+ * and take nothing out of their pipes.  With log_overflow=drop the job does not wait:
  * capture_drop.c.  Lines that log_format rewrites are made in a shared buffer, a
  * part of what was read at a time. */
 #include "supervisor/capture_put.h"
@@ -58,6 +61,52 @@ static void note_rotations(struct stream *s)
     s->rotations = n;
 }
 
+/* -- the line before a log ------------------------------------------------------- */
+
+static void on_retry(void *arg);
+
+static void join_line(struct stream *s)
+{
+    struct stream *last = s->log != NULL ? logfile_first(s->log) : NULL;
+    if (s->in_line || s->log == NULL)
+        return;
+    s->in_line = true;
+    s->behind = NULL;
+    while (last != NULL && last->behind != NULL)
+        last = last->behind;
+    if (last == NULL)
+        logfile_set_first(s->log, s);
+    else
+        last->behind = s;
+}
+
+void stream_leave_line(struct stream *s)
+{
+    if (!s->in_line)
+        return;
+    s->in_line = false;
+    struct stream *before = logfile_first(s->log);
+    if (before != s) {
+        while (before->behind != s)
+            before = before->behind;
+        before->behind = s->behind;
+        return;
+    }
+    struct stream *next = s->behind;
+    logfile_set_first(s->log, next);
+    if (next != NULL && next->stash != NULL)
+        loop_timer_set(loop_of(&next->io), &next->stash->timer, loop_now(loop_of(&next->io)), on_retry, next);
+}
+
+/* Why it may not write before others have: 0, it may. */
+static int turn_of_others(const struct stream *s)
+{
+    const struct stream *first = s->log != NULL ? logfile_first(s->log) : NULL;
+    if (first == NULL || first == s || s->drops != NULL)
+        return 0;
+    return first->stash != NULL ? first->stash->error : -EAGAIN;
+}
+
 /* -- what a log does not take ------------------------------------------------- */
 
 void stream_end_move(struct stream *s)
@@ -86,8 +135,6 @@ static void stash_free(struct stream *s)
     free(stash_take(s));
     stream_end_move(s);
 }
-
-static void on_retry(void *arg);
 
 static void stash_arm(struct stream *s, int error)
 {
@@ -121,6 +168,7 @@ static void stash_put(struct stream *s, const char *data, size_t len, const char
         memcpy(s->stash->data, data, len);
     if (rest_len > 0)
         memcpy(s->stash->data + len, rest, rest_len);
+    join_line(s);
     stream_listen(s, false);
     stash_arm(s, error);
 }
@@ -128,8 +176,9 @@ static void stash_put(struct stream *s, const char *data, size_t len, const char
 /* While others have bytes that a disk does not take, a look saves a try. */
 static int trouble(const struct stream *s)
 {
-    if (s->capture == NULL || capture_stalled(s->capture) == 0 || s->log == NULL || s->drops != NULL)
-        return 0;
+    int r = turn_of_others(s);
+    if (r < 0 || s->capture == NULL || capture_stalled(s->capture) == 0 || s->log == NULL || s->drops != NULL)
+        return r;
     return logfile_trouble(s->log);
 }
 
@@ -175,10 +224,10 @@ static bool put(struct stream *s, const char *data, size_t len, const char *rest
     data += skipped;
     len -= skipped;
     size_t written = 0;
-    int r = 0;
+    int r = turn_of_others(s);
     if (s->drops != NULL)
         put_or_drop(s, data, len);
-    else
+    else if (r == 0)
         r = write_and_tell(s, data, len, &written);
     note_rotations(s);
     if (r < 0)
@@ -208,7 +257,7 @@ bool stream_retry(struct stream *s)
 {
     struct stream_stash *stash = s->stash;
     size_t written = 0;
-    int r = stash->len == 0 ? trouble(s) : 0;
+    int r = stash->len == 0 ? trouble(s) : turn_of_others(s);
     if (r == 0)
         r = write_and_tell(s, stash->data + stash->done, stash->ready - stash->done, &written);
     stash->done += written;
@@ -228,9 +277,16 @@ bool stream_retry(struct stream *s)
     return true;
 }
 
+/* Of an earlier run all follows, and its end, before what a later one has printed. */
 static void on_retry(void *arg)
 {
-    stream_retry(arg);
+    struct stream *s = arg;
+    if (!stream_retry(s))
+        return;
+    if (s->lingering && stream_drain(s))
+        s->owner->closed(s, s->arg);
+    else if (s->stash == NULL)
+        stream_leave_line(s);
 }
 
 static bool put_begun(struct stream *s)
@@ -259,7 +315,9 @@ void stream_give_up(struct stream *s)
     struct stream_stash *stash = s->stash;
     size_t written = 0;
     int waiting = 0;
-    int r = logfile_write(s->log, stash->data + stash->done, stash->ready - stash->done, &written);
+    int r = turn_of_others(s);
+    if (r == 0)
+        r = logfile_write(s->log, stash->data + stash->done, stash->ready - stash->done, &written);
     ioctl(s->fd, FIONREAD, &waiting);
     uint64_t lost = stash->len - stash->done - written + (uint64_t)waiting;
     stash_free(s);

@@ -19,7 +19,8 @@
 #include "supervisor/supervisor.h"
 
 /* A daemonising program leaves a grandchild with our pipe at each of its starts;
- * more than this many of one process are not kept. */
+ * more than this many of one process are not kept.  Where their log takes nothing
+ * they are, since nothing is lost, and it is the next start that waits. */
 #define LINGERING_MAX 16
 
 /* -- watching and following -------------------------------------------------- */
@@ -196,9 +197,12 @@ static void on_output(struct stream *s, const char *data, size_t len, void *arg)
                   len > 4096 ? 4096 : (int)len, data);
 }
 
+static void look_at_start(struct child *c);
+
 static void on_logged(struct stream *s, const char *data, size_t len, void *arg)
 {
     tell_followers(arg, false, s->number, data, len);
+    look_at_start(arg);
 }
 
 /* `close` of a run: it has ended, and nobody writes to its pipes any more. */
@@ -216,6 +220,38 @@ void child_tell_closed(struct child *c, pid_t run)
     events_add(c->supervisor->events, &e);
 }
 
+/* Of all runs but the present one. */
+static size_t count_stuck(const struct child *c, int *error)
+{
+    usec_t since;
+    size_t n = 0;
+    for (const struct stream *s = c->lingering; s != NULL; s = s->next) {
+        int r = stream_trouble(s, &since);
+        n += r != 0;
+        *error = r != 0 ? r : *error;
+    }
+    return n;
+}
+
+bool child_output_holds_start(struct child *c)
+{
+    int error = 0;
+    if (count_stuck(c, &error) < LINGERING_MAX)
+        return false;
+    if (!c->start_waits)
+        log_warn("%s: start waits: its log does not take what earlier runs have printed: %s", c->process.program->name,
+                 strerror(-error));
+    c->start_waits = true;
+    return true;
+}
+
+/* Its log has taken something. */
+static void look_at_start(struct child *c)
+{
+    if (c->start_waits && c->process.state == PROCESS_STARTING && c->process.pid == 0)
+        start_queue_add(c);
+}
+
 static void on_closed(struct stream *s, void *arg)
 {
     struct child *c = arg;
@@ -228,6 +264,7 @@ static void on_closed(struct stream *s, void *arg)
     *at = s->next;
     stream_free(s);
     child_tell_closed(c, run);
+    look_at_start(c);
 }
 
 static void on_report(struct stream *s, const struct stream_report *r, void *arg)
@@ -241,6 +278,7 @@ static void on_report(struct stream *s, const struct stream_report *r, void *arg
                   strerror(-r->error), bytes);
     else
         log_info("%s: %s: log %s%s", c->process.program->name, s->number == 1 ? "stdout" : "stderr", r->reason, bytes);
+    look_at_start(c);
     struct event e = { .type = EVENT_LOG,
                        .name = c->name,
                        .text = strdup(r->reason),
@@ -303,9 +341,10 @@ void child_drain(struct child *c)
         c->lingering = s;
     }
     struct stream **at = &c->lingering;
-    for (int n = 0; *at != NULL; n++) {
+    for (int n = 0; *at != NULL;) {
         struct stream *s = *at;
-        if (n < LINGERING_MAX) {
+        usec_t since;
+        if (stream_trouble(s, &since) != 0 || n++ < LINGERING_MAX) {
             at = &s->next;
             continue;
         }

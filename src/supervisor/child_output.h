@@ -17,6 +17,10 @@ void child_duplex_output(int number, const char *data, size_t len, void *child);
 /* After an exit: what the pipes hold goes to the log; a pipe that somebody else
  * still writes to is kept, without holding up the process's next start. */
 void child_drain(struct child *c);
+/* The logs of many earlier runs take nothing: as long as a run would wait for its log, its
+ * start does, or there would be ever more pipes.  When a log has taken something, the start
+ * is queued again. */
+bool child_output_holds_start(struct child *c);
 
 /* Its program runs: that is told, if it was not yet. */
 void child_runs(struct child *c);

@@ -95,5 +95,6 @@ int child_take_lingering(struct child *c, int fd, int number)
     s->lingering = true;
     s->next = c->lingering;
     c->lingering = s;
+    stream_drain(s);
     return 0;
 }

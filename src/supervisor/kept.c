@@ -162,6 +162,11 @@ bool kept_next(uint32_t *at, struct kept_key *k)
     return false;
 }
 
+unsigned kept_runs_since(const struct kept_key *k, uint32_t instance)
+{
+    return (instance % RUNS + RUNS - k->instance % RUNS) % RUNS;
+}
+
 int kept_look(const struct roll *r, uint32_t *at)
 {
     char name[ROLL_NAME_MAX + 1];

@@ -32,6 +32,9 @@ int kept_take(const struct kept_key *k);
  * at first.  kept_take() what is found. */
 bool kept_next(uint32_t *at, struct kept_key *k);
 
+/* How many runs before that one; see kept.c for how far it can tell. */
+unsigned kept_runs_since(const struct kept_key *k, uint32_t instance);
+
 struct roll;
 /* The next memory of a channel among what is held, not taken; -1: there is no more.  *at is 0 at first. */
 int kept_look(const struct roll *r, uint32_t *at);

@@ -283,19 +283,43 @@ static struct child *child_of_slot(const struct supervisor *s, uint32_t slot)
     return NULL;
 }
 
-/* Pipes of runs that have ended, which somebody still writes to. */
+/* A pipe of a run that has ended. */
+struct left_pipe {
+    struct kept_key key;
+    struct child *child;
+    unsigned age; /* how many runs ago */
+};
+
+static int by_age(const void *a, const void *b)
+{
+    unsigned x = ((const struct left_pipe *)a)->age, y = ((const struct left_pipe *)b)->age;
+    return (y > x) - (y < x);
+}
+
+static size_t list_left(const struct supervisor *s, struct left_pipe *list, size_t most)
+{
+    size_t n = 0;
+    struct kept_key key;
+    for (uint32_t at = 0; n < most && kept_next(&at, &key);) {
+        struct child *c = key.number == 1 || key.number == 2 ? child_of_slot(s, key.slot) : NULL;
+        if (c != NULL && c->restored)
+            list[n++] = (struct left_pipe){ .key = key, .child = c, .age = kept_runs_since(&key, c->instance) };
+    }
+    return n;
+}
+
+/* Those that somebody still writes to, or whose log took nothing: the oldest first, and
+ * before what later runs have printed. */
 static void take_lingering(struct supervisor *s)
 {
-    struct kept_key list[64];
-    size_t n = 0;
-    for (uint32_t at = 0; n < ELEMENTS(list) && kept_next(&at, &list[n]);)
-        n += list[n].number == 1 || list[n].number == 2;
+    size_t most = s->options.holder != NULL ? s->options.holder->roll->n_held : 0;
+    _cleanup_free_ struct left_pipe *list = most > 0 ? malloc(most * sizeof(*list)) : NULL;
+    size_t n = list != NULL ? list_left(s, list, most) : 0;
+    if (n > 0)
+        qsort(list, n, sizeof(*list), by_age);
     for (size_t i = 0; i < n; i++) {
-        struct child *c = child_of_slot(s, list[i].slot);
-        if (c == NULL || !c->restored)
-            continue;
-        int fd = kept_take(&list[i]);
-        if (fd >= 0 && child_take_lingering(c, fd, (int)list[i].number) < 0)
+        int fd = kept_take(&list[i].key);
+        if (fd >= 0 && child_take_lingering(list[i].child, fd, (int)list[i].key.number) < 0)
             kept_close(&fd);
     }
 }
@@ -353,6 +377,7 @@ static size_t resume_all(struct supervisor *s, const struct roster *roster)
     }
     if (n > 0)
         relay_restore(s);
+    take_lingering(s); /* before what has ended since is drained to the same logs */
     for (size_t i = 0; i < n_over; i++)
         ended(over[i].child, over[i].rc);
     return n;
@@ -362,7 +387,6 @@ void recovery_run(struct supervisor *s)
 {
     struct roster roster = roster_of(s->options.holder);
     size_t n = resume_all(s, &roster);
-    take_lingering(s);
     runs_recover(s);
     if (capture_mover(s->capture) != NULL)
         mover_forget(capture_mover(s->capture));

@@ -10,6 +10,7 @@
 #include "supervisor/start_queue.h"
 
 #include "base/cleanup.h"
+#include "supervisor/child_output.h"
 #include "supervisor/kept.h"
 #include "supervisor/supervisor.h"
 
@@ -115,6 +116,8 @@ static size_t take(struct supervisor *s, struct child **list, size_t most)
         start_queue_forget(c);
         if (c->process.state != PROCESS_STARTING || c->process.pid != 0)
             continue;
+        if (s->state == SUPERVISOR_RUNNING && child_output_holds_start(c))
+            continue; /* it comes again when its log takes something */
         if (s->state == SUPERVISOR_RUNNING)
             list[n++] = c;
         else /* what exits by itself while all is being stopped is not started again */

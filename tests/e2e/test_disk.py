@@ -29,6 +29,20 @@ WRITER = """
     os.rename(count + ".new", count)
 """
 
+# Prints some lines and ends, again and again; the last run prints nothing and stays.
+SHORT = """
+    import os, sys, time
+    count, end = sys.argv[1:]
+    if os.path.exists(end):
+        time.sleep(600)
+    run = int(open(count).read())
+    with open(count + ".new", "w") as f:
+        f.write(str(run + 1))
+    os.rename(count + ".new", count)
+    for i in range(200):
+        os.write(1, b"%d %d %s\\n" % (run, i, b"x" * (i % 90)))
+"""
+
 OTHER = """
             [program:other]
             command=sh -c "while read line; do echo $line; done"
@@ -242,6 +256,57 @@ class Trouble(drover.TestCase):
         begin = int(data[first:].split(b" ", 2)[1])
         self.assertEqual(data[first:], b"".join(line(job, i) for i in range(begin, lines)))
         self.assertTrue(line(job, begin - 1).endswith(data[:first]))
+
+    # -- runs that end while their log takes nothing ---------------------------------
+
+    def begin_short_runs(self, more=""):
+        self.write("short.py", SHORT)
+        self.count = self.write("count", "0")
+        return self.daemon("""
+            [program:short]
+            command=python3 -S %%(here)s/short.py %%(here)s/count %%(here)s/end
+            startsecs=0
+            restart_interval=0
+            autorestart=true
+            stdout_logfile=%%(here)s/logs/short.log
+            stdout_logfile_maxbytes=0
+            %s
+        """ % more, native=True)
+
+    def fill(self):
+        """Of a small disk, all but less than a run prints."""
+        with open(self.path("logs", "filler"), "wb", buffering=0) as f:
+            try:
+                while f.write(b"f" * 4096):
+                    pass
+            except OSError:
+                pass
+        return self.path("logs", "filler")
+
+    def test_runs_follow_each_other(self):
+        """Of many that end while the disk is full no byte is lost; and each is whole before the next one begins, though
+        the disk takes a page now and then, and supervisors are killed."""
+        self.mount("-o", "remount,size=8m", self.logs)
+        d = self.begin_short_runs()
+        procs.wait_until(lambda: os.path.exists(self.path("logs", "short.log")), "a log")
+        filler, log = self.fill(), self.path("logs", "short.log")
+        waits = "short: start waits: its log does not take what earlier runs have printed: No space left"
+        procs.wait_until(lambda: waits in d.log(), "a start that waits")
+        for i in range(20):
+            size = os.path.getsize(log)
+            os.truncate(filler, os.path.getsize(filler) - 4096)
+            procs.wait_until(lambda before=size: os.path.getsize(log) > before, "a page more")
+            if i % 3 == 0:
+                d.crash()
+        open(self.path("end"), "w").close()
+        os.unlink(filler)
+
+        def all_is_there():
+            runs = int(procs.read(self.count))
+            return procs.read(log) == b"".join(line(run, i) for run in range(runs) for i in range(200))
+        procs.wait_until(lambda: d.info("short")["statename"] == "RUNNING" and all_is_there(), "each run behind the one before")
+        self.assertNotIn("the oldest pipe is closed", d.log())
+        self.assertEqual(d.info("short")["log_dropped"], 0)
 
     # -- the files ----------------------------------------------------------------
 
