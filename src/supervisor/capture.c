@@ -223,7 +223,7 @@ void stream_free(struct stream *s)
 {
     if (s == NULL)
         return;
-    if (s->stash != NULL && stream_retry(s)) /* there may be room again since it was tried last */
+    if (s->stash != NULL && stream_retry_now(s)) /* there may be room again since it was tried last */
         stream_drain(s);
     if (s->stash != NULL)
         stream_give_up(s);

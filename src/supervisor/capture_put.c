@@ -289,6 +289,21 @@ static void on_retry(void *arg)
         stream_leave_line(s);
 }
 
+bool stream_retry_now(struct stream *s)
+{
+    struct stream *first;
+    while (s->in_line && (first = logfile_first(s->log)) != s) {
+        if (first->stash == NULL || !stream_retry(first))
+            return false;
+        if (first->lingering)
+            stream_drain(first); /* its end is seen when it is read again */
+        if (first->stash != NULL)
+            return false;
+        stream_leave_line(first);
+    }
+    return stream_retry(s);
+}
+
 static bool put_begun(struct stream *s)
 {
     if (s->lines == NULL || s->lines->begun.len == 0)

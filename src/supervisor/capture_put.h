@@ -18,6 +18,8 @@ void stream_end_move(struct stream *s);
 bool stream_waits(struct stream *s);
 /* What is stashed is tried once more: true when the log has taken it, and the stream is read again. */
 bool stream_retry(struct stream *s);
+/* The same before it is its turn: those before it are tried first, and all that they have. */
+bool stream_retry_now(struct stream *s);
 /* It writes no more: the next one in the line before its log may. */
 void stream_leave_line(struct stream *s);
 /* One more try, since nothing is tried after it; what is stashed is gone then. */

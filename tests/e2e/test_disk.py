@@ -308,6 +308,20 @@ class Trouble(drover.TestCase):
         self.assertNotIn("the oldest pipe is closed", d.log())
         self.assertEqual(d.info("short")["log_dropped"], 0)
 
+    def test_room_at_the_last_moment(self):
+        """The daemon ends before it has looked again whether there is room: what waits is written all the same."""
+        self.mount("-o", "remount,size=8m", self.logs)
+        d = self.begin_short_runs()
+        procs.wait_until(lambda: os.path.exists(self.path("logs", "short.log")), "a log")
+        filler, log = self.fill(), self.path("logs", "short.log")
+        procs.wait_until(lambda: "short: start waits" in d.log(), "a start that waits")
+        os.unlink(filler)
+        d.kill()
+        self.assertEqual(d.wait_exit(), 0)
+        runs = int(procs.read(self.count))
+        self.assertGreater(runs, 8)
+        self.assertEqual(procs.read(log), b"".join(line(run, i) for run in range(runs) for i in range(200)))
+
     # -- the files ----------------------------------------------------------------
 
     def test_removed(self):
