@@ -60,7 +60,7 @@ static void close_pipe(int fds[2])
     cleanup_close(&fds[1]);
 }
 
-int move_need_scratch(struct mover *m, struct move *v)
+static int move_need_scratch(struct mover *m, struct move *v)
 {
     if (v->scratch[0] >= 0)
         return 0;
@@ -144,18 +144,27 @@ static void commit_taken(struct move *v, ino_t from, uint64_t wall, uint32_t sta
     move_commit(v, TAKEN);
 }
 
-ssize_t mover_take(struct mover *m, int fd, void *data, size_t size, uint64_t wall, uint32_t state, struct move **ret)
+int move_ready(struct mover *m, struct move *v, int fd, ino_t *ino)
 {
-    struct move *v = *ret != NULL ? *ret : mover_free_slot(m, MOVER_TAKES);
     struct stat st;
     int r = v == NULL ? -ENOBUFS : move_need_scratch(m, v);
     if (r == 0 && fstat(fd, &st) < 0)
         r = -errno;
+    if (r == 0)
+        *ino = st.st_ino;
+    return r;
+}
+
+ssize_t mover_take(struct mover *m, int fd, void *data, size_t size, uint64_t wall, uint32_t state, struct move **ret)
+{
+    struct move *v = *ret != NULL ? *ret : mover_free_slot(m, MOVER_TAKES);
+    ino_t ino;
+    int r = move_ready(m, v, fd, &ino);
     if (r < 0)
         return r;
     if (*ret == NULL)
         v->record.mind.begun = 0;
-    commit_taken(v, st.st_ino, wall, state);
+    commit_taken(v, ino, wall, state);
     ssize_t n = splice(fd, NULL, v->scratch[1], NULL, size < SCRATCH_SIZE ? size : SCRATCH_SIZE, SPLICE_F_NONBLOCK);
     if (n <= 0) {
         r = n < 0 ? -errno : 0;

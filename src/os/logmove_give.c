@@ -43,10 +43,8 @@ static size_t pass_on(struct move *v, int fd, size_t len, int *r)
 ssize_t mover_give(struct mover *m, int fd, const void *data, size_t len, uint64_t *given)
 {
     struct move *v = mover_free_slot(m, MOVER_SLOTS);
-    struct stat st;
-    int r = v == NULL ? -ENOBUFS : move_need_scratch(m, v);
-    if (r == 0 && fstat(fd, &st) < 0)
-        r = -errno;
+    ino_t ino;
+    int r = move_ready(m, v, fd, &ino);
     if (r < 0)
         return r;
     v->record.mind.begun = 0;
@@ -56,7 +54,7 @@ ssize_t mover_give(struct mover *m, int fd, const void *data, size_t len, uint64
     if (n <= 0) {
         r = n < 0 ? -errno : -EIO;
     } else {
-        commit_given(v, st.st_ino, *given, (size_t)n);
+        commit_given(v, ino, *given, (size_t)n);
         done = pass_on(v, fd, (size_t)n, &r);
         note_given(given, *given + done);
     }

@@ -46,7 +46,8 @@ struct mover {
 };
 
 void move_commit(struct move *v, uint64_t state); /* its record, with this state, takes effect */
-int move_need_scratch(struct mover *m, struct move *v);
+/* The slot, if there is one, has a scratch pipe, and *ino says which one that other descriptor is. */
+int move_ready(struct mover *m, struct move *v, int fd, ino_t *ino);
 void move_over(struct mover *m, struct move *v); /* what is in its scratch pipe counts for nothing */
 int move_waiting_in(int fd);
 /* Among the first n slots; NULL: all are in use. */
