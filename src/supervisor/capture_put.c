@@ -24,14 +24,15 @@
 #include "wire/logline.h"
 
 #define RETRY_FULL (250 * USEC_PER_MSEC)
-#define RETRY_SLOW (20 * USEC_PER_MSEC)
+#define RETRY_SLOW_MIN (1 * USEC_PER_MSEC) /* others may stand behind it, for a reader that is only busy */
+#define RETRY_SLOW_MAX (20 * USEC_PER_MSEC)
 
 /* Bytes as the log has them, from `done`; behind `ready` such as have not been
  * made into lines yet. */
 struct stream_stash {
     struct loop_timer timer;
     int error;
-    usec_t since;
+    usec_t since, pause;
     bool counts; /* among those that wait for a disk */
     size_t ready, len, done;
     char data[];
@@ -136,6 +137,14 @@ static void stash_free(struct stream *s)
     stream_end_move(s);
 }
 
+/* A reader that takes nothing is asked ever more seldom. */
+static usec_t pause_before(struct stream_stash *stash, bool slow)
+{
+    usec_t pause = slow ? stash->pause : RETRY_FULL;
+    stash->pause = stash->pause * 2 < RETRY_SLOW_MAX ? stash->pause * 2 : RETRY_SLOW_MAX;
+    return pause;
+}
+
 static void stash_arm(struct stream *s, int error)
 {
     bool slow = error == -EAGAIN;
@@ -144,7 +153,7 @@ static void stash_arm(struct stream *s, int error)
         s->told_full = true;
         report(s, "full", error, 0);
     }
-    loop_timer_set(loop_of(&s->io), &s->stash->timer, loop_now(loop_of(&s->io)) + (slow ? RETRY_SLOW : RETRY_FULL),
+    loop_timer_set(loop_of(&s->io), &s->stash->timer, loop_now(loop_of(&s->io)) + pause_before(s->stash, slow),
                    on_retry, s);
 }
 
@@ -159,6 +168,7 @@ static void stash_put(struct stream *s, const char *data, size_t len, const char
         return;
     }
     s->stash->since = loop_now(loop_of(&s->io));
+    s->stash->pause = RETRY_SLOW_MIN;
     s->stash->ready = len;
     s->stash->len = len + rest_len;
     s->stash->counts = s->stash->len > 0 && error != -EAGAIN && s->capture != NULL;
@@ -261,6 +271,8 @@ bool stream_retry(struct stream *s)
     if (r == 0)
         r = write_and_tell(s, stash->data + stash->done, stash->ready - stash->done, &written);
     stash->done += written;
+    if (written > 0)
+        stash->pause = RETRY_SLOW_MIN;
     note_rotations(s);
     if (r < 0) {
         stash_arm(s, r);
@@ -277,13 +289,15 @@ bool stream_retry(struct stream *s)
     return true;
 }
 
-/* Of an earlier run all follows, and its end, before what a later one has printed. */
+/* Now it is its turn: a part of what waits in its pipe follows, or else all would go to the
+ * end of the line again and again; of an earlier run all, and its end, before what a later one
+ * has printed. */
 static void on_retry(void *arg)
 {
     struct stream *s = arg;
     if (!stream_retry(s))
         return;
-    if (s->lingering && stream_drain(s))
+    if (s->lingering ? stream_drain(s) : stream_move(s) < 0)
         s->owner->closed(s, s->arg);
     else if (s->stash == NULL)
         stream_leave_line(s);

@@ -2,6 +2,7 @@
 import os
 import select
 import socket
+import time
 import unittest
 
 import drover
@@ -18,12 +19,12 @@ TALKER = """
 """
 
 
-def read_until(fd, *texts, timeout=20):
-    """Until all of these have come, in whatever order."""
-    data = b""
-    while not all(text in data for text in texts):
-        if not select.select([fd], [], [], timeout)[0]:
-            raise AssertionError("waiting for %r; so far %r" % (texts, data[-500:]))
+def read_until(fd, *texts, size=0, timeout=20):
+    """Until all of these have come, in whatever order, and so many bytes."""
+    data, deadline = b"", time.monotonic() + 2 * timeout
+    while len(data) < size or not all(text in data for text in texts):
+        if not select.select([fd], [], [], timeout)[0] or time.monotonic() > deadline:
+            raise AssertionError("waiting for %r; so far %d, and %r" % (texts, len(data), data[-500:]))
         piece = os.read(fd, 65536)
         if not piece:
             raise AssertionError("ended before %r; so far %r" % (texts, data[-500:]))
@@ -97,6 +98,27 @@ class Own(drover.TestCase):
         self.assertEqual(len(data), 1000004)
         self.assertEqual(data.strip(b"x"), b"end\n")
         os.close(ours)
+
+    def test_many_wait_for_one_pipe_in_turn(self):
+        """Each time that somebody's turn comes something of it gets in."""
+        ours, theirs = os.pipe()
+        self.addCleanup(os.close, ours)
+        d = self.daemon("""
+            [program:w]
+            command=sh -c "head -c 300000 /dev/zero | tr '\\0' $0; exec sleep 1000" %(process_num)d
+            process_name=%(process_num)d
+            numprocs=8
+            startsecs=0
+            stdout_logfile=/dev/stdout
+            stdout_logfile_maxbytes=0
+            stopasgroup=true
+        """, args=["-s"], stdout=theirs)
+        os.close(theirs)
+        for i in range(8):
+            d.wait_state("w:%d" % i, "RUNNING")
+        procs.wait_asleep(d.supervisor)
+        data = read_until(ours, size=8 * 300000)
+        self.assertEqual([data.count(b"%d" % i) for i in range(8)], [300000] * 8)
 
     def test_a_reader_that_goes_away_ends_nobody(self):
         ours, theirs = os.pipe()
