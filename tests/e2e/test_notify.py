@@ -134,6 +134,7 @@ class Notify(drover.TestCase):
             keeper.heed()
             return sum(held(d).values()) > 0 and keeper.links() == held(d)
         d.wait_state("a", "RUNNING")
+        d.settle()  # the guardian has heard of all that it is to hold
         procs.wait_until(same, "the manager to store what the guardian holds")
         before, descriptors = keeper.links(), len(procs.descriptors(d.pid))
         keeper.fill()
@@ -148,7 +149,7 @@ class Notify(drover.TestCase):
         self.assertEqual(keeper.links(), before)
         procs.wait_until(same, "the manager to hear what it had no room for")
         self.assertNotEqual(keeper.links(), before)
-        self.assertEqual(len(procs.descriptors(d.pid)), descriptors)
+        self.assertEqual(len(procs.descriptors(d.pid)), descriptors, held(d))
         d.kill()
         self.assertEqual(d.wait_exit(), 0)
         keeper.heed()
