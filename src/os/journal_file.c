@@ -91,18 +91,33 @@ int journal_file_allocate(int fd, uint32_t n_slots)
     return -r;
 }
 
+int journal_file_memfd(const char *name, uint32_t n_slots)
+{
+    _cleanup_close_ int fd = memfd_create(name, MFD_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    fd = spawn_raise_fd(fd);
+    int r = fchmod(fd, 0600) < 0 ? -errno : journal_file_allocate(fd, n_slots); /* it is born with 0777 */
+    return r < 0 ? r : TAKE_FD(fd);
+}
+
 /* The children that a fork makes have no business here. */
-static int map(struct journal_file *f, uint32_t n_slots)
+int journal_file_map(int fd, unsigned char **map, uint32_t *n, uint32_t n_slots)
 {
     size_t size = journal_file_size(n_slots);
-    void *at = f->map == NULL ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, f->fd, 0)
-                              : mremap(f->map, journal_file_size(f->n_own), size, MREMAP_MAYMOVE);
+    void *at = *map == NULL ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0)
+                            : mremap(*map, journal_file_size(*n), size, MREMAP_MAYMOVE);
     if (at == MAP_FAILED)
         return -errno;
     madvise(at, size, MADV_DONTFORK);
-    f->map = at;
-    f->n_own = n_slots;
+    *map = at;
+    *n = n_slots;
     return 0;
+}
+
+static int map(struct journal_file *f, uint32_t n_slots)
+{
+    return journal_file_map(f->fd, &f->map, &f->n_own, n_slots);
 }
 
 /* There is room for those in memory as well: they get the places that their numbers say. */
@@ -358,13 +373,11 @@ int journal_file_take(struct journal_file *f, int fd, const struct identity_era 
 
 int journal_file_memory(struct journal_file *f, const struct identity_era *era)
 {
-    *f = (struct journal_file){ .fd = memfd_create("journal", MFD_CLOEXEC), .more = JOURNAL_MORE_NONE };
-    if (f->fd < 0)
-        return -errno;
-    f->fd = spawn_raise_fd(f->fd);
-    int r = fchmod(f->fd, 0600) < 0 ? -errno : journal_file_allocate(f->fd, SLOTS_AT_ONCE); /* it is born with 0777 */
-    if (r == 0)
-        r = map(f, SLOTS_AT_ONCE);
+    int fd = journal_file_memfd("journal", SLOTS_AT_ONCE);
+    if (fd < 0)
+        return fd;
+    *f = (struct journal_file){ .fd = fd, .more = JOURNAL_MORE_NONE };
+    int r = map(f, SLOTS_AT_ONCE);
     if (r < 0)
         return close_with(f, r);
     f->n_slots = f->n_own;

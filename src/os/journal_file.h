@@ -34,6 +34,9 @@ int journal_file_grow(struct journal_file *f, uint32_t n);
 int journal_file_take_more(struct journal_file *f, int fd); /* as journal_take_more() */
 size_t journal_file_size(uint32_t n_slots);
 int journal_file_allocate(int fd, uint32_t n_slots); /* never a hole: see the essay */
+int journal_file_memfd(const char *name, uint32_t n_slots);
+/* Maps so many slots; *map, of *n of them, or NULL, may move. */
+int journal_file_map(int fd, unsigned char **map, uint32_t *n, uint32_t n_slots);
 
 unsigned char *journal_file_slot(const struct journal_file *f, uint32_t i);
 

@@ -14,7 +14,6 @@
 
 #include "base/cleanup.h"
 #include "os/journal_file.h"
-#include "os/spawn.h"
 
 #define MAGIC "drvrmore"
 
@@ -34,26 +33,16 @@ static struct head *head_of(const struct journal_more *m)
 
 static int map(struct journal_more *m, uint32_t n)
 {
-    size_t size = journal_file_size(n);
-    void *at = m->map == NULL ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd, 0)
-                              : mremap(m->map, journal_file_size(m->n), size, MREMAP_MAYMOVE);
-    if (at == MAP_FAILED)
-        return -errno;
-    madvise(at, size, MADV_DONTFORK);
-    m->map = at;
-    m->n = n;
-    return 0;
+    return journal_file_map(m->fd, &m->map, &m->n, n);
 }
 
 static int begin(struct journal_more *m, uint64_t id, uint32_t first, uint32_t n)
 {
-    m->fd = memfd_create("journal-more", MFD_CLOEXEC);
-    if (m->fd < 0)
-        return -errno;
-    m->fd = spawn_raise_fd(m->fd);
-    int r = fchmod(m->fd, 0600) < 0 ? -errno : journal_file_allocate(m->fd, n); /* it is born with 0777 */
-    if (r == 0)
-        r = map(m, n);
+    int fd = journal_file_memfd("journal-more", n);
+    if (fd < 0)
+        return fd;
+    m->fd = fd;
+    int r = map(m, n);
     if (r < 0) {
         journal_more_close(m);
         return r;

@@ -153,8 +153,9 @@ static void stash_arm(struct stream *s, int error)
         s->told_full = true;
         report(s, "full", error, 0);
     }
-    loop_timer_set(loop_of(&s->io), &s->stash->timer, loop_now(loop_of(&s->io)) + pause_before(s->stash, slow),
-                   on_retry, s);
+    if (turn_of_others(s) == 0) /* or else whoever leaves the line wakes it */
+        loop_timer_set(loop_of(&s->io), &s->stash->timer, loop_now(loop_of(&s->io)) + pause_before(s->stash, slow),
+                       on_retry, s);
 }
 
 /* Keeps the bytes that the log refused, and those of the same read that come

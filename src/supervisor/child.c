@@ -31,8 +31,6 @@
 #include "supervisor/starting.h"
 #include "supervisor/supervisor.h"
 
-static void reap(struct child *c);
-
 static void on_exit_event(int fd, unsigned what, void *arg);
 
 /* -- spawning --------------------------------------------------------------- */
@@ -230,13 +228,6 @@ static void take_usage(struct child *c, const struct rusage *u)
     c->maxrss_kib = (uint32_t)u->ru_maxrss;
 }
 
-static void on_exit_event(int fd, unsigned what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    reap(arg);
-}
-
 static void end_run(struct child *c, struct exit_cause cause, const struct rusage *usage);
 
 static void on_nobody_reaps(void *arg)
@@ -271,6 +262,13 @@ static void reap(struct child *c)
     if (r == 0 || (r == -EAGAIN && await_reaper(c) == 0))
         return;
     end_run(c, r > 0 ? exit_cause_from_wait(status) : (struct exit_cause){ .kind = EXIT_UNKNOWN }, &usage);
+}
+
+static void on_exit_event(int fd, unsigned what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    reap(arg);
 }
 
 static void end_run(struct child *c, struct exit_cause cause, const struct rusage *usage)

@@ -197,7 +197,12 @@ static void on_output(struct stream *s, const char *data, size_t len, void *arg)
                   len > 4096 ? 4096 : (int)len, data);
 }
 
-static void look_at_start(struct child *c);
+/* Its log has taken something. */
+static void look_at_start(struct child *c)
+{
+    if (c->start_waits && c->process.state == PROCESS_STARTING && c->process.pid == 0)
+        start_queue_add(c);
+}
 
 static void on_logged(struct stream *s, const char *data, size_t len, void *arg)
 {
@@ -243,13 +248,6 @@ bool child_output_holds_start(struct child *c)
                  strerror(-error));
     c->start_waits = true;
     return true;
-}
-
-/* Its log has taken something. */
-static void look_at_start(struct child *c)
-{
-    if (c->start_waits && c->process.state == PROCESS_STARTING && c->process.pid == 0)
-        start_queue_add(c);
 }
 
 static void on_closed(struct stream *s, void *arg)

@@ -263,9 +263,8 @@ static bool resume(struct child *c, const struct roll_child *rc)
     if (was_never_born(c, rc))
         forget_unborn(c);
     bool born = rc != NULL && c->process.pid == 0 && c->process.state == PROCESS_STARTING;
-    if (c->process.pid != 0 || born) {
+    if (c->process.pid != 0 || born)
         return resume_run(c, born ? rc->pid : c->process.pid, rc);
-    }
     if (rc != NULL) /* its end was on record here before it could be forgotten there */
         holder_forget(c->supervisor->options.holder, rc->pid, rc->tag);
     supervisor_handle(c, PROCESS_RECOVERED, 0, none);
@@ -350,18 +349,12 @@ static void end_strangers(struct supervisor *s, const struct roster *roster)
     }
 }
 
-/* Whose end is to be dealt with when all of them are there: its last words may be for others. */
-struct over {
-    struct child *child;
-    const struct roll_child *rc;
-};
-
-/* How many there are. */
+/* How many there are.  Their ends are dealt with when all of them are there: last words may be
+ * for others. */
 static size_t resume_all(struct supervisor *s, const struct roster *roster)
 {
     size_t n = 0, n_over = 0, n_children;
     _cleanup_free_ struct child **list = supervisor_in_order(s, false, &n_children);
-    _cleanup_free_ struct over *over = calloc(n_children + 1, sizeof(*over));
     for (size_t i = 0; i < n_children; i++) {
         if (!list[i]->restored)
             continue;
@@ -369,17 +362,15 @@ static size_t resume_all(struct supervisor *s, const struct roster *roster)
         bool lives = resume(list[i], rc);
         if (rc != NULL && rc->tag == record_tag(list[i]))
             roster->ours[rc - roster->list] = true;
-        if (!lives && over != NULL)
-            over[n_over++] = (struct over){ list[i], rc };
-        else if (!lives)
-            ended(list[i], rc);
+        if (!lives)
+            list[n_over++] = list[i];
         n++;
     }
     if (n > 0)
         relay_restore(s);
     take_lingering(s); /* before what has ended since is drained to the same logs */
     for (size_t i = 0; i < n_over; i++)
-        ended(over[i].child, over[i].rc);
+        ended(list[i], roster_find(roster, record_tag(list[i])));
     return n;
 }
 

@@ -116,12 +116,10 @@ static size_t take(struct supervisor *s, struct child **list, size_t most)
         start_queue_forget(c);
         if (c->process.state != PROCESS_STARTING || c->process.pid != 0)
             continue;
-        if (s->state == SUPERVISOR_RUNNING && child_output_holds_start(c))
-            continue; /* it comes again when its log takes something */
-        if (s->state == SUPERVISOR_RUNNING)
-            list[n++] = c;
-        else /* what exits by itself while all is being stopped is not started again */
+        if (s->state != SUPERVISOR_RUNNING) /* what exits by itself while all is being stopped is not started again */
             supervisor_stop(c, false);
+        else if (!child_output_holds_start(c)) /* or else it comes again when its log takes something */
+            list[n++] = c;
     }
     return n;
 }
