@@ -217,12 +217,18 @@ void relay_book_forget(struct relay_book *b, uint64_t asker)
             relay_book_drop(b, n);
 }
 
+/* By as many as there are before it: thousands may expire at once, in a book of thousands. */
 static uint64_t less(uint64_t at, const uint64_t *gaps, size_t n)
 {
-    size_t before = 0;
-    while (before < n && gaps[before] < at)
-        before++;
-    return at - before;
+    size_t from = 0, to = n;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (gaps[middle] < at)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return at - from;
 }
 
 void relay_book_close_gaps(struct relay_book *b, uint64_t channel, const uint64_t *gaps, size_t n)
