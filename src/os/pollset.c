@@ -1,7 +1,7 @@
 /* pollset.c - an epoll set.
  *
  * Owns the epoll descriptor; the descriptors in it are their owners', and so is
- * what `arg` points to.  Never waits: whoever has a loop waits for pollset_fd().
+ * what `arg` points to.  Whoever has a loop waits for pollset_fd().
  * Those that the kernel has no room for (memory, max_user_watches) are in a list
  * here, until there is: poll(2), which needs none, looks at them. */
 #include "os/pollset.h"
@@ -135,9 +135,9 @@ static unsigned ready_of(uint32_t events)
     return (events & EPOLLIN ? (unsigned)POLLSET_READ : 0U) | (events & EPOLLOUT ? (unsigned)POLLSET_WRITE : 0U);
 }
 
-bool pollset_collect(struct pollset *s, void (*fn)(void *arg, unsigned ready))
+bool pollset_collect(struct pollset *s, int wait, void (*fn)(void *arg, unsigned ready))
 {
-    int n = epoll_wait(s->fd, s->events, COLLECT_MAX, 0);
+    int n = epoll_wait(s->fd, s->events, COLLECT_MAX, wait);
     for (int i = 0; i < n; i++)
         fn(s->events[i].data.ptr, ready_of(s->events[i].events));
     return n > 0;

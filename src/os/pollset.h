@@ -25,9 +25,9 @@ int pollset_change(struct pollset *s, int fd, unsigned before, unsigned now, voi
 size_t pollset_late(const struct pollset *s);
 size_t pollset_retry(struct pollset *s);
 
-/* Tells what is ready, without waiting; a hang-up or an error as all that may be
- * asked for.  What did not fit comes with the next call.  fn may not change the set.
- * False: nothing is. */
-bool pollset_collect(struct pollset *s, void (*fn)(void *arg, unsigned ready));
+/* Tells what is ready; a hang-up or an error as all that may be asked for.  While nothing
+ * is it waits, for `wait` milliseconds at most or until a signal was caught.  What did not
+ * fit comes with the next call.  fn may not change the set.  False: nothing is. */
+bool pollset_collect(struct pollset *s, int wait, void (*fn)(void *arg, unsigned ready));
 /* The same of those that are not in the set. */
 void pollset_collect_late(const struct pollset *s, void (*fn)(void *arg, unsigned ready));

@@ -31,6 +31,8 @@
 #include "os/pollset.h"
 
 #define DIRECT USEC_PER_MSEC       /* that timers and signals may have to wait */
+#define SOON_MS 5                  /* that timers may have to wait, unless one of them is as BRIEF as that */
+#define BRIEF (10 * USEC_PER_MSEC)
 #define LATE (20 * USEC_PER_MSEC)  /* as the log says */
 #define ASKED (10 * USEC_PER_MSEC) /* a moment: whoever has asked often asks again */
 
@@ -81,7 +83,9 @@ struct loop {
     struct work_queue work;    /* for the end of this turn */
     struct work_queue running; /* being run now; kept here so that loop_undefer() finds it */
     usec_t now;                /* 0: not in a turn */
-    usec_t begun;              /* the last turn */
+    usec_t begun;              /* the last turn, */
+    bool soon;                 /* and not long after the one before */
+    usec_t brief_until;        /* timers are to be kept to the millisecond */
     usec_t waited;             /* the last turn that libevent was waited for */
     usec_t asked;              /* when something of LOOP_CONTROL was ready last */
     usec_t lag_max;
@@ -313,9 +317,11 @@ int loop_timer_set(struct loop *l, struct loop_timer *timer, usec_t at, loop_fn 
         return 0;
     }
     /* libevent counts from its own, later reading of the same clock, so it is never early */
-    usec_t delay = usec_sub(at, usec_now(CLOCK_MONOTONIC));
+    usec_t now = usec_now(CLOCK_MONOTONIC), delay = usec_sub(at, now);
     if (delay > 1000000000 * USEC_PER_SEC)
         delay = 1000000000 * USEC_PER_SEC;
+    if (delay < BRIEF && now + delay > l->brief_until)
+        l->brief_until = now + delay;
     struct timeval tv = { .tv_sec = (time_t)(delay / USEC_PER_SEC), .tv_usec = (suseconds_t)(delay % USEC_PER_SEC) };
     return timed_add(t, &tv);
 }
@@ -410,6 +416,7 @@ static void work_run(struct loop *l)
 static void turn_run(struct loop *l)
 {
     usec_t start = usec_now(CLOCK_MONOTONIC);
+    l->soon = start < l->begun + DIRECT;
     l->now = l->begun = start;
     l->turns++;
     if (!STAILQ_EMPTY(&l->ready[LOOP_CONTROL]))
@@ -437,18 +444,26 @@ static int wait_for_something(struct loop *l)
     if (event_base_loop(l->base, flags) < 0)
         return errno > 0 ? -errno : -EIO;
     if (l->set_ready)
-        pollset_collect(l->set, on_io_ready);
+        pollset_collect(l->set, 0, on_io_ready);
     l->set_ready = false;
     if (l->late)
         pollset_collect_late(l->set, on_io_ready);
     return 0;
 }
 
+/* Turns follow each other closely: the next one will, too. */
+static bool is_soon(const struct loop *l)
+{
+    return l->soon && l->work.first == NULL && !l->late && l->brief_until < l->waited;
+}
+
 /* Where one descriptor after the other is ready, libevent is a detour: it sets its timer
- * anew and polls before we do. */
+ * anew and polls before we do.  Where they come one by one, as messages do that go to and
+ * fro, we wait in the set for the same reason; no timer is set that would have to be kept
+ * to the millisecond, and a signal ends the wait. */
 static bool something_is_ready(struct loop *l)
 {
-    return l->begun < l->waited + DIRECT && pollset_collect(l->set, on_io_ready);
+    return l->begun < l->waited + DIRECT && pollset_collect(l->set, is_soon(l) ? SOON_MS : 0, on_io_ready);
 }
 
 int loop_run(struct loop *l)

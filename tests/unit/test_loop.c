@@ -29,6 +29,15 @@ int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
     return (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
 }
 
+/* Waits in the set itself, rather than with libevent. */
+static unsigned short_waits;
+
+int epoll_wait(int epfd, struct epoll_event *events, int n, int timeout)
+{
+    short_waits += timeout == 5;
+    return (int)syscall(SYS_epoll_pwait, epfd, events, n, timeout, NULL, 8);
+}
+
 struct probe {
     struct loop *loop;
     struct loop_io event;
@@ -410,6 +419,46 @@ static void test_idle_loop_does_not_turn(void **state)
     probe_close(&quiet);
 }
 
+static void on_ball(int fd, unsigned what, void *arg)
+{
+    struct probe *p = arg;
+    on_io(fd, what, arg);
+    if (p->again == 0)
+        loop_stop(p->loop);
+    else if (--p->again > 0)
+        assert_int_equal(write(p->fds[1], "b", 1), 1);
+    if (p->other != NULL)
+        loop_timer_set(p->loop, &p->timer, loop_now(p->loop) + 9000, on_timer, p->other);
+}
+
+/* One at a time, as answers are that go to and fro. */
+static unsigned short_waits_of(struct loop *l, struct probe *timed)
+{
+    struct probe p;
+    probe_open(&p, l);
+    p.again = 1000;
+    p.other = timed;
+    loop_io_set(l, &p.event, p.fds[0], LOOP_READ, LOOP_DATA, on_ball, &p);
+    if (timed != NULL)
+        loop_timer_set(l, &p.timer, loop_now(l) + 9000, on_timer, timed);
+    short_waits = 0;
+    assert_int_equal(write(p.fds[1], "bb", 2), 2);
+    assert_int_equal(loop_run(l), 0);
+    loop_timer_clear(&p.timer);
+    probe_close(&p);
+    return short_waits;
+}
+
+static void test_to_and_fro(void **state)
+{
+    struct loop *l = *state;
+    struct probe timed = { .loop = l }, slow = { .loop = l };
+    loop_timer_set(l, &slow.timer, loop_now(l) + 600 * USEC_PER_SEC, on_timer, &slow);
+    assert_true(short_waits_of(l, NULL) > 100);
+    assert_int_equal(short_waits_of(l, &timed), 0); /* a timer would be late */
+    loop_timer_clear(&slow.timer);
+}
+
 static void on_work(void *arg)
 {
     struct probe *p = arg;
@@ -523,6 +572,7 @@ int main(void)
         TEST(test_timers),
         TEST(test_timer_moves_repeats_and_never),
         TEST(test_idle_loop_does_not_turn),
+        TEST(test_to_and_fro),
         TEST(test_deferred_work),
         TEST(test_signals),
         TEST(test_lag_and_now),
