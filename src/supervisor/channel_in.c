@@ -208,16 +208,32 @@ static void take_one(struct channel *ch, enum frame_result r, const struct frame
         *ch->ahead = (struct jsonscan_ahead){ 0 };
 }
 
-/* A long line that is incomplete: while its sender writes the rest of it, what is there of it is looked at. */
-static void look_ahead(struct channel *ch)
+/* At what is there of a line before its end is known. */
+static void look_ahead(struct channel *ch, const char *text, size_t len)
 {
-    const struct frame_state *s = &ch->now.in;
-    if (s->len < LONG || s->looked < s->len || !jsonscan_have_ahead())
-        return;
     if (ch->ahead == NULL)
         ch->ahead = calloc(1, sizeof(*ch->ahead));
     if (ch->ahead != NULL)
-        jsonscan_ahead(ch->ahead, ch->frame.store + s->start, s->len);
+        jsonscan_ahead(ch->ahead, text, len);
+}
+
+/* A long line that is incomplete: while its sender writes the rest of it, what is there of it is looked at. */
+static void look_at_part(struct channel *ch)
+{
+    const struct frame_state *s = &ch->now.in;
+    if (s->len >= LONG && s->looked == s->len && jsonscan_have_ahead())
+        look_ahead(ch, ch->frame.store + s->start, s->len);
+}
+
+/* Whoever looks at a text sees a newline as well.  So of one who sent a long line, and no more, the last time, the
+ * next one is looked at without a search for its end; were there several, they are looked at once more. */
+static void look_at_long(struct channel *ch, const char *data, size_t len)
+{
+    if (!ch->single || len < LONG || ch->now.in.len > 0 || ch->now.in.skipping || !jsonscan_have_ahead())
+        return;
+    look_ahead(ch, data, data[len - 1] == '\n' ? len - 1 : len);
+    if (ch->ahead != NULL)
+        frame_pass(&ch->frame, jsonscan_ahead_passed(ch->ahead, data));
 }
 
 /* How many lines were taken. */
@@ -280,6 +296,7 @@ static ssize_t receive(struct channel *ch, struct fdio_received *got)
         channel_publish(ch);
     } else {
         frame_feed(&ch->frame, d->batch, (size_t)n);
+        look_at_long(ch, d->batch, (size_t)n);
     }
     return n;
 }
@@ -308,7 +325,8 @@ static bool read_once(struct channel *ch)
         return false;
     ch->now.batch = CHANNEL_BATCH_NONE; /* what is left of it is kept */
     channel_publish(ch);
-    look_ahead(ch);
+    look_at_part(ch);
+    ch->single = lines <= 1;
     choose_size(ch, (size_t)n, lines);
     channel_trim_later(ch);
     return got.n_fds > 0;

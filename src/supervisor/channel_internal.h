@@ -58,6 +58,7 @@ struct channel {
     int fd;             /* -1: ended */
     int memory;         /* the memfd that .keep is in, -1: plain memory; open while .fd is */
     bool mapped;
+    bool single;    /* what was read last was no more than one line */
     bool headless;  /* the first line that comes may have lost its beginning */
     uint8_t paused; /* enum channel_reason */
     uint8_t reads;  /* that brought a descriptor, counted round */

@@ -48,6 +48,12 @@ void frame_feed(struct frame *f, const char *data, size_t len)
 {
     f->fresh = data;
     f->fresh_len = len;
+    f->passed = 0;
+}
+
+void frame_pass(struct frame *f, size_t len)
+{
+    f->passed = len;
 }
 
 /* Behind what is kept; it may move, but not to where it, or what follows, would lie on what it
@@ -139,11 +145,12 @@ static enum frame_result skip(struct frame *f, size_t len, bool ends, struct fra
 static enum frame_result from_fresh(struct frame *f, struct frame_line *ret)
 {
     const char *data = f->fresh;
-    const char *newline = memchr(data, '\n', f->fresh_len);
+    const char *newline = memchr(data + f->passed, '\n', f->fresh_len - f->passed);
     size_t len = newline != NULL ? (size_t)(newline - data) : f->fresh_len;
     size_t used = newline != NULL ? len + 1 : len;
     f->fresh += used;
     f->fresh_len -= used;
+    f->passed = 0;
     bool whole = newline != NULL && f->state->len == 0;
     if (f->state->skipping || f->state->len + len > f->max || (!whole && keep(f, data, len) < 0))
         return skip(f, len, newline != NULL, ret);

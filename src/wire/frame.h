@@ -35,6 +35,7 @@ struct frame {
     int (*grow)(struct frame *f, uint32_t size); /* at least that much; keeps what is there; 0 or -ENOMEM */
     const char *fresh;                           /* what was fed and not looked at yet */
     size_t fresh_len;
+    size_t passed; /* of that, the first bytes that are known to hold no newline */
     int fds[FRAME_FDS_MAX];
     uint8_t n_fds;
     uint8_t n_older; /* of those, that came before what was fed last */
@@ -57,6 +58,8 @@ struct frame_line {
 bool frame_add_fd(struct frame *f, int fd);
 /* Borrowed until frame_next() says FRAME_MORE, or frame_hold(). */
 void frame_feed(struct frame *f, const char *data, size_t len);
+/* Somebody has looked at the first bytes of what was just fed: there is no newline. */
+void frame_pass(struct frame *f, size_t len);
 
 /* Where bytes can be put that come next, so that they need no copy: behind a line that has
  * begun in the store and is incomplete.  *size is how many, `least` or more; NULL: not now. */

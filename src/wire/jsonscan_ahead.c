@@ -80,3 +80,10 @@ void jsonscan_ahead(struct jsonscan_ahead *a, const char *text, size_t len)
     const char *p = first_container(&l);
     go_ahead(&l, p != NULL ? begin_ahead(&l, p) : NULL);
 }
+
+/* Blocks with control characters are for others, so there is none where this has been. */
+size_t jsonscan_ahead_passed(const struct jsonscan_ahead *a, const char *text)
+{
+    bool known = a->stage == JSONSCAN_AHEAD_IN || a->stage == JSONSCAN_AHEAD_BEHIND;
+    return known && memchr(text, '\n', a->at) == NULL ? a->upto : 0;
+}

@@ -23,6 +23,9 @@ bool jsonscan_have_ahead(void);
  * as before, wherever they lie now. */
 void jsonscan_ahead(struct jsonscan_ahead *a, const char *text, size_t len);
 
+/* How many bytes of it, from its beginning on, hold no newline, as far as is known. */
+size_t jsonscan_ahead_passed(const struct jsonscan_ahead *a, const char *text);
+
 /* jsonscan() of all of it. */
 int jsonscan_rest(struct jsonscan_ahead *a, const char *text, size_t len, const struct jsonscan_keys *keys,
                   struct jsonscan *ret, struct jsonscan_fault *fault);

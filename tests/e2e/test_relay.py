@@ -18,6 +18,37 @@ class Addresses(Case):
         b.to("a", None)
         self.assertEqual(a.line(), b'{"from":"b","msg":null}')
 
+    def test_long_ones_alone_together_and_in_parts(self):
+        """Whoever sends one long line at a time is read as if the next one were one, too."""
+        self.play("a", "b")
+        a, b = self.actors("a", "b")
+        items = b",".join(b'{"n":%d,"s":"\\u00e4\xc3\xa4"}' % i for i in range(600))
+        line, got = b'{"to":"b","msg":[%s]}\n' % items, b'{"from":"a","msg":[%s]}' % items
+        middle = len(line) // 2
+
+        def comes(*raws, lines=1):
+            for raw in raws:
+                a.raw(raw)
+            self.assertEqual([b.line() for _ in range(lines)], [got] * lines)
+        for _ in range(2):
+            comes(line)
+            comes(line)
+            comes(line, line, lines=2)
+            comes(line)
+            comes(line + line[:middle], line[middle:], lines=2)
+            comes(line)
+            comes(line[:middle], line[middle:])
+            comes(line)
+            for broken in (line.replace(b"[{", b"[\n{"), line.replace(b'"msg"', b'\n"msg"'), line.replace(b"]}\n", b"]\n}\n"),
+                           line[:middle] + b"\n" + line[middle:], b'{"x":[%s],\n"to":"b","msg":1}\n' % items):
+                a.raw(broken)
+                self.assertEqual([m["err"] for m in a.hears(2)], ["EINVAL"] * 2)
+                comes(line)
+            a.raw(b'{"to":"b","msg":1}\n' + line)
+            self.assertEqual(b.line(), b'{"from":"a","msg":1}')
+            self.assertEqual(b.line(), got)
+        self.assertTrue(a.silent() and b.silent())
+
     def test_request_and_answer(self):
         self.play("a", ("api", "", 2))
         a, zero, one = self.actors("a", "api_0", "api_1")

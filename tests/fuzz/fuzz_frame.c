@@ -114,6 +114,9 @@ static void read_one(struct reader *r, const uint8_t *bytes, size_t len, bool ho
     REQUIRE(exact != NULL);
     memcpy(exact, bytes, len);
     frame_feed(&r->frame, exact, len);
+    const char *newline = memchr(exact, '\n', len);
+    if (len % 3 > 0) /* somebody knows of some bytes, or of all there are */
+        frame_pass(&r->frame, (newline != NULL ? (size_t)(newline - exact) : len) / (len % 3));
     if (hold) {
         take(r, 1);
         if (frame_hold(&r->frame) == 0)

@@ -112,6 +112,7 @@ static void compare_ways(const uint8_t *data, size_t size)
     REQUIRE(swift_fault.at == close_fault.at && swift.value.len == close.value.len);
     for (size_t n = JSONSCAN_BLOCK + data[size - 1]; n < len; n += 1 + 3 * (size_t)data[size / 2])
         jsonscan_ahead(&ahead, text, n);
+    REQUIRE(memchr(text, '\n', jsonscan_ahead_passed(&ahead, text)) == NULL);
     REQUIRE(a == jsonscan_rest(&ahead, text, len, NULL, &early, &early_fault));
     REQUIRE(early_fault.at == close_fault.at && early.value.len == close.value.len);
     REQUIRE((data[0] != '[' && data[0] != '{') || size < WINDOW ||

@@ -244,6 +244,27 @@ static void holding(void **state)
     done(&r);
 }
 
+/* What others know of the first line is believed, and of that alone. */
+static void passing(void **state)
+{
+    struct reader r;
+    (void)state;
+    begin(&r, 100);
+    frame_feed(&r.frame, "a\nb\nc\nd", 7);
+    frame_pass(&r.frame, 3);
+    take(&r);
+    expect(&r, "a\nb c ");
+    frame_feed(&r.frame, "e\nf\n", 4);
+    take(&r);
+    expect(&r, "de f ");
+    frame_feed(&r.frame, "abc", 3);
+    frame_pass(&r.frame, 3);
+    take(&r);
+    feed(&r, "d\ne\n", -1);
+    expect(&r, "abcd e ");
+    done(&r);
+}
+
 /* The rest of a line that has begun is put where it has to be. */
 static void put(struct reader *r, const char *data)
 {
@@ -297,6 +318,7 @@ int main(void)
         cmocka_unit_test(descriptor_of_a_long_line),
         cmocka_unit_test(too_many_descriptors),
         cmocka_unit_test(holding),
+        cmocka_unit_test(passing),
         cmocka_unit_test(in_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,7 +107,7 @@ static void test_as_it_comes(void **state)
             struct jsonscan_ahead a = { 0 };
             look_ahead(&a, text, cut);
             if (jsonscan_have_ahead() && cut > JSONSCAN_BLOCK)
-                assert_true(a.upto + JSONSCAN_BLOCK + 16 > cut);
+                assert_true(jsonscan_ahead_passed(&a, text) + JSONSCAN_BLOCK + 16 > cut);
             assert_int_equal(jsonscan_rest(&a, text, len, &keys, &r, NULL), 0);
             assert_int_equal(r.value.len, len);
         }
@@ -117,6 +117,24 @@ static void test_as_it_comes(void **state)
                 look_ahead(&a, text, n);
             assert_int_equal(jsonscan_rest(&a, text, len, &keys, &r, NULL), 0);
             assert_int_equal(r.value.len, len);
+        }
+    }
+}
+
+/* There is no newline where a look ahead has passed, and it has not passed one. */
+static void test_no_newline_is_passed(void **state)
+{
+    (void)state;
+    char text[2048];
+    for (size_t i = 0; i < ELEMENTS(texts); i++) {
+        size_t len = compose(text, i);
+        for (size_t at = 0; at < len; at++) {
+            struct jsonscan_ahead a = { 0 };
+            char was = text[at];
+            text[at] = '\n';
+            look_ahead(&a, text, len);
+            assert_true(jsonscan_ahead_passed(&a, text) <= at);
+            text[at] = was;
         }
     }
 }
@@ -323,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_as_sent),     cmocka_unit_test(test_wrong_items),          cmocka_unit_test(test_words),
         cmocka_unit_test(test_one_change),  cmocka_unit_test(test_two_changes),          cmocka_unit_test(test_depth),
         cmocka_unit_test(test_as_it_comes), cmocka_unit_test(test_several_as_they_come),
+        cmocka_unit_test(test_no_newline_is_passed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
