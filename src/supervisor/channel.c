@@ -276,6 +276,8 @@ static void resume(struct channel *ch)
         take_batch(ch);
     channel_open_boxes(ch);
     channel_publish(ch);
+    if (ch->hub->desk->through.sender == ch->keep->id)
+        channel_through_end(ch->hub);
     if (ch->now.unacked)
         channel_wait_for_ack(ch);
     if (ch->broken) /* half a line may be there, and nothing may follow it */

@@ -6,7 +6,8 @@
  * other channel: what must not happen inside of it is done at the end of the turn.
  *
  * What is sent waits in a queue of the receiver's that has limits; it leaves at the
- * end of the turn, as much as there is in one write. */
+ * end of the turn, as much as there is in one write.  A long message that was just read
+ * and that nothing waits before goes at once. */
 #pragma once
 
 #include <stdbool.h>

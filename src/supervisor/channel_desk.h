@@ -18,6 +18,17 @@ struct channel_deal {
     bool done;
 };
 
+#define CHANNEL_AROUND_MAX 1024
+
+/* Of a long line that is being written from where it was read. */
+struct channel_through {
+    uint64_t sender;         /* when the write has taken something, it has been looked at what that one sent, */
+    uint32_t looked;         /* up to there in the batch; 0: there is no such write */
+    uint32_t at, len;        /* the middle of the line, in the batch */
+    uint32_t before, behind; /* lengths of what is around it, one behind the other: */
+    char around[CHANNEL_AROUND_MAX];
+};
+
 /* What all channels share for as long as one of them is read or written: one call of
  * the system at a time, and it is the kernel that notes here how much it has taken or
  * given. */
@@ -25,6 +36,7 @@ struct channel_desk {
     uint32_t magic;
     uint64_t last_id; /* of a channel */
     struct channel_deal deal;
+    struct channel_through through;
     struct mmsghdr in, out;
     char batch[CHANNEL_READ_MAX];
 };

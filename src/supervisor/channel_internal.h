@@ -89,6 +89,10 @@ void channel_passed(struct channels *s);
 void channel_read(struct channel *ch);
 void channel_look(struct channel *ch); /* at what was read before a pause */
 
+/* channel_through.c: a long line from the desk, before all else that waits; false: it does not go that way */
+bool channel_send_through(struct channel *ch, const struct iovec *parts, unsigned n, size_t len);
+void channel_through_end(struct channels *s);
+
 /* channel_cancel.c */
 void channel_take_out(struct channel *ch); /* what was cancelled */
 

@@ -14,7 +14,7 @@
 
 #define SMALL 1024 /* a room of this size is worth keeping */
 #define PAGE 4096U
-#define MAGIC (0x63680000U + (uint32_t)sizeof(struct channel_keep))
+#define MAGIC (0x63680000U + (uint32_t)(sizeof(struct channel_keep) + offsetof(struct channel_desk, batch)))
 
 static size_t mapped(const struct channel_keep *k)
 {
@@ -125,13 +125,37 @@ static void finish_handle(struct channel_state *s)
         s->boxes &= (uint16_t) ~(1U << (s->write.box - 1));
 }
 
+bool channel_keep_through(struct channel_keep *k, const struct channel_desk *d, struct channel_state *now, size_t len,
+                          size_t taken)
+{
+    const struct channel_through *t = &d->through;
+    if (taken >= len) {
+        now->counters.sent++;
+        return true;
+    }
+    if (len > k->rest_size || t->at > sizeof(d->batch) || t->len > sizeof(d->batch) - t->at ||
+        t->before > sizeof(t->around) || t->behind > sizeof(t->around) - t->before ||
+        (size_t)t->before + t->len + t->behind != len)
+        return false;
+    char *to = mempcpy(channel_keep_rest_room(k), t->around, t->before);
+    to = mempcpy(to, d->batch + t->at, t->len);
+    memcpy(to, t->around + t->before, t->behind);
+    now->rest_start = (uint32_t)taken;
+    now->rest_len = (uint32_t)(len - taken);
+    now->rest_is_message = true;
+    return true;
+}
+
 /* Of a write that was under way the socket has taken n bytes.  False: within a line whose
  * end nobody has. */
-static bool finish_write(const struct channel_keep *k, struct channel_state *s, size_t n)
+static bool finish_write(struct channel_keep *k, const struct channel_desk *d, struct channel_state *s)
 {
     const struct channel_write w = s->write;
+    size_t n = d->out.msg_len;
     if (n == 0)
         return true;
+    if (w.through)
+        return channel_keep_through(k, d, s, w.len, n);
     if (w.whole && n < w.len && w.len <= k->rest_size) {
         s->rest_start = (uint32_t)n;
         s->rest_len = w.len - (uint32_t)n;
@@ -170,6 +194,16 @@ static void conclude(const struct channel_keep *k, const struct channel_desk *d,
     s->acks++;
 }
 
+/* What it sent last was written from where it had been read. */
+static void pass_through(const struct channel_keep *k, const struct channel_desk *d, struct channel_state *s)
+{
+    const struct channel_through *t = &d->through;
+    if (d->out.msg_len == 0 || t->sender != k->id || s->batch != CHANNEL_BATCH_DESK || s->batch_at.looked >= t->looked)
+        return;
+    s->batch_at.looked = t->looked;
+    s->counters.received++;
+}
+
 /* What had been read into its place. */
 static void finish_read(struct channel_state *s, uint32_t in_size, uint32_t n)
 {
@@ -181,8 +215,9 @@ static void finish_read(struct channel_state *s, uint32_t in_size, uint32_t n)
 bool channel_keep_restore(struct channel_keep *k, const struct channel_desk *d, struct channel_state *now)
 {
     struct channel_state s = *channel_keep_state(k);
-    bool whole = s.write.len == 0 || finish_write(k, &s, d->out.msg_len);
+    bool whole = s.write.len == 0 || finish_write(k, d, &s);
     conclude(k, d, &s);
+    pass_through(k, d, &s);
     s.nacks += s.owed; /* those we do not have */
     s.counters.handles_lost += s.owed;
     s.owed = 0;
@@ -294,7 +329,7 @@ void channel_keep_trim(struct channel_keep **k, int memory, struct channel_state
 /* -- the desk ---------------------------------------------------------------------- */
 
 #define DESK_SIZE ((sizeof(struct channel_desk) + PAGE - 1) / PAGE * PAGE)
-#define DESK_MAGIC (0x6b740000U + (uint32_t)sizeof(void *))
+#define DESK_MAGIC (0x6b740000U + (uint32_t)offsetof(struct channel_desk, batch))
 
 struct channel_desk *channel_desk_new(int memory)
 {

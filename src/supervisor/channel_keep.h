@@ -24,9 +24,10 @@ struct channel_write {
     uint32_t len;                    /* of all of it; 0: there is none */
     uint32_t messages, messages_len; /* of those that wait, how many are in it */
     uint32_t acks, nacks;
-    bool whole;  /* it is one long line, which lies in the second room as well, from its beginning on */
-    bool handle; /* it carries a descriptor, */
-    uint8_t box; /* of which there is a box too: its number and 1 */
+    bool whole;   /* it is one long line, which lies in the second room as well, from its beginning on, */
+    bool through; /* or which is noted on the desk alone; that room is large enough for it */
+    bool handle;  /* it carries a descriptor, */
+    uint8_t box;  /* of which there is a box too: its number and 1 */
 };
 
 /* How far a batch on the desk is done with; both numbers with one store. */
@@ -87,6 +88,10 @@ void channel_keep_looked(struct channel_keep *k, const struct channel_state *now
  * written that nobody knows the rest of.  What is left of a batch on the desk is for the
  * caller. */
 bool channel_keep_restore(struct channel_keep *k, const struct channel_desk *d, struct channel_state *now);
+
+/* Of a long line that is noted on the desk the socket has taken so much: *now has it. */
+bool channel_keep_through(struct channel_keep *k, const struct channel_desk *d, struct channel_state *now, size_t len,
+                          size_t taken);
 
 /* Room for what is read; the block may move.  0 or a negative errno. */
 int channel_keep_grow(struct channel_keep **k, int memory, const struct channel_state *now, uint32_t in_size);

@@ -106,19 +106,29 @@ void channel_append(struct channel *ch, const struct iovec *parts, unsigned n)
     channel_touch(ch);
 }
 
-/* A long line that is next is put at once where it has to be before it goes: one copy less.
- * Only into a room that is there already, since the parts may lie beside it. */
+/* Until both channels know of it, it counts as one of those that wait: who is killed
+ * meanwhile has lost it, rather than sent it twice. */
+static void put_whole(struct channel *ch, const struct iovec *parts, unsigned n, size_t len)
+{
+    lay_down(channel_keep_rest_room(ch->keep), parts, n);
+    ch->keep->states[ch->keep->current].queued = ++ch->now.queued;
+    channel_passed(ch->hub);
+    ch->now.queued--;
+    ch->now.rest_start = 0;
+    ch->now.rest_len = (uint32_t)len;
+    ch->now.rest_is_message = true;
+    channel_publish(ch);
+}
+
+/* A long line that is next goes at once, or is put where it has to be before it goes: one
+ * copy less.  Only into a room that is there already, since the parts may lie beside it. */
 static bool append_long(struct channel *ch, const struct iovec *parts, unsigned n, size_t len)
 {
     if (len <= PIECE || ch->out.len > 0 || ch->now.rest_len > 0 || len > ch->keep->rest_size)
         return false;
-    lay_down(channel_keep_rest_room(ch->keep), parts, n);
-    ch->now.rest_start = 0;
-    ch->now.rest_len = (uint32_t)len;
-    ch->now.rest_is_message = true;
+    if (!channel_send_through(ch, parts, n, len))
+        put_whole(ch, parts, n, len);
     ch->out_end += len;
-    channel_publish(ch);
-    channel_passed(ch->hub);
     channel_bytes_done(ch->hub, &ch->out);
     channel_trim_later(ch);
     channel_touch(ch);

@@ -30,8 +30,8 @@
 #include "base/log.h"
 #include "os/pollset.h"
 
-#define DIRECT USEC_PER_MSEC       /* that timers and signals may have to wait */
-#define SOON_MS 5                  /* that timers may have to wait, unless one of them is as BRIEF as that */
+#define DIRECT USEC_PER_MSEC /* that timers and signals may have to wait */
+#define SOON_MS 5            /* that timers may have to wait, unless one of them is as BRIEF as that */
 #define BRIEF (10 * USEC_PER_MSEC)
 #define LATE (20 * USEC_PER_MSEC)  /* as the log says */
 #define ASKED (10 * USEC_PER_MSEC) /* a moment: whoever has asked often asks again */

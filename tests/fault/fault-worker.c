@@ -3,11 +3,11 @@
  *     fault-worker DIRECTORY NAME PEERS SENDERS
  *
  * Until the file `gate` is gone it sends numbered messages to its peers, a few at a
- * time: three of four are to be acknowledged by the daemon, one is a question, and
- * one of 200 is long.  It answers questions.  In the end it asks each peer once more
- * and waits for those answers and for such a question of all its senders, so that all
- * that was said before has come, too: then its trace is `quiet`.  It dies of whatever
- * is not as it was sent.
+ * time: three of four are to be acknowledged by the daemon, one is a question; of ten
+ * one is neither, and one of 200 is long as well.  It answers questions.  In the end it
+ * asks each peer once more and waits for those answers and for such a question of all
+ * its senders, so that all that was said before has come, too: then its trace is
+ * `quiet`.  It dies of whatever is not as it was sent.
  *
  * Its book, DIRECTORY/book.NAME, says what became of each:
  *
@@ -60,7 +60,7 @@ static void not_as_sent(const char *line)
 
 static long length_of(long n)
 {
-    return n < 0 ? 0 : n % 200 == 0 ? 90000 : n * 7919 % 1500;
+    return n < 0 ? 0 : n % 400 == 0 ? 90000 : n % 200 == 0 ? 40000 : n * 7919 % 1500;
 }
 
 /* -- saying ---------------------------------------------------------------------- */
@@ -90,8 +90,9 @@ static void put_padding(long len)
 static void say(long to, bool is_end)
 {
     long n = next++;
-    put("{\"to\":\"%s\",\"id\":%ld,%s\"msg\":[%ld,\"", peers[to], n, n % 4 != 0 && !is_end ? "\"ack\":true," : "",
-        is_end ? -1 : n);
+    char id[64];
+    snprintf(id, sizeof(id), "\"id\":%ld,%s", n, n % 4 != 0 && !is_end ? "\"ack\":true," : "");
+    put("{\"to\":\"%s\",%s\"msg\":[%ld,\"", peers[to], n % 10 != 0 || is_end ? id : "", is_end ? -1 : n);
     put_padding(is_end ? 0 : length_of(n));
     put("\"]}\n");
     fprintf(book, "%c %s %ld\n", is_end ? 'e' : 's', peers[to], n);

@@ -22,7 +22,7 @@ def trace(word, *more):
 
 
 def length(n):
-    return 0 if n < 0 else 90000 if n % 200 == 0 else n * 7919 % 1500
+    return 0 if n < 0 else 90000 if n % 400 == 0 else 40000 if n % 200 == 0 else n * 7919 % 1500
 
 
 class Worker:
@@ -48,9 +48,10 @@ class Worker:
     def say(self, to, end=False):
         n, self.next = self.next, self.next + 1
         what = -1 if end else n
-        message = {"to": to, "id": n, "msg": [what, "x" * length(what)]}
-        if n % 4 != 0 and not end:
-            message["ack"] = True
+        message = {"to": to, "msg": [what, "x" * length(what)]}
+        if n % 10 != 0 or end:
+            message["id"] = n
+            message["ack"] = n % 4 != 0 and not end
         if end:
             self.waiting[n] = to
         self.note("e" if end else "s", to, n)

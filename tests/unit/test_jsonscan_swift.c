@@ -338,9 +338,14 @@ static void test_depth(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_as_sent),     cmocka_unit_test(test_wrong_items),          cmocka_unit_test(test_words),
-        cmocka_unit_test(test_one_change),  cmocka_unit_test(test_two_changes),          cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_as_it_comes), cmocka_unit_test(test_several_as_they_come),
+        cmocka_unit_test(test_as_sent),
+        cmocka_unit_test(test_wrong_items),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_one_change),
+        cmocka_unit_test(test_two_changes),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_as_it_comes),
+        cmocka_unit_test(test_several_as_they_come),
         cmocka_unit_test(test_no_newline_is_passed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

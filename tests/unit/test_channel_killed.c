@@ -1,0 +1,289 @@
+/* test_channel_killed.c - a line from one process to another, and a supervisor that could have been killed
+ * at each single instruction of it: whoever goes on after it has the line once. */
+#include "cmocka_all.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <linux/sockios.h>
+
+#include "channel_bench.h"
+#include "supervisor/channel_desk.h"
+#include "supervisor/channel_keep.h"
+
+enum { LONG = 40000, STEPS_MAX = 5000000 };
+
+struct lane {
+    int ours, peer, memory;
+};
+
+struct play {
+    struct lane from, to;
+    int desk;
+    size_t around;       /* bytes put before what was sent */
+    int messages;        /* of the child's */
+    struct channel *out; /* the child's */
+};
+
+static const struct ipc_settings settings = { .max_message = 100000, .queue_bytes = 400000, .queue_messages = 1000 };
+
+static void lane_open(struct lane *l, int room)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+    setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+    *l = (struct lane){ .ours = fds[0], .peer = fds[1], .memory = memfd_create("lane", MFD_CLOEXEC) };
+}
+
+static void lane_close(struct lane *l)
+{
+    close(l->ours);
+    close(l->peer);
+    close(l->memory);
+}
+
+/* -- the supervisor that is watched: all in a child ------------------------------------------ */
+
+static void on_done(void *arg)
+{
+    (void)arg;
+    raise(SIGSTOP);
+}
+
+/* The second message is the one that matters: the receiver has a room for a long one then. */
+static void on_long(struct channel *ch, struct channel_message *m, void *arg)
+{
+    static struct loop_work done;
+    static char before[4000];
+    struct play *p = arg;
+    (void)ch;
+    memset(before, '<', sizeof(before));
+    struct iovec parts[] = { { before, p->around },
+                             { (char *)(uintptr_t)m->text, m->len },
+                             { (char *)(uintptr_t) ">>", 2 } };
+    if (++p->messages == 2)
+        raise(SIGSTOP);
+    channel_send(p->out, parts, 3, 0, 0);
+    if (p->messages == 2)
+        loop_defer(loop_of((struct loop_io *)(void *)ch), &done, on_done, NULL);
+}
+
+static void on_nothing(struct channel *ch, void *arg)
+{
+    (void)ch;
+    (void)arg;
+}
+
+static _Noreturn void supervise(struct play *p)
+{
+    static const struct channel_owner sender = { .keys = &keys, .message = on_long, .ended = on_nothing };
+    struct loop *loop;
+    struct channels *hub;
+    struct channel *in;
+    if (loop_new(&loop) < 0 || channels_new(loop, p->desk, &hub) < 0 ||
+        channel_new(hub, p->to.ours, p->to.memory, &settings, &sender, p, &p->out) < 0 ||
+        channel_new(hub, p->from.ours, p->from.memory, &settings, &sender, p, &in) < 0)
+        _exit(1);
+    loop_run(loop);
+    _exit(1);
+}
+
+/* -- who could go on after it ------------------------------------------------------------------ */
+
+/* A copy of what is in a memfd at this instant. */
+static void *copy_of(int memory)
+{
+    struct stat st;
+    assert_int_equal(fstat(memory, &st), 0);
+    void *copy = malloc((size_t)st.st_size);
+    assert_non_null(copy);
+    assert_int_equal(pread(memory, copy, (size_t)st.st_size, 0), st.st_size);
+    return copy;
+}
+
+struct seen {
+    unsigned before, cut, after, lost; /* instants in which the line was not sent; in part; sent; lost, and counted */
+};
+
+/* What the socket has of the line and what is kept of it are all of it, once. */
+static void look(const struct play *p, const char *line, size_t len, struct seen *seen)
+{
+    struct channel_state from, to;
+    _cleanup_free_ struct channel_desk *d = copy_of(p->desk);
+    _cleanup_free_ struct channel_keep *sender = copy_of(p->from.memory), *receiver = copy_of(p->to.memory);
+    _cleanup_free_ char *got = malloc(2 * len);
+    int taken = 0;
+    assert_int_equal(ioctl(p->to.peer, SIOCINQ, &taken), 0);
+    assert_true(channel_keep_restore(sender, d, &from));
+    assert_true(channel_keep_restore(receiver, d, &to));
+    bool passed = from.batch == CHANNEL_BATCH_NONE || from.batch_at.looked > 0;
+    assert_int_equal(from.counters.received, 1 + passed);
+    if (!passed || to.counters.lost > 0) { /* it is sent again by whoever goes on, or it was counted */
+        assert_int_equal(taken + (int)to.rest_len, 0);
+        assert_true(to.counters.lost <= 1);
+        seen->before += !passed;
+        seen->lost += passed;
+        return;
+    }
+    assert_int_equal((size_t)taken + to.rest_len, len);
+    assert_int_equal(to.counters.sent, 1 + (to.rest_len == 0));
+    assert_int_equal(taken > 0 ? recv(p->to.peer, got, (size_t)taken, MSG_PEEK) : 0, taken);
+    memcpy(got + taken, channel_keep_rest_data(receiver, &to), to.rest_len);
+    assert_memory_equal(got, line, len);
+    seen->cut += to.rest_len > 0;
+    seen->after += to.rest_len == 0;
+}
+
+/* All that says what is so; the lines themselves are looked at now and then. */
+struct heads {
+    char desk[offsetof(struct channel_desk, batch)], from[sizeof(struct channel_keep)], to[sizeof(struct channel_keep)];
+};
+
+static void read_heads(const struct play *p, struct heads *h)
+{
+    assert_int_equal(pread(p->desk, h->desk, sizeof(h->desk), 0), sizeof(h->desk));
+    assert_int_equal(pread(p->from.memory, h->from, sizeof(h->from), 0), sizeof(h->from));
+    assert_int_equal(pread(p->to.memory, h->to, sizeof(h->to), 0), sizeof(h->to));
+}
+
+static void step_through(const struct play *p, pid_t pid, const char *line, size_t len, struct seen *seen)
+{
+    int status;
+    struct heads heads[2];
+    memset(&heads[1], 0, sizeof(heads[1]));
+    for (unsigned steps = 0; steps < STEPS_MAX; steps++) {
+        read_heads(p, &heads[steps % 2]);
+        if (steps % 64 == 0 || memcmp(&heads[0], &heads[1], sizeof(heads[0])) != 0)
+            look(p, line, len, seen);
+        assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, NULL, 0), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSTOPPED(status));
+        if (WSTOPSIG(status) != SIGTRAP)
+            return;
+    }
+    fail_msg("it has not come to its end");
+}
+
+static void put(int fd, const char *line, size_t len)
+{
+    assert_int_equal(send(fd, line, len, MSG_NOSIGNAL), (ssize_t)len);
+}
+
+static void get(int fd, char *to, size_t len)
+{
+    fcntl(fd, F_SETFL, 0);
+    assert_int_equal(recv(fd, to, len, MSG_WAITALL), (ssize_t)len);
+}
+
+static struct seen killed_at_each_instruction(size_t size, size_t around, int room)
+{
+    struct play p = { .around = around, .desk = memfd_create("desk", MFD_CLOEXEC) };
+    struct seen seen = { 0 };
+    size_t len = around + size + 2 + 1;
+    _cleanup_free_ char *sent = malloc(size + 1), *line = malloc(len), *got = malloc(len);
+    int status;
+    for (size_t i = 0; i < size; i++)
+        sent[i] = (char)('0' + (i % 9 + i / 1000) % 9 + 1);
+    sent[size] = '\n';
+    memset(line, '<', around);
+    memcpy(line + around, sent, size);
+    memcpy(line + around + size, ">>\n", 3);
+    lane_open(&p.from, 400000);
+    lane_open(&p.to, room);
+    pid_t pid = fork();
+    if (pid == 0) {
+        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        supervise(&p);
+    }
+    put(p.from.peer, sent, size + 1);
+    get(p.to.peer, got, len);
+    assert_memory_equal(got, line, len);
+    put(p.from.peer, sent, size + 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+    step_through(&p, pid, line, len, &seen);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    lane_close(&p.from);
+    lane_close(&p.to);
+    close(p.desk);
+    print_message("instants before %u, cut %u, after %u, lost %u\n", seen.before, seen.cut, seen.after, seen.lost);
+    return seen;
+}
+
+static void straight_through(void **state)
+{
+    (void)state;
+    struct seen seen = killed_at_each_instruction(LONG, 20, 400000);
+    assert_true(seen.before > 0 && seen.after > 0);
+    assert_int_equal(seen.cut + seen.lost, 0);
+}
+
+static void the_socket_takes_a_part(void **state)
+{
+    (void)state;
+    struct seen seen = killed_at_each_instruction(LONG, 20, 16000);
+    assert_true(seen.before > 0 && seen.cut > 0);
+    assert_int_equal(seen.after + seen.lost, 0);
+}
+
+/* More is put around it than there is a place for. */
+static void by_way_of_its_room(void **state)
+{
+    (void)state;
+    struct seen seen = killed_at_each_instruction(LONG, 3000, 400000);
+    assert_true(seen.before > 0 && seen.after > 0 && seen.cut > 0 && seen.lost > 0);
+}
+
+/* A short one waits for the end of the turn, in memory that dies with us. */
+static void by_way_of_its_queue(void **state)
+{
+    (void)state;
+    struct seen seen = killed_at_each_instruction(200, 20, 400000);
+    assert_true(seen.before > 0 && seen.after > 0 && seen.lost > 0);
+    assert_int_equal(seen.cut, 0);
+}
+
+/* Once its sender has been gone on with, the note must not hold for what that one sends next. */
+static void the_note_ends_with_who_goes_on(void **state)
+{
+    static const struct channel_owner nobody = { .keys = &keys, .message = on_long, .ended = on_nothing };
+    struct lane l;
+    struct loop *loop = NULL;
+    int memory = memfd_create("desk", MFD_CLOEXEC);
+    (void)state;
+    lane_open(&l, 400000);
+    assert_int_equal(loop_new(&loop), 0);
+    struct channel_desk *d = channel_desk_new(memory);
+    for (int i = 0; i < 2; i++) {
+        struct channels *hub = NULL;
+        struct channel *ch = NULL;
+        assert_int_equal(channels_new(loop, dup(memory), &hub), 0);
+        assert_int_equal(channel_new(hub, dup(l.ours), dup(l.memory), &settings, &nobody, NULL, &ch), 0);
+        assert_int_equal(d->through.sender, 0);
+        d->through.sender = channel_id(ch);
+        channel_free(ch);
+        channels_free(hub);
+    }
+    channel_desk_free(d, true);
+    close(memory);
+    lane_close(&l);
+    loop_free(loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(straight_through),
+        cmocka_unit_test(the_socket_takes_a_part),
+        cmocka_unit_test(by_way_of_its_room),
+        cmocka_unit_test(by_way_of_its_queue),
+        cmocka_unit_test(the_note_ends_with_who_goes_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
