@@ -264,7 +264,7 @@ def check_relay(directory, names, records):
     """Complaints, and how many messages there were, were missed, and were counted as lost."""
     books = {name: Book(os.path.join(directory, "book." + name)) for name in names}
     channels = {name: records["%s:%s" % (name, name)]["channel"] for name in names}
-    complaints, missed, unsure = [], 0, 0
+    complaints, missed, unsure = [], [], 0
     for name, book in books.items():
         error = procs.read(os.path.join(directory, name + ".err")).decode(errors="replace")
         complaints += ["%s said: %s" % (name, error[:300])] if error else []
@@ -272,7 +272,8 @@ def check_relay(directory, names, records):
         c = channels[name]
         if not c["open"] or c["malformed"] + c["oversized"] + c["cut"] > 0:
             complaints.append("%s: its channel is %r" % (name, c))
-        missed += sum(k not in {a[1] for a in books[to].answers if a[0] == name} for to, k in book.wrote if to in books)
+        missed += ["answer %d of %s to %s" % (k, name, to) for to, k in book.wrote
+                   if to in books and k not in {a[1] for a in books[to].answers if a[0] == name}]
     got = {to: set(book.got) for to, book in books.items()}
     for name, book in books.items():
         answered = {a[2] for a in book.answers}
@@ -282,13 +283,13 @@ def check_relay(directory, names, records):
             if len(end) > 1 or end[:1] in [[word] for word in untrue]:
                 complaints.append("%s: message %d to %s: %s, and %s" % (name, n, to, "it came" if there else "it did not",
                                                                        "told " + " ".join(end)))
-            missed += not there and not end
+            missed += ["message %d of %s to %s" % (n, name, to)] if not there and not end else []
             unsure += there and not end and n not in answered
     lost, handles = (sum(c[k] for c in channels.values()) for k in ("lost", "handles_lost"))
-    if not missed <= lost + handles:  # what was told again was lost as well
-        complaints.append("%d messages are missed, of %d nobody was told; %d are counted as lost, and %d descriptors" % (
-            missed, unsure, lost, handles))
-    return complaints, (sum(len(b.sent) for b in books.values()), missed, lost)
+    if not len(missed) <= lost + handles:  # what was told again was lost as well
+        complaints.append("%d messages are missed (%s), of %d nobody was told; %d are counted as lost, and %d descriptors" % (
+            len(missed), ", ".join(missed[:5]), unsure, lost, handles))
+    return complaints, (sum(len(b.sent) for b in books.values()), len(missed), lost)
 
 
 def check_echo(paths, acknowledged, unknown):

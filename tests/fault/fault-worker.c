@@ -4,10 +4,11 @@
  *
  * Until the file `gate` is gone it sends numbered messages to its peers, a few at a
  * time: three of four are to be acknowledged by the daemon, one is a question; of ten
- * one is neither, and one of 200 is long as well.  It answers questions.  In the end it
- * asks each peer once more and waits for those answers and for such a question of all
- * its senders, so that all that was said before has come, too: then its trace is
- * `quiet`.  It dies of whatever is not as it was sent.
+ * one is neither, if it goes to a peer that is known to be there, and one of 200 is long
+ * as well.  It answers questions.  In the end it asks each peer once more and waits for
+ * those answers and for such a question of all its senders, so that all that was said
+ * before has come, too: then its trace is `quiet`.  It dies of whatever is not as it was
+ * sent.
  *
  * Its book, DIRECTORY/book.NAME, says what became of each:
  *
@@ -38,6 +39,7 @@
 
 static const char *peers[PEERS_MAX];
 static long n_peers, n_senders, next = 1, answers, ends, open_ends[PEERS_MAX];
+static bool heard[PEERS_MAX]; /* something came from it, so it is there */
 static char in[ROOM], out[ROOM];
 static size_t in_len, out_start, out_len;
 static unsigned long long run;
@@ -92,7 +94,7 @@ static void say(long to, bool is_end)
     long n = next++;
     char id[64];
     snprintf(id, sizeof(id), "\"id\":%ld,%s", n, n % 4 != 0 && !is_end ? "\"ack\":true," : "");
-    put("{\"to\":\"%s\",%s\"msg\":[%ld,\"", peers[to], n % 10 != 0 || is_end ? id : "", is_end ? -1 : n);
+    put("{\"to\":\"%s\",%s\"msg\":[%ld,\"", peers[to], n % 10 != 0 || is_end || !heard[to] ? id : "", is_end ? -1 : n);
     put_padding(is_end ? 0 : length_of(n));
     put("\"]}\n");
     fprintf(book, "%c %s %ld\n", is_end ? 'e' : 's', peers[to], n);
@@ -142,6 +144,8 @@ static void take_line(const char *line)
         not_as_sent(line);
     long n = re != NULL ? strtol(re + 5, NULL, 10) : 0;
     long i = 0;
+    for (long k = 0; k < n_peers; k++)
+        heard[k] |= strcmp(peers[k], from) == 0;
     while (i < n_peers && open_ends[i] != n)
         i++;
     if (re != NULL && strcmp(from, "$") == 0) {

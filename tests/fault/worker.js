@@ -2,7 +2,7 @@
 'use strict';
 const fs = require('fs'), net = require('net'), path = require('path');
 const [directory, name, list, senders] = process.argv.slice(2);
-const peers = list.split(','), run = process.hrtime.bigint(), waiting = new Set();
+const peers = list.split(','), run = process.hrtime.bigint(), waiting = new Set(), heard = new Set();
 let next = 1, answers = 0, ends = 0, book = '', ending = false, unwritten = 0, told = false;
 
 const trace = text => fs.appendFileSync(path.join(directory, 'trace'), text + '\n');
@@ -23,7 +23,8 @@ function write(message, handle) {
 }
 
 function say(to, what) {
-    const n = next++, message = {to, msg: [what || n, 'x'.repeat(length(what || n))]}, plain = n % 10 == 0 && !what;
+    const n = next++, message = {to, msg: [what || n, 'x'.repeat(length(what || n))]};
+    const plain = n % 10 == 0 && !what && heard.has(to);
     const handle = what === undefined && n % 40 == 3 && to.startsWith('node') ? server : undefined;
     if (!plain) message.id = n;
     if (n % 4 != 0 && !plain && what === undefined) message.ack = true;
@@ -54,6 +55,7 @@ function finish() {
 
 process.on('message', (m, handle) => {
     if (handle) handle.close();
+    heard.add(m.from);
     if (m.re !== undefined && m.from == '$') {
         note(`${m.err ? 'b' : 'k'} ${m.re} ${m.err || ''}`);
         if (m.err && waiting.delete(m.re)) say(peers.find(p => p == m.to), -1);

@@ -31,7 +31,7 @@ class Worker:
         self.channel.setblocking(False)
         self.out, self.rest, self.book = bytearray(), b"", []
         self.next, self.answers, self.ends = 1, 0, 0
-        self.waiting, self.ending, self.told = {}, False, False
+        self.waiting, self.ending, self.told, self.heard = {}, False, False, set()
 
     def note(self, *words):
         self.book.append(" ".join(map(str, words)) + "\n")
@@ -49,7 +49,7 @@ class Worker:
         n, self.next = self.next, self.next + 1
         what = -1 if end else n
         message = {"to": to, "msg": [what, "x" * length(what)]}
-        if n % 10 != 0 or end:
+        if n % 10 != 0 or end or to not in self.heard:
             message["id"] = n
             message["ack"] = n % 4 != 0 and not end
         if end:
@@ -58,6 +58,7 @@ class Worker:
         self.write(message)
 
     def take(self, m):
+        self.heard.add(m["from"])
         if "re" in m and m["from"] == "$":
             self.note("b" if "err" in m else "k", m["re"], m.get("err", ""))
             if "err" in m and m["re"] in self.waiting:
