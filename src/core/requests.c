@@ -302,6 +302,7 @@ static void end(struct requests *r, uint32_t n, int error)
                              .tag = tag_of(r, n),
                              .error = error,
                              .sent = q->sent,
+                             .acked = q->cast != NULL,
                              .note = q->note };
     struct request_cast *cast = q->cast;
     drop(r, n);

@@ -28,6 +28,7 @@ struct request_end {
     uint32_t note; /* the owner's, from requests_open() */
     int error;     /* -EHOSTDOWN never handed over, -ECONNRESET handed over and died, -ETIMEDOUT, or the caller's */
     bool sent;     /* it was handed over before */
+    bool acked;    /* an acknowledgement tells of it */
 };
 
 struct request_failure {

@@ -63,6 +63,8 @@ static void on_unsent(const struct request_end *e, void *arg)
         noted->error = (int16_t)e->error;
     if (to->port != NULL && channel_cancel(to->port->channel, e->tag))
         relay_note_gap(to, e->note);
+    if (e->acked)
+        relay_tell_end(r, e);
 }
 
 static void on_acked(const struct request_ack *a, void *arg)

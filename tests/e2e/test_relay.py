@@ -197,6 +197,28 @@ class Shown(Case):
             self.assertIn("c", to)
 
 
+    def test_trace_of_what_fails_in_its_queue(self):
+        self.play("a", "b")
+        a, _ = self.actors("a", "b")
+        while self.channel("b")["queued"] == 0:  # its socket is full
+            for _ in range(5):
+                a.to("b", "x" * 20000)
+        errors = self.trace("--errors", "b")
+        os.set_blocking(errors.stdout.fileno(), False)
+
+        def knock():
+            a.to("b", "late", id=1, ttl=1)
+            return errors.stdout.readline()
+        procs.wait_until(knock, "the trace to begin")
+        os.set_blocking(errors.stdout.fileno(), True)
+        a.to("b", "late", id=2, ttl=1, ack=True)
+        seen = {}
+        while 2 not in seen:
+            line = json.loads(errors.stdout.readline())
+            seen[line["id"]] = (line["from"], line["to"], line["result"])
+        self.assertEqual(seen[2], ("a", "b", "ETIMEDOUT"))
+
+
 class Bounces(Case):
     def test_codes(self):
         self.play("a", ("b", "autostart=false"), ("c", "accept_from=x"), ("d", "send_to=b, c"))
