@@ -98,7 +98,7 @@ static void tell_room(struct channel *ch)
  * written for a while. */
 void channel_trim_later(struct channel *ch)
 {
-    if (!channel_keep_is_large(ch->keep))
+    if (!channel_keep_is_large(ch->keep) && ch->ahead == NULL)
         return;
     ch->trim_at = loop_now(ch->hub->loop) + ROOM_KEPT;
     channel_slow(ch);

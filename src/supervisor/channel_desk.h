@@ -23,7 +23,7 @@ struct channel_deal {
 /* Of a long line that is being written from where it was read. */
 struct channel_through {
     uint64_t sender;         /* when the write has taken something, it has been looked at what that one sent, */
-    uint32_t looked;         /* up to there in the batch; 0: there is no such write */
+    uint32_t looked;         /* up to there in the batch; .sender is 0: there is no such write */
     uint32_t at, len;        /* the middle of the line, in the batch */
     uint32_t before, behind; /* lengths of what is around it, one behind the other: */
     char around[CHANNEL_AROUND_MAX];

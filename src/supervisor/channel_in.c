@@ -225,8 +225,8 @@ static void look_at_part(struct channel *ch)
         look_ahead(ch, ch->frame.store + s->start, s->len);
 }
 
-/* Whoever looks at a text sees a newline as well.  So of one who sent a long line, and no more, the last time, the
- * next one is looked at without a search for its end; were there several, they are looked at once more. */
+/* Whoever looks at a text sees a newline as well.  So of one who sent no more than one line the last time, a
+ * long one is looked at without a search for its end; were there several, they are looked at once more. */
 static void look_at_long(struct channel *ch, const char *data, size_t len)
 {
     if (!ch->single || len < LONG || ch->now.in.len > 0 || ch->now.in.skipping || !jsonscan_have_ahead())

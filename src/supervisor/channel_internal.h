@@ -50,7 +50,7 @@ struct channel {
     char *answers;  /* to questions of Node's, whole lines; malloc'd */
     uint32_t answers_len;
     struct frame frame;
-    struct jsonscan_ahead *ahead; /* of a long line that has begun; malloc'd, NULL: there was none lately */
+    struct jsonscan_ahead *ahead; /* of a long line; malloc'd, NULL: there was none lately */
     uint64_t queue_bytes;
     uint32_t queue_messages;
     uint32_t read_size;

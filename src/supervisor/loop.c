@@ -7,6 +7,9 @@
  * come back from its one poll the queues are run through, control first.  A turn
  * is: wait, collect, run what was ready, run the deferred work.
  *
+ * While turns follow closely, the wait is in the set of descriptors instead, for some
+ * milliseconds, and libevent is asked once in a while.
+ *
  * Descriptors do not have an event of libevent's each: three a job, 128 bytes
  * and a place in its tables apiece, were a fifth of all that a thousand jobs
  * weighed.  They are in a set of their own (os/pollset.h) with 40 bytes each,
@@ -31,7 +34,7 @@
 #include "os/pollset.h"
 
 #define DIRECT USEC_PER_MSEC /* that timers and signals may have to wait */
-#define SOON_MS 5            /* that timers may have to wait, unless one of them is as BRIEF as that */
+#define SOON_MS 5            /* the same, where no timer is as BRIEF as that */
 #define BRIEF (10 * USEC_PER_MSEC)
 #define LATE (20 * USEC_PER_MSEC)  /* as the log says */
 #define ASKED (10 * USEC_PER_MSEC) /* a moment: whoever has asked often asks again */
@@ -432,6 +435,7 @@ static void turn_run(struct loop *l)
     usec_t took = usec_sub(usec_now(CLOCK_MONOTONIC), start);
     if (took > l->lag_max)
         l->lag_max = took;
+    l->soon = l->soon && took < DIRECT;
     l->now = 0;
 }
 
@@ -454,13 +458,13 @@ static int wait_for_something(struct loop *l)
 /* Turns follow each other closely: the next one will, too. */
 static bool is_soon(const struct loop *l)
 {
-    return l->soon && l->work.first == NULL && !l->late && l->brief_until < l->waited;
+    return l->soon && l->work.first == NULL && !l->late && l->brief_until + DIRECT < l->waited;
 }
 
 /* Where one descriptor after the other is ready, libevent is a detour: it sets its timer
  * anew and polls before we do.  Where they come one by one, as messages do that go to and
- * fro, we wait in the set for the same reason; no timer is set that would have to be kept
- * to the millisecond, and a signal ends the wait. */
+ * fro, we wait in the set for the same reason, but not while a timer is set that has to be
+ * kept to the millisecond.  A signal ends the wait, unless it came just before. */
 static bool something_is_ready(struct loop *l)
 {
     return l->begun < l->waited + DIRECT && pollset_collect(l->set, is_soon(l) ? SOON_MS : 0, on_io_ready);

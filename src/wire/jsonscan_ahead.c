@@ -8,23 +8,30 @@
 
 #include "wire/jsonscan_internal.h"
 
+#define NEAR 1024
+
 bool jsonscan_have_ahead(void)
 {
     return jsonscan_have_swift();
 }
 
-/* p: at a member of the text.  At the next value that is a container; NULL: there is none yet. */
-static const char *next_container(struct look *l, const char *p)
+/* p: at a member of the text.  At the next value that is a container; NULL: there is none yet,
+ * or not near.  What is passed here is looked at once more in the end, so it must not be much. */
+static const char *next_container(const struct look *l, const char *p)
 {
+    struct look near = *l;
+    if (l->end - p > NEAR)
+        near.end = p + NEAR;
+    look_at(&near, p);
     for (;;) {
-        p = jsonscan_name(l, p);
+        p = jsonscan_name(&near, p);
         if (p == NULL)
             return NULL;
-        int c = next(l, &p);
+        int c = next(&near, &p);
         if (c == '{' || c == '[')
             return p;
-        p = jsonscan_scalar(l, p);
-        if (p == NULL || next(l, &p) != ',')
+        p = jsonscan_scalar(&near, p);
+        if (p == NULL || next(&near, &p) != ',')
             return NULL;
         p++;
     }

@@ -4,8 +4,8 @@
  *
  * Until the file `gate` is gone it sends numbered messages to its peers, a few at a
  * time: three of four are to be acknowledged by the daemon, one is a question; of ten
- * one is neither, if it goes to a peer that is known to be there, and one of 200 is long
- * as well.  It answers questions.  In the end it asks each peer once more and waits for
+ * one is neither, if it goes to a peer that is known to be there, and some are long,
+ * of either kind.  It answers questions.  In the end it asks each peer once more and waits for
  * those answers and for such a question of all its senders, so that all that was said
  * before has come, too: then its trace is `quiet`.  It dies of whatever is not as it was
  * sent.
@@ -60,9 +60,15 @@ static void not_as_sent(const char *line)
     exit(3);
 }
 
+/* Without an id: nobody is told what becomes of it. */
+static bool is_plain(long n)
+{
+    return n % 10 == 0 && n % 300 != 150 && n % 400 != 0;
+}
+
 static long length_of(long n)
 {
-    return n < 0 ? 0 : n % 400 == 0 ? 90000 : n % 200 == 0 ? 40000 : n * 7919 % 1500;
+    return n < 0 ? 0 : n % 200 == 0 ? 90000 : n % 100 == 50 ? 40000 : n * 7919 % 1500;
 }
 
 /* -- saying ---------------------------------------------------------------------- */
@@ -94,7 +100,7 @@ static void say(long to, bool is_end)
     long n = next++;
     char id[64];
     snprintf(id, sizeof(id), "\"id\":%ld,%s", n, n % 4 != 0 && !is_end ? "\"ack\":true," : "");
-    put("{\"to\":\"%s\",%s\"msg\":[%ld,\"", peers[to], n % 10 != 0 || is_end || !heard[to] ? id : "", is_end ? -1 : n);
+    put("{\"to\":\"%s\",%s\"msg\":[%ld,\"", peers[to], is_plain(n) && !is_end && heard[to] ? "" : id, is_end ? -1 : n);
     put_padding(is_end ? 0 : length_of(n));
     put("\"]}\n");
     fprintf(book, "%c %s %ld\n", is_end ? 'e' : 's', peers[to], n);

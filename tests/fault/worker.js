@@ -8,7 +8,8 @@ let next = 1, answers = 0, ends = 0, book = '', ending = false, unwritten = 0, t
 const trace = text => fs.appendFileSync(path.join(directory, 'trace'), text + '\n');
 const note = text => { book += text + '\n'; if (book.length > 1 << 16) keep(); };
 const keep = () => { fs.appendFileSync(path.join(directory, 'book.' + name), book); book = ''; };
-const length = n => n < 0 ? 0 : n % 400 == 0 ? 90000 : n % 200 == 0 ? 40000 : n * 7919 % 1500;
+const length = n => n < 0 ? 0 : n % 200 == 0 ? 90000 : n % 100 == 50 ? 40000 : n * 7919 % 1500;
+const isPlain = n => n % 10 == 0 && n % 300 != 150 && n % 400 != 0;
 const pick = n => Math.floor(Math.random() * n);
 const server = net.createServer();
 
@@ -24,7 +25,7 @@ function write(message, handle) {
 
 function say(to, what) {
     const n = next++, message = {to, msg: [what || n, 'x'.repeat(length(what || n))]};
-    const plain = n % 10 == 0 && !what && heard.has(to);
+    const plain = isPlain(n) && !what && heard.has(to);
     const handle = what === undefined && n % 40 == 3 && to.startsWith('node') ? server : undefined;
     if (!plain) message.id = n;
     if (n % 4 != 0 && !plain && what === undefined) message.ack = true;

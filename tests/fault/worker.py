@@ -22,7 +22,11 @@ def trace(word, *more):
 
 
 def length(n):
-    return 0 if n < 0 else 90000 if n % 400 == 0 else 40000 if n % 200 == 0 else n * 7919 % 1500
+    return 0 if n < 0 else 90000 if n % 200 == 0 else 40000 if n % 100 == 50 else n * 7919 % 1500
+
+
+def is_plain(n):
+    return n % 10 == 0 and n % 300 != 150 and n % 400 != 0
 
 
 class Worker:
@@ -49,7 +53,7 @@ class Worker:
         n, self.next = self.next, self.next + 1
         what = -1 if end else n
         message = {"to": to, "msg": [what, "x" * length(what)]}
-        if n % 10 != 0 or end or to not in self.heard:
+        if not is_plain(n) or end or to not in self.heard:
             message["id"] = n
             message["ack"] = n % 4 != 0 and not end
         if end:

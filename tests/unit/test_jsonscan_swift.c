@@ -139,6 +139,22 @@ static void test_no_newline_is_passed(void **state)
     }
 }
 
+/* What comes before the first container is looked at twice: not more than a little of it. */
+static void test_only_what_is_near(void **state)
+{
+    (void)state;
+    char text[8192];
+    struct jsonscan r;
+    for (int before = 500; before <= 2000; before += 1500) {
+        struct jsonscan_ahead a = { 0 };
+        int len = snprintf(text, sizeof(text), "{\"s\":\"%0*d\",\"msg\":[\"%0*d\"]}", before, 0, 3000, 0);
+        look_ahead(&a, text, (size_t)len);
+        if (jsonscan_have_ahead())
+            assert_int_equal(jsonscan_ahead_passed(&a, text) > 0, before < 1000);
+        assert_int_equal(jsonscan_rest(&a, text, (size_t)len, &keys, &r, NULL), 0);
+    }
+}
+
 /* Where a short container is before the long one, or a long one behind it. */
 static void test_several_as_they_come(void **state)
 {
@@ -347,6 +363,7 @@ int main(void)
         cmocka_unit_test(test_as_it_comes),
         cmocka_unit_test(test_several_as_they_come),
         cmocka_unit_test(test_no_newline_is_passed),
+        cmocka_unit_test(test_only_what_is_near),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
