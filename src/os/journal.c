@@ -353,7 +353,7 @@ uint32_t journal_add(struct journal *j, const char *group, const char *name)
     uint32_t i = find(j, &k);
     if (i != END)
         return i;
-    if (j->free == END && journal_reserve(j, j->n + 1) < 0)
+    if (j->free == END && (journal_reserve(j, j->n + 1) < 0 || j->free == END))
         return JOURNAL_NONE;
     i = j->free;
     j->free = j->next[i];
