@@ -196,7 +196,6 @@ class Shown(Case):
             to, last = seen(of_c, "to", "id")
             self.assertIn("c", to)
 
-
     def test_trace_of_what_fails_in_its_queue(self):
         self.play("a", "b")
         a, _ = self.actors("a", "b")

@@ -5,10 +5,10 @@
  * Until the file `gate` is gone it sends numbered messages to its peers, a few at a
  * time: three of four are to be acknowledged by the daemon, one is a question; of ten
  * one is neither, if it goes to a peer that is known to be there, and some are long,
- * of either kind.  It answers questions.  In the end it asks each peer once more and waits for
- * those answers and for such a question of all its senders, so that all that was said
- * before has come, too: then its trace is `quiet`.  It dies of whatever is not as it was
- * sent.
+ * of either kind.  It answers questions.  In the end it asks each peer once more and
+ * waits for those answers and for such a question of all its senders, so that all that
+ * was said before has come, too: then its trace is `quiet`.  It dies of whatever is not
+ * as it was sent.
  *
  * Its book, DIRECTORY/book.NAME, says what became of each:
  *
