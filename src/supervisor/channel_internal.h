@@ -96,8 +96,15 @@ void channel_through_end(struct channels *s);
 /* channel_cancel.c */
 void channel_take_out(struct channel *ch); /* what was cancelled */
 
-/* channel_out.c */
+/* A write of this size the kernel takes whole or not at all (unix(7) does not say so; it is one
+ * buffer of its own, up to 36,544 bytes), so that who is killed after it has left no half line behind. */
+#define CHANNEL_PIECE (35 * 1024)
+
+/* channel_write.c */
 void channel_flush(struct channel *ch);
+
+/* channel_out.c */
+uint64_t channel_out_start(const struct channel *ch);
 void channel_settle(struct channel *ch); /* tells who asked what has been taken */
 bool channel_out_is_empty(const struct channel *ch);
 void channel_answer_ack(struct channel *ch, bool arrived);
