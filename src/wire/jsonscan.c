@@ -350,10 +350,18 @@ INLINE struct jsonscan_value span(const char *text, const char *from, const char
     return (struct jsonscan_value){ (uint32_t)(from - text), (uint32_t)(to - from), type_of(*from) };
 }
 
+/* Names are short: less than a call takes. */
+INLINE bool is_same(const char *a, const char *b, size_t len)
+{
+    while (len > 0 && a[len - 1] == b[len - 1])
+        len--;
+    return len == 0;
+}
+
 INLINE int find_bytes(const struct jsonscan_keys *keys, const char *name, size_t len)
 {
     for (unsigned i = 0; i < keys->n; i++)
-        if (keys->keys[i].len == len && keys->keys[i].name[0] == name[0] && memcmp(keys->keys[i].name, name, len) == 0)
+        if (keys->keys[i].len == len && is_same(keys->keys[i].name, name, len))
             return (int)i;
     return -1;
 }
@@ -373,10 +381,10 @@ static int find_key(const struct jsonscan_keys *keys, const char *from, const ch
     return n <= 0 ? -1 : find_bytes(keys, meant, (size_t)n);
 }
 
-static void found(struct jsonscan *r, int key, struct jsonscan_value v)
+static void found(struct look *l, struct jsonscan *r, int key, struct jsonscan_value v)
 {
-    if (r->members[key].type != JSONSCAN_NONE)
-        r->twice |= 1U << key;
+    r->twice |= l->found & 1U << key;
+    l->found |= 1U << key;
     r->members[key] = v;
 }
 
@@ -397,7 +405,7 @@ static const char *look_at_members(struct look *l, const char *p, const struct j
             return NULL;
         int key = find_key(keys, name, name_end);
         if (key >= 0)
-            found(r, key, span(l->text, value, p));
+            found(l, r, key, span(l->text, value, p));
         int c = next(l, &p);
         if (c != ',')
             return c == '}' ? p + 1 : fail(l, p, "neither a comma nor the end of what is open");
@@ -417,19 +425,25 @@ static bool look_at_all(struct look *l, const struct jsonscan_keys *keys, struct
     return next(l, &p) == -1 || fail(l, p, "something after the value") != NULL;
 }
 
+/* Only what was found is copied: a copy of all of it would wait for what has just been written. */
+static void answer(const struct jsonscan_keys *keys, const struct jsonscan *r, uint32_t found, struct jsonscan *ret)
+{
+    ret->value = r->value;
+    ret->twice = r->twice;
+    for (unsigned i = 0; keys != NULL && i < keys->n; i++)
+        ret->members[i].type = JSONSCAN_NONE;
+    for (; found != 0; found &= found - 1)
+        ret->members[__builtin_ctz(found)] = r->members[__builtin_ctz(found)];
+}
+
 static int look_as(struct look *l, const struct jsonscan_keys *keys, struct jsonscan *ret, struct jsonscan_fault *fault)
 {
     size_t len = (size_t)(l->end - l->text);
     struct jsonscan r;
     r.twice = 0;
     look_at(l, l->text);
-    for (unsigned i = 0; keys != NULL && i < keys->n; i++)
-        r.members[i].type = JSONSCAN_NONE;
     if (len <= UINT32_MAX && look_at_all(l, keys, &r)) {
-        ret->value = r.value;
-        ret->twice = r.twice;
-        if (keys != NULL)
-            memcpy(ret->members, r.members, keys->n * sizeof(r.members[0]));
+        answer(keys, &r, l->found, ret);
         return 0;
     }
     if (len > UINT32_MAX)

@@ -19,6 +19,7 @@ struct look {
     const char *window; /* a multiple of WINDOW behind the text's beginning */
     uint64_t special;   /* bit N: window[N] is special, or the end of the text */
     struct jsonscan_fault fault;
+    uint32_t found;               /* bit N: the text has the name N */
     bool closely;                 /* each byte, though there is a swifter way */
     struct jsonscan_ahead *ahead; /* what was looked at before, or NULL */
 };

@@ -33,9 +33,15 @@ INLINE void plane_store(lanes to, plane p)
     _mm512_storeu_si512(to, (__m512i)p);
 }
 
+/* A bit for each lane that has some. */
+INLINE unsigned plane_lanes(plane p)
+{
+    return _mm512_test_epi64_mask((__m512i)p, (__m512i)p);
+}
+
 INLINE bool plane_any(plane p)
 {
-    return _mm512_test_epi64_mask((__m512i)p, (__m512i)p) != 0;
+    return plane_lanes(p) != 0;
 }
 
 /* Bits are moved to the byte behind; what falls out is the next block's.  In two steps: the lane

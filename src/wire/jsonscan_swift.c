@@ -221,31 +221,24 @@ INLINE plane wrong_in(const struct visits *v, uint64_t nest)
     return (nest & 3) == OBJECT ? v->singles : v->pairs | ((nest & 1) == ARRAY ? v->colons : v->singles);
 }
 
-struct brackets {
-    lanes all, open, curly, wrong[4];
-};
-
-static void brackets_of(struct brackets *b, const struct visits *v)
+/* The same of one window. */
+INLINE uint64_t wrong_in_window(const struct visits *v, uint64_t nest, int k)
 {
-    plane_store(b->all, v->brackets);
-    plane_store(b->open, v->open);
-    plane_store(b->curly, v->curly);
-    for (unsigned i = 0; i < 4; i++)
-        plane_store(b->wrong[i], wrong_in(v, i));
+    return (nest & 3) == OBJECT ? v->singles[k] : v->pairs[k] | ((nest & 1) == ARRAY ? v->colons[k] : v->singles[k]);
 }
 
-/* Of a window.  *last: up to the bracket that closes all, or all ones.  False: one does not fit,
- * or there are too many. */
-INLINE bool take_brackets(struct swift *s, const struct brackets *b, int k, uint64_t *last)
+/* Of a window that has some.  *last: up to the bracket that closes all, or all ones.  False: one
+ * does not fit, or there are too many. */
+INLINE bool take_brackets(struct swift *s, const struct visits *v, int k, uint64_t *last)
 {
-    uint64_t left = b->all[k], wrong = 0, nest = s->nest, before = 0;
+    uint64_t left = v->brackets[k], wrong = 0, nest = s->nest, before = 0;
     *last = UINT64_MAX;
     if (__builtin_clzll(nest) <= __builtin_popcountll(left))
         return false;
     while (left != 0) {
         uint64_t bit = left & -left, upto = left ^ (left - 1);
-        uint64_t is_open = (b->open[k] & bit) != 0, curly = (b->curly[k] & bit) != 0;
-        wrong |= b->wrong[nest & 3][k] & (upto ^ before);
+        uint64_t is_open = (v->open[k] & bit) != 0, curly = (v->curly[k] & bit) != 0;
+        wrong |= wrong_in_window(v, nest, k) & (upto ^ before);
         wrong |= ~is_open & 1 & (nest ^ curly);
         nest = is_open ? nest << 1 | curly : nest >> 1;
         before = upto;
@@ -255,28 +248,34 @@ INLINE bool take_brackets(struct swift *s, const struct brackets *b, int k, uint
             left = 0;
         }
     }
-    wrong |= b->wrong[nest & 3][k] & *last & ~before;
+    wrong |= wrong_in_window(v, nest, k) & *last & ~before;
     s->nest = nest;
-    return wrong == 0;
+    return (wrong | (v->bad[k] & *last)) == 0;
 }
 
 /* -- blocks --------------------------------------------------------------------------------------- */
 
-/* Behind the last bracket, or the block; NULL: it is wrong. */
+/* Behind the last bracket, or the block; NULL: it is wrong.  Few windows have brackets, and those
+ * between them need no more than one look at all of them: a bit for each window says what there
+ * would be wrong with it in a container of each kind. */
 static __attribute__((noinline)) const char *visit(struct swift *s, const char *p, const struct visits *v)
 {
-    struct brackets b;
-    lanes bad;
-    brackets_of(&b, v);
-    plane_store(bad, v->bad);
-    for (int k = 0; k < LANES; k++, p += WINDOW) {
+    unsigned left = plane_lanes(v->brackets), passed = 0;
+    uint8_t wrong[4];
+    EACH_LANE
+    for (unsigned i = 0; i < 4; i++)
+        wrong[i] = (uint8_t)plane_lanes(v->bad | wrong_in(v, i));
+    for (; left != 0; left &= left - 1) {
+        int k = __builtin_ctz(left);
+        unsigned before = (1U << k) - 1;
         uint64_t last;
-        if (!take_brackets(s, &b, k, &last) || (bad[k] & last) != 0)
+        if ((wrong[s->nest & 3] & before & ~passed) != 0 || !take_brackets(s, v, k, &last))
             return NULL;
         if (s->nest == OUTSIDE)
-            return p + __builtin_popcountll(last);
+            return p + k * WINDOW + __builtin_popcountll(last);
+        passed = before << 1 | 1;
     }
-    return p;
+    return (wrong[s->nest & 3] & ~passed) == 0 ? p + PLANE : NULL;
 }
 
 /* Of a block whose strings are known. */
@@ -335,9 +334,14 @@ static __attribute__((noinline)) const char *take_blocks(struct look *l, struct 
 
 static void begin(const struct look *l, struct swift *s, const char *p)
 {
-    memset(s, 0, sizeof(*s));
+    static const lanes last = { [LANES - 1] = UINT64_C(1) << (WINDOW - 1) };
+    const plane none = { 0 };
+    EACH_LANE
+    for (int i = 0; i < BEHINDS; i++)
+        plane_store(s->behind[i], i == B_MEMBER ? plane_load(last) : none);
+    s->in_string = s->fraction = s->stretch = 0;
+    s->escaped = false;
     s->nest = OUTSIDE << 1 | (*p == '{');
-    s->behind[B_MEMBER][LANES - 1] = UINT64_C(1) << (WINDOW - 1);
     s->wide = (size_t)(p - l->text);
 }
 
