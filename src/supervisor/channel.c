@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -18,6 +19,7 @@
 
 #define SLOW (20 * USEC_PER_MSEC)
 #define ROOM_KEPT (200 * USEC_PER_MSEC)
+#define HELD_TURNS 2
 #define READ_FIRST (16 * 1024)
 #define LAST_WORDS_MAX (8U << 20) /* more than a socket holds: whoever still writes does not keep us here */
 
@@ -117,11 +119,24 @@ static void look_at_rooms(struct channel *ch)
     channel_moved(ch);
 }
 
+/* Who reads there is woken for each write, which takes as long as a few messages do.  While somebody sends
+ * more than is read in a turn, what goes on is held back until it is worth a write. */
+static bool hold_back(struct channel *ch)
+{
+    bool flooded = ch->hub->flooded_at == loop_now(ch->hub->loop);
+    bool worth_waiting = flooded && ch->held < HELD_TURNS && ch->out.len > CHANNEL_PIECE &&
+                         ch->out.len + CHANNEL_READ_MAX <= CHANNEL_AT_ONCE;
+    ch->held = worth_waiting ? (uint8_t)(ch->held + 1) : 0;
+    if (worth_waiting)
+        channel_touch(ch);
+    return worth_waiting;
+}
+
 static void attend(struct channel *ch)
 {
     if (ch->fd >= 0 && !ch->paused && frame_has_more(&ch->frame))
         channel_look(ch);
-    if (ch->fd >= 0 && !ch->blocked)
+    if (ch->fd >= 0 && !ch->blocked && !hold_back(ch))
         channel_flush(ch);
     if (ch->fd >= 0)
         channel_take_out(ch);
@@ -310,6 +325,7 @@ int channel_new(struct channels *s, int fd, int memory, const struct ipc_setting
     ch->read_size = READ_FIRST;
     ch->frame = (struct frame){ .grow = grow, .max = (uint32_t)settings->max_message };
     channel_moved(ch);
+    getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &ch->socket_size, &(socklen_t){ sizeof(ch->socket_size) });
     int r = loop_io_set(s->loop, &ch->io, fd, LOOP_READ, LOOP_DATA, on_event, ch);
     if (r < 0) {
         bury(ch);

@@ -25,6 +25,7 @@ struct channels {
     struct channel_desk *desk;
     int memory;                /* the memfd that .desk is in, -1: plain memory */
     struct channel *reader;    /* whose line is being looked at, and nobody has taken it over yet */
+    usec_t flooded_at;         /* the turn in which somebody had sent as much as is read in one, or more */
     struct channel_debt *paid; /* by the write that is under way */
 };
 
@@ -37,7 +38,8 @@ struct channel {
     struct channel_keep *keep;
     struct channel_state now; /* as it is to be in .keep, see channel_publish() */
     struct channel_bytes out; /* whole lines */
-    uint64_t out_end;         /* all that was ever queued, in bytes */
+    uint64_t out_end;         /* all that was ever queued, in bytes, */
+    uint64_t long_end;        /* up to the last line that is longer than a piece */
     struct channel_marks tags, handles;
     uint32_t cancelled;         /* of both */
     struct channel_debt *debts; /* what it is owed for descriptors of its own */
@@ -54,13 +56,15 @@ struct channel {
     uint64_t queue_bytes;
     uint32_t queue_messages;
     uint32_t read_size;
-    uint32_t last_left; /* bytes that may still be read, once it has last words */
-    int fd;             /* -1: ended */
-    int memory;         /* the memfd that .keep is in, -1: plain memory; open while .fd is */
+    uint32_t socket_size; /* SO_SNDBUF of our end */
+    uint32_t last_left;   /* bytes that may still be read, once it has last words */
+    int fd;               /* -1: ended */
+    int memory;           /* the memfd that .keep is in, -1: plain memory; open while .fd is */
     bool mapped;
     bool single;    /* what was read last was no more than one line */
     bool headless;  /* the first line that comes may have lost its beginning */
     uint8_t paused; /* enum channel_reason */
+    uint8_t held;   /* turns for which what waits has been held back */
     uint8_t reads;  /* that brought a descriptor, counted round */
     bool eager;     /* there is another one behind that, as a rule */
     bool is_dirty, is_slow, freed;
@@ -97,8 +101,10 @@ void channel_through_end(struct channels *s);
 void channel_take_out(struct channel *ch); /* what was cancelled */
 
 /* A write of this size the kernel takes whole or not at all (unix(7) does not say so; it is one
- * buffer of its own, up to 36,544 bytes), so that who is killed after it has left no half line behind. */
+ * buffer of its own, up to 36,544 bytes), so that who is killed after it has left no half line behind.
+ * A larger one is several of these: a part of it is taken if there is no room, or no memory, for more. */
 #define CHANNEL_PIECE (35 * 1024)
+#define CHANNEL_AT_ONCE (204 * 1024) /* if there is room */
 
 /* channel_write.c */
 void channel_flush(struct channel *ch);

@@ -63,12 +63,12 @@ static bool has_room(const struct channel *ch, size_t len, unsigned flags)
            ch->now.queued < ch->queue_messages + (reserve ? CHANNEL_RESERVE_MESSAGES : 0);
 }
 
-/* A queue may be full only because the turn is not over yet. */
+/* A queue may be full only because the turn is not over yet; and there is no use in more than goes at once. */
 int channel_make_room(struct channel *ch, size_t len, unsigned flags)
 {
     if (ch->fd < 0 || ch->broken || ch->closing)
         return -EPIPE;
-    if (!has_room(ch, len, flags) && !ch->blocked)
+    if (!ch->blocked && (ch->out.len + len > CHANNEL_AT_ONCE || !has_room(ch, len, flags)))
         channel_flush(ch);
     if (ch->broken)
         return -EPIPE;
@@ -101,6 +101,8 @@ void channel_append(struct channel *ch, const struct iovec *parts, unsigned n)
     char *at = lay_down(to, parts, n);
     ch->out.len += (size_t)(at - to);
     ch->out_end += (size_t)(at - to);
+    if (at - to > CHANNEL_PIECE)
+        ch->long_end = ch->out_end;
     count_waiting(ch);
     channel_touch(ch);
 }

@@ -10,6 +10,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+
+#include <linux/sockios.h>
 
 #include "base/cleanup.h"
 #include "os/fdio.h"
@@ -151,10 +154,22 @@ static void add_part(struct batch *b, const char *data, size_t len, void (*took)
     b->len += len;
 }
 
-/* Whole lines, as much of them as a piece has room for; 0: the first is longer than that. */
-static size_t piece_of(const char *data, size_t len, const struct batch *b)
+/* How much goes into one write, so that none of its lines can be cut; `used` is in it already.  A long line has
+ * a way of its own. */
+static size_t write_max(const struct channel *ch, size_t used)
 {
-    size_t room = b->len < CHANNEL_PIECE ? CHANNEL_PIECE - b->len : 0;
+    int waits = 0;
+    bool may_be_more = ch->out.len > CHANNEL_PIECE && ch->long_end <= channel_out_start(ch);
+    if (!may_be_more || ioctl(ch->fd, SIOCOUTQ, &waits) < 0)
+        return CHANNEL_PIECE;
+    /* counted is what the kernel's buffers occupy, and that is less than twice what is in them */
+    size_t most = used + ch->out.len < CHANNEL_AT_ONCE ? used + ch->out.len : CHANNEL_AT_ONCE;
+    return (size_t)waits + 2 * most <= ch->socket_size ? CHANNEL_AT_ONCE : CHANNEL_PIECE;
+}
+
+/* Whole lines, as much of them as there is room for; 0: the first is longer than that. */
+static size_t piece_of(const char *data, size_t len, size_t room)
+{
     if (len <= room)
         return len;
     const char *last = room > 0 ? memrchr(data, '\n', room) : NULL;
@@ -187,7 +202,7 @@ static void add_messages(struct channel *ch, struct batch *b)
     const char *data = ch->out.data + ch->out.head;
     if (handle == NULL || handle->start > channel_out_start(ch)) {
         size_t len = handle != NULL ? (size_t)(handle->start - channel_out_start(ch)) : ch->out.len;
-        size_t piece = piece_of(data, len, b);
+        size_t piece = piece_of(data, len, write_max(ch, b->len) - b->len);
         if (piece == 0 && b->n == 0)
             add_long(ch, b, len);
         if (piece == 0) /* it goes alone, and next */

@@ -16,7 +16,7 @@
 #include "supervisor/channel_desk.h"
 #include "supervisor/channel_keep.h"
 
-enum { LONG = 40000, STEPS_MAX = 5000000 };
+enum { LONG = 40000, STEPS_MAX = 5000000, TURNS_MAX = 8 };
 
 struct lane {
     int ours, peer, memory;
@@ -26,8 +26,12 @@ struct play {
     struct lane from, to;
     int desk;
     size_t around;       /* bytes put before what was sent */
-    int messages;        /* of the child's */
-    struct channel *out; /* the child's */
+    unsigned lines;      /* that matter */
+    unsigned messages;   /* of the child's, */
+    unsigned turns;      /* and how many have ended since the last one */
+    struct channel *out; /* the child's, as all that follows */
+    struct loop *loop;
+    struct loop_work work;
 };
 
 static const struct ipc_settings settings = { .max_message = 100000, .queue_bytes = 400000, .queue_messages = 1000 };
@@ -49,16 +53,19 @@ static void lane_close(struct lane *l)
 
 /* -- the supervisor that is watched: all in a child ------------------------------------------ */
 
-static void on_done(void *arg)
+/* When all has gone, or there is no room for it. */
+static void on_turn_end(void *arg)
 {
-    (void)arg;
-    raise(SIGSTOP);
+    struct play *p = arg;
+    if (channel_queued(p->out) == 0 || ++p->turns > TURNS_MAX)
+        raise(SIGSTOP);
+    loop_defer(p->loop, &p->work, on_turn_end, p);
 }
 
-/* The second message is the one that matters: the receiver has a room for a long one then. */
-static void on_long(struct channel *ch, struct channel_message *m, void *arg)
+/* The first message does not matter: behind it the receiver has a room for a long one, and what
+ * comes is read by as much as such messages are. */
+static void on_line(struct channel *ch, struct channel_message *m, void *arg)
 {
-    static struct loop_work done;
     static char before[4000];
     struct play *p = arg;
     (void)ch;
@@ -69,8 +76,8 @@ static void on_long(struct channel *ch, struct channel_message *m, void *arg)
     if (++p->messages == 2)
         raise(SIGSTOP);
     channel_send(p->out, parts, 3, 0, 0);
-    if (p->messages == 2)
-        loop_defer(loop_of((struct loop_io *)(void *)ch), &done, on_done, NULL);
+    if (p->messages == 1 + p->lines)
+        loop_defer(p->loop, &p->work, on_turn_end, p);
 }
 
 static void on_nothing(struct channel *ch, void *arg)
@@ -81,15 +88,14 @@ static void on_nothing(struct channel *ch, void *arg)
 
 static _Noreturn void supervise(struct play *p)
 {
-    static const struct channel_owner sender = { .keys = &keys, .message = on_long, .ended = on_nothing };
-    struct loop *loop;
+    static const struct channel_owner sender = { .keys = &keys, .message = on_line, .ended = on_nothing };
     struct channels *hub;
     struct channel *in;
-    if (loop_new(&loop) < 0 || channels_new(loop, p->desk, &hub) < 0 ||
+    if (loop_new(&p->loop) < 0 || channels_new(p->loop, p->desk, &hub) < 0 ||
         channel_new(hub, p->to.ours, p->to.memory, &settings, &sender, p, &p->out) < 0 ||
         channel_new(hub, p->from.ours, p->from.memory, &settings, &sender, p, &in) < 0)
         _exit(1);
-    loop_run(loop);
+    loop_run(p->loop);
     _exit(1);
 }
 
@@ -110,6 +116,19 @@ struct seen {
     unsigned before, cut, after, lost; /* instants in which the line was not sent; in part; sent; lost, and counted */
 };
 
+/* Of many lines the socket has whole ones, and each of the others was not looked at yet or is counted. */
+static void look_at_lines(const struct play *p, const struct channel_state *from, const struct channel_state *to,
+                          size_t taken, size_t len, struct seen *seen)
+{
+    uint64_t sent = taken / len, passed = from->counters.received - 1;
+    assert_int_equal(taken % len + to->rest_len, 0);
+    assert_int_equal(to->counters.sent, 1 + sent);
+    assert_in_range(sent + to->counters.lost, passed, passed + 1); /* the one at hand may be counted too early */
+    seen->before += passed < p->lines;
+    seen->after += sent == p->lines;
+    seen->lost += to->counters.lost > 0;
+}
+
 /* What the socket has of the line and what is kept of it are all of it, once. */
 static void look(const struct play *p, const char *line, size_t len, struct seen *seen)
 {
@@ -121,6 +140,10 @@ static void look(const struct play *p, const char *line, size_t len, struct seen
     assert_int_equal(ioctl(p->to.peer, SIOCINQ, &taken), 0);
     assert_true(channel_keep_restore(sender, d, &from));
     assert_true(channel_keep_restore(receiver, d, &to));
+    if (p->lines > 1) {
+        look_at_lines(p, &from, &to, (size_t)taken, len, seen);
+        return;
+    }
     bool passed = from.batch == CHANNEL_BATCH_NONE || from.batch_at.looked > 0;
     assert_int_equal(from.counters.received, 1 + passed);
     if (!passed || to.counters.lost > 0) { /* it is sent again by whoever goes on, or it was counted */
@@ -174,23 +197,33 @@ static void put(int fd, const char *line, size_t len)
     assert_int_equal(send(fd, line, len, MSG_NOSIGNAL), (ssize_t)len);
 }
 
+/* With one call, so that all of them can be read at once. */
+static void put_many(int fd, unsigned n, const char *line, size_t len)
+{
+    _cleanup_free_ char *all = malloc(n * len);
+    for (unsigned i = 0; i < n; i++)
+        memcpy(all + i * len, line, len);
+    put(fd, all, n * len);
+}
+
 static void get(int fd, char *to, size_t len)
 {
     fcntl(fd, F_SETFL, 0);
     assert_int_equal(recv(fd, to, len, MSG_WAITALL), (ssize_t)len);
 }
 
-static struct seen killed_at_each_instruction(size_t size, size_t around, int room)
+static struct seen killed_at_each_instruction(unsigned lines, size_t size, size_t around, int room)
 {
     if (under_valgrind()) /* which has a hundred instructions for each */
         skip();
-    struct play p = { .around = around, .desk = memfd_create("desk", MFD_CLOEXEC) };
+    struct play p = { .around = around, .lines = lines, .desk = memfd_create("desk", MFD_CLOEXEC) };
     struct seen seen = { 0 };
     size_t len = around + size + 2 + 1;
     _cleanup_free_ char *sent = malloc(size + 1), *line = malloc(len), *got = malloc(len);
     int status;
     for (size_t i = 0; i < size; i++)
         sent[i] = (char)('0' + (i % 9 + i / 1000) % 9 + 1);
+    sent[0] = sent[size - 1] = '"';
     sent[size] = '\n';
     memset(line, '<', around);
     memcpy(line + around, sent, size);
@@ -205,7 +238,7 @@ static struct seen killed_at_each_instruction(size_t size, size_t around, int ro
     put(p.from.peer, sent, size + 1);
     get(p.to.peer, got, len);
     assert_memory_equal(got, line, len);
-    put(p.from.peer, sent, size + 1);
+    put_many(p.from.peer, lines, sent, size + 1);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
     step_through(&p, pid, line, len, &seen);
@@ -221,7 +254,7 @@ static struct seen killed_at_each_instruction(size_t size, size_t around, int ro
 static void straight_through(void **state)
 {
     (void)state;
-    struct seen seen = killed_at_each_instruction(LONG, 20, 400000);
+    struct seen seen = killed_at_each_instruction(1, LONG, 20, 400000);
     assert_true(seen.before > 0 && seen.after > 0);
     assert_int_equal(seen.cut + seen.lost, 0);
 }
@@ -229,7 +262,7 @@ static void straight_through(void **state)
 static void the_socket_takes_a_part(void **state)
 {
     (void)state;
-    struct seen seen = killed_at_each_instruction(LONG, 20, 16000);
+    struct seen seen = killed_at_each_instruction(1, LONG, 20, 16000);
     assert_true(seen.before > 0 && seen.cut > 0);
     assert_int_equal(seen.after + seen.lost, 0);
 }
@@ -238,7 +271,7 @@ static void the_socket_takes_a_part(void **state)
 static void by_way_of_its_room(void **state)
 {
     (void)state;
-    struct seen seen = killed_at_each_instruction(LONG, 3000, 400000);
+    struct seen seen = killed_at_each_instruction(1, LONG, 3000, 400000);
     assert_true(seen.before > 0 && seen.after > 0 && seen.cut > 0 && seen.lost > 0);
 }
 
@@ -246,15 +279,32 @@ static void by_way_of_its_room(void **state)
 static void by_way_of_its_queue(void **state)
 {
     (void)state;
-    struct seen seen = killed_at_each_instruction(200, 20, 400000);
+    struct seen seen = killed_at_each_instruction(1, 200, 20, 400000);
     assert_true(seen.before > 0 && seen.after > 0 && seen.lost > 0);
     assert_int_equal(seen.cut, 0);
+}
+
+/* As much as several pieces: it goes with one write, since there is room for all of it. */
+static void many_at_once(void **state)
+{
+    (void)state;
+    struct seen seen = killed_at_each_instruction(6, 7000, 20, 400000);
+    assert_true(seen.before > 0 && seen.after > 0 && seen.lost > 0);
+}
+
+/* There is room for a part of them. */
+static void many_by_pieces(void **state)
+{
+    (void)state;
+    struct seen seen = killed_at_each_instruction(15, 7000, 20, 36500);
+    assert_true(seen.before > 0 && seen.lost > 0);
+    assert_int_equal(seen.after, 0);
 }
 
 /* Once its sender has been gone on with, the note must not hold for what that one sends next. */
 static void the_note_ends_with_who_goes_on(void **state)
 {
-    static const struct channel_owner nobody = { .keys = &keys, .message = on_long, .ended = on_nothing };
+    static const struct channel_owner nobody = { .keys = &keys, .message = on_line, .ended = on_nothing };
     struct lane l;
     struct loop *loop = NULL;
     int memory = memfd_create("desk", MFD_CLOEXEC);
@@ -285,6 +335,8 @@ int main(void)
         cmocka_unit_test(the_socket_takes_a_part),
         cmocka_unit_test(by_way_of_its_room),
         cmocka_unit_test(by_way_of_its_queue),
+        cmocka_unit_test(many_at_once),
+        cmocka_unit_test(many_by_pieces),
         cmocka_unit_test(the_note_ends_with_who_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

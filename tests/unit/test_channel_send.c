@@ -3,6 +3,7 @@
 #include "cmocka_all.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 
 #include "channel_bench.h"
 
@@ -221,6 +222,61 @@ static void our_end(void **state)
     assert_string_equal(w->log, "\"bye\" ");
 }
 
+static void one_turn(struct world *w)
+{
+    struct loop_work work = { 0 };
+    loop_defer(w->loop, &work, stop, w->loop);
+    assert_int_equal(loop_run(w->loop), 0);
+}
+
+static size_t waiting_at(int peer)
+{
+    int n = 0;
+    assert_int_equal(ioctl(peer, FIONREAD, &n), 0);
+    return (size_t)n;
+}
+
+/* While somebody sends more than is read in a turn, much that goes to a process waits for a while and then goes
+ * with one write; a little goes at once, and so does all of it when nobody floods. */
+static void held_back(void **state)
+{
+    static const struct ipc_settings settings = { .max_message = 4000, .queue_bytes = 400000, .queue_messages = 1000 };
+    static const struct {
+        int lines, turns;
+        bool flood;
+    } cases[] = { { 1, 1, true }, { 40, 3, true }, { 40, 1, false }, { 150, 1, true } };
+    static char flood[60001]; /* three of these are read in seven turns */
+    struct world *w = *state;
+    memset(flood, ' ', sizeof(flood) - 1);
+    for (size_t at = 97; at < sizeof(flood); at += 100)
+        memcpy(flood + at, "{}\n", 3);
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        struct channel *out;
+        int fds[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+        setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &(int){ 400000 }, sizeof(int));
+        assert_int_equal(channel_new(w->hub, fds[0], -1, &settings, &owner, w, &out), 0);
+        for (int k = 0; cases[i].flood && k < 3; k++)
+            say(w, flood, -1);
+        for (int k = 0; k < cases[i].lines; k++) {
+            char line[2000];
+            make_line(line, k);
+            struct iovec part = { .iov_base = line, .iov_len = strlen(line) };
+            assert_int_equal(channel_send(out, &part, 1, 0, 0), 0);
+        }
+        for (int turn = 1; turn < cases[i].turns; turn++) {
+            one_turn(w);
+            assert_int_equal(waiting_at(fds[1]), 0);
+        }
+        one_turn(w);
+        assert_true(waiting_at(fds[1]) > (size_t)cases[i].lines * 1000);
+        turns(w);
+        w->log[0] = '\0';
+        channel_free(out);
+        close(fds[1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +286,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(handles_out, setup, teardown),
         cmocka_unit_test_setup_teardown(handles_have_writes_of_their_own, setup, teardown),
         cmocka_unit_test_setup_teardown(our_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(held_back, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
