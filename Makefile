@@ -40,7 +40,7 @@ OPTIMISE = -O2 -g $(if $(SAN),$(SANITISE),$(FORTIFY))
 ALL_CPPFLAGS = -D_GNU_SOURCE -Isrc -include src/base/banned.h -DDROVER_VERSION='"$(VERSION)"' \
 	-DDROVER_SYSCONFDIR='"$(sysconfdir)"' $(CPPFLAGS)
 ALL_CFLAGS = -std=gnu11 $(OPTIMISE) $(HARDENING) $(LEAN) $(WARNINGS) $(if $(CI),-Werror) $(CFLAGS)
-ALL_LDFLAGS = -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--gc-sections -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--gc-sections -Wl,--as-needed $(WHOLE) $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
 CORE_SRC = $(wildcard src/base/*.c src/core/*.c src/config/*.c src/wire/*.c src/os/*.c src/guardian/*.c)
 LIFE_SRC = $(wildcard src/supervisor/*.c src/control/*.c)
@@ -85,7 +85,12 @@ $(foreach room,$(COLD),$(B)/obj/src/$(room)/%.o): SMALL = $(if $(SAN),,-Os)
 # What every relayed message passes is made fast.
 HOT = wire/jsonscan wire/jsonscan_swift wire/jsonscan_ahead wire/frame wire/node wire/envelope core/route core/requests \
 	$(patsubst src/%.c,%,$(wildcard src/supervisor/relay*.c src/supervisor/channel*.c))
-$(foreach file,$(HOT),$(B)/obj/src/$(file).o): SMALL =
+$(foreach file,$(HOT),$(B)/obj/src/$(file).o): SMALL = $(LTO:%=% -ffat-lto-objects)
+# And droverd puts that together as one piece, since it is many small functions of many files.  Those
+# objects are ordinary ones besides, for tests and for whatever else they are linked into.
+LTO := $(if $(SAN)$(findstring clang,$(shell $(CC) --version)),,-flto=auto)
+$(B)/obj/src/wire/jsonscan_swift.o: LTO =
+WHOLE = -fno-lto
 
 # One file for processors that have AVX-512; which they are is asked when it runs.
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
@@ -105,6 +110,7 @@ $(CORE_LIB) $(LIFE_LIB):
 	$(call say,AR)
 	$(Q)ar rcs $@ $^
 
+$(B)/droverd: WHOLE = $(LTO:%=% -O2)
 $(B)/droverd: $(call obj,$(DROVERD_SRC)) $(LIFE_LIB) $(CORE_LIB)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
