@@ -303,6 +303,7 @@ class Deeds(TestCase):
         r = self.ctl("start", "late")
         self.state("late", "STARTING")
         pid = self.pid_of("late")
+        self.d.wait_output("late", "up")  # before its exec a start is begun anew
         self.d.crash()
         self.assertEqual((r.finish(), r.out, r.err), (0, b"late: started\n", b""))
         self.assertEqual(self.d.pid_of("late"), pid)
@@ -315,6 +316,8 @@ class Deeds(TestCase):
         self.let_go()
         self.state("late", "STARTING")
         pids = self.pid_of("slow"), self.pid_of("late")
+        self.d.wait_output("slow", "up %d" % pids[0])
+        self.d.wait_output("late", "up")
         self.d.crash()
         self.assertEqual(r.finish(), 0)
         self.assertEqual(r.out, b"slow: stopped\nlate: ERROR (not running)\nslow: started\nlate: started\n")

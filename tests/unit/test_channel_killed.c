@@ -3,28 +3,20 @@
 #include "cmocka_all.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/ptrace.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 
-#include <linux/sockios.h>
+#include "killed_bench.h"
 
-#include "channel_bench.h"
-#include "supervisor/channel_desk.h"
-#include "supervisor/channel_keep.h"
+enum { LONG = 40000, TURNS_MAX = 8 };
 
-enum { LONG = 40000, STEPS_MAX = 5000000, TURNS_MAX = 8 };
-
-struct lane {
-    int ours, peer, memory;
+struct seen {
+    unsigned before, cut, after, lost; /* instants in which the line was not sent; in part; sent; lost, and counted */
 };
 
 struct play {
-    struct lane from, to;
-    int desk;
+    struct watched w;
+    const char *line; /* as it is to arrive */
+    size_t len;
+    struct seen seen;
     size_t around;       /* bytes put before what was sent */
     unsigned lines;      /* that matter */
     unsigned messages;   /* of the child's, */
@@ -33,23 +25,6 @@ struct play {
     struct loop *loop;
     struct loop_work work;
 };
-
-static const struct ipc_settings settings = { .max_message = 100000, .queue_bytes = 400000, .queue_messages = 1000 };
-
-static void lane_open(struct lane *l, int room)
-{
-    int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
-    setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-    *l = (struct lane){ .ours = fds[0], .peer = fds[1], .memory = memfd_create("lane", MFD_CLOEXEC) };
-}
-
-static void lane_close(struct lane *l)
-{
-    close(l->ours);
-    close(l->peer);
-    close(l->memory);
-}
 
 /* -- the supervisor that is watched: all in a child ------------------------------------------ */
 
@@ -80,121 +55,61 @@ static void on_line(struct channel *ch, struct channel_message *m, void *arg)
         loop_defer(p->loop, &p->work, on_turn_end, p);
 }
 
-static void on_nothing(struct channel *ch, void *arg)
-{
-    (void)ch;
-    (void)arg;
-}
-
 static _Noreturn void supervise(struct play *p)
 {
-    static const struct channel_owner sender = { .keys = &keys, .message = on_line, .ended = on_nothing };
-    struct channels *hub;
-    struct channel *in;
-    if (loop_new(&p->loop) < 0 || channels_new(p->loop, p->desk, &hub) < 0 ||
-        channel_new(hub, p->to.ours, p->to.memory, &settings, &sender, p, &p->out) < 0 ||
-        channel_new(hub, p->from.ours, p->from.memory, &settings, &sender, p, &in) < 0)
-        _exit(1);
+    p->loop = watched_begin(&p->w, on_line, p, &p->out);
     loop_run(p->loop);
     _exit(1);
 }
 
 /* -- who could go on after it ------------------------------------------------------------------ */
 
-/* A copy of what is in a memfd at this instant. */
-static void *copy_of(int memory)
-{
-    struct stat st;
-    assert_int_equal(fstat(memory, &st), 0);
-    void *copy = malloc((size_t)st.st_size);
-    assert_non_null(copy);
-    assert_int_equal(pread(memory, copy, (size_t)st.st_size, 0), st.st_size);
-    return copy;
-}
-
-struct seen {
-    unsigned before, cut, after, lost; /* instants in which the line was not sent; in part; sent; lost, and counted */
-};
-
 /* Of many lines the socket has whole ones, and each of the others was not looked at yet or is counted. */
-static void look_at_lines(const struct play *p, const struct channel_state *from, const struct channel_state *to,
-                          size_t taken, size_t len, struct seen *seen)
+static void look_at_lines(struct play *p, const struct left *l, size_t taken)
 {
-    uint64_t sent = taken / len, passed = from->counters.received - 1;
-    assert_int_equal(taken % len + to->rest_len, 0);
-    assert_int_equal(to->counters.sent, 1 + sent);
-    assert_in_range(sent + to->counters.lost, passed, passed + 1); /* the one at hand may be counted too early */
-    seen->before += passed < p->lines;
-    seen->after += sent == p->lines;
-    seen->lost += to->counters.lost > 0;
+    uint64_t sent = taken / p->len, passed = l->from_state.counters.received - 1, lost = l->to_state.counters.lost;
+    assert_int_equal(taken % p->len + l->to_state.rest_len, 0);
+    assert_int_equal(l->to_state.counters.sent, 1 + sent);
+    assert_in_range(sent + lost, passed, passed + 1); /* the one at hand may be counted too early */
+    p->seen.before += passed < p->lines;
+    p->seen.after += sent == p->lines;
+    p->seen.lost += lost > 0;
 }
 
 /* What the socket has of the line and what is kept of it are all of it, once. */
-static void look(const struct play *p, const char *line, size_t len, struct seen *seen)
+static void look_at_line(struct play *p, const struct left *l, size_t taken)
 {
-    struct channel_state from, to;
-    _cleanup_free_ struct channel_desk *d = copy_of(p->desk);
-    _cleanup_free_ struct channel_keep *sender = copy_of(p->from.memory), *receiver = copy_of(p->to.memory);
-    _cleanup_free_ char *got = malloc(2 * len);
-    int taken = 0;
-    assert_int_equal(ioctl(p->to.peer, SIOCINQ, &taken), 0);
-    assert_true(channel_keep_restore(sender, d, &from));
-    assert_true(channel_keep_restore(receiver, d, &to));
-    if (p->lines > 1) {
-        look_at_lines(p, &from, &to, (size_t)taken, len, seen);
+    const struct channel_state *from = &l->from_state, *to = &l->to_state;
+    _cleanup_free_ char *got = malloc(2 * p->len);
+    bool passed = from->batch == CHANNEL_BATCH_NONE || from->batch_at.looked > 0;
+    assert_int_equal(from->counters.received, 1 + passed);
+    if (!passed || to->counters.lost > 0) { /* it is sent again by whoever goes on, or it was counted */
+        assert_int_equal(taken + to->rest_len, 0);
+        assert_true(to->counters.lost <= 1);
+        p->seen.before += !passed;
+        p->seen.lost += passed;
         return;
     }
-    bool passed = from.batch == CHANNEL_BATCH_NONE || from.batch_at.looked > 0;
-    assert_int_equal(from.counters.received, 1 + passed);
-    if (!passed || to.counters.lost > 0) { /* it is sent again by whoever goes on, or it was counted */
-        assert_int_equal(taken + (int)to.rest_len, 0);
-        assert_true(to.counters.lost <= 1);
-        seen->before += !passed;
-        seen->lost += passed;
-        return;
-    }
-    assert_int_equal((size_t)taken + to.rest_len, len);
-    assert_int_equal(to.counters.sent, 1 + (to.rest_len == 0));
-    assert_int_equal(taken > 0 ? recv(p->to.peer, got, (size_t)taken, MSG_PEEK) : 0, taken);
-    memcpy(got + taken, channel_keep_rest_data(receiver, &to), to.rest_len);
-    assert_memory_equal(got, line, len);
-    seen->cut += to.rest_len > 0;
-    seen->after += to.rest_len == 0;
+    assert_int_equal(taken + to->rest_len, p->len);
+    assert_int_equal(to->counters.sent, 1 + (to->rest_len == 0));
+    assert_int_equal(taken > 0 ? recv(p->w.to.peer, got, taken, MSG_PEEK) : 0, taken);
+    memcpy(got + taken, channel_keep_rest_data(l->to, to), to->rest_len);
+    assert_memory_equal(got, p->line, p->len);
+    p->seen.cut += to->rest_len > 0;
+    p->seen.after += to->rest_len == 0;
 }
 
-/* All that says what is so; the lines themselves are looked at now and then. */
-struct heads {
-    char desk[offsetof(struct channel_desk, batch)], from[sizeof(struct channel_keep)], to[sizeof(struct channel_keep)];
-};
-
-static void read_heads(const struct play *p, struct heads *h)
+static bool look(void *arg)
 {
-    assert_int_equal(pread(p->desk, h->desk, sizeof(h->desk), 0), sizeof(h->desk));
-    assert_int_equal(pread(p->from.memory, h->from, sizeof(h->from), 0), sizeof(h->from));
-    assert_int_equal(pread(p->to.memory, h->to, sizeof(h->to), 0), sizeof(h->to));
-}
-
-static void step_through(const struct play *p, pid_t pid, const char *line, size_t len, struct seen *seen)
-{
-    int status;
-    struct heads heads[2];
-    memset(&heads[1], 0, sizeof(heads[1]));
-    for (unsigned steps = 0; steps < STEPS_MAX; steps++) {
-        read_heads(p, &heads[steps % 2]);
-        if (steps % 64 == 0 || memcmp(&heads[0], &heads[1], sizeof(heads[0])) != 0)
-            look(p, line, len, seen);
-        assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, NULL, 0), 0);
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_true(WIFSTOPPED(status));
-        if (WSTOPSIG(status) != SIGTRAP)
-            return;
-    }
-    fail_msg("it has not come to its end");
-}
-
-static void put(int fd, const char *line, size_t len)
-{
-    assert_int_equal(send(fd, line, len, MSG_NOSIGNAL), (ssize_t)len);
+    struct play *p = arg;
+    struct left l;
+    left_read(&l, &p->w);
+    if (p->lines > 1)
+        look_at_lines(p, &l, bytes_at(p->w.to.peer));
+    else
+        look_at_line(p, &l, bytes_at(p->w.to.peer));
+    left_done(&l);
+    return false;
 }
 
 /* With one call, so that all of them can be read at once. */
@@ -203,7 +118,7 @@ static void put_many(int fd, unsigned n, const char *line, size_t len)
     _cleanup_free_ char *all = malloc(n * len);
     for (unsigned i = 0; i < n; i++)
         memcpy(all + i * len, line, len);
-    put(fd, all, n * len);
+    put_at(fd, all, n * len);
 }
 
 static void get(int fd, char *to, size_t len)
@@ -216,11 +131,9 @@ static struct seen killed_at_each_instruction(unsigned lines, size_t size, size_
 {
     if (under_valgrind()) /* which has a hundred instructions for each */
         skip();
-    struct play p = { .around = around, .lines = lines, .desk = memfd_create("desk", MFD_CLOEXEC) };
-    struct seen seen = { 0 };
+    struct play p = { .around = around, .lines = lines };
     size_t len = around + size + 2 + 1;
     _cleanup_free_ char *sent = malloc(size + 1), *line = malloc(len), *got = malloc(len);
-    int status;
     for (size_t i = 0; i < size; i++)
         sent[i] = (char)('0' + (i % 9 + i / 1000) % 9 + 1);
     sent[0] = sent[size - 1] = '"';
@@ -228,27 +141,22 @@ static struct seen killed_at_each_instruction(unsigned lines, size_t size, size_
     memset(line, '<', around);
     memcpy(line + around, sent, size);
     memcpy(line + around + size, ">>\n", 3);
-    lane_open(&p.from, 400000);
-    lane_open(&p.to, room);
+    watched_open(&p.w, room);
     pid_t pid = fork();
-    if (pid == 0) {
-        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+    if (pid == 0)
         supervise(&p);
-    }
-    put(p.from.peer, sent, size + 1);
-    get(p.to.peer, got, len);
+    put_at(p.w.from.peer, sent, size + 1);
+    get(p.w.to.peer, got, len);
     assert_memory_equal(got, line, len);
-    put_many(p.from.peer, lines, sent, size + 1);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
-    step_through(&p, pid, line, len, &seen);
-    kill(pid, SIGKILL);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    lane_close(&p.from);
-    lane_close(&p.to);
-    close(p.desk);
-    print_message("instants before %u, cut %u, after %u, lost %u\n", seen.before, seen.cut, seen.after, seen.lost);
-    return seen;
+    put_many(p.w.from.peer, lines, sent, size + 1);
+    p.line = line;
+    p.len = len;
+    watched_stopped(pid);
+    watched_step(&p.w, pid, look, &p);
+    watched_close(&p.w);
+    print_message("instants before %u, cut %u, after %u, lost %u\n", p.seen.before, p.seen.cut, p.seen.after,
+                  p.seen.lost);
+    return p.seen;
 }
 
 static void straight_through(void **state)
@@ -304,7 +212,8 @@ static void many_by_pieces(void **state)
 /* Once its sender has been gone on with, the note must not hold for what that one sends next. */
 static void the_note_ends_with_who_goes_on(void **state)
 {
-    static const struct channel_owner nobody = { .keys = &keys, .message = on_line, .ended = on_nothing };
+    static const struct channel_owner nobody = { .keys = &keys, .message = on_line, .ended = watched_nothing };
+    static const struct ipc_settings settings = { .max_message = 1000, .queue_bytes = 1000, .queue_messages = 10 };
     struct lane l;
     struct loop *loop = NULL;
     int memory = memfd_create("desk", MFD_CLOEXEC);
