@@ -85,12 +85,15 @@ $(foreach room,$(COLD),$(B)/obj/src/$(room)/%.o): SMALL = $(if $(SAN),,-Os)
 # What every relayed message passes is made fast.
 HOT = wire/jsonscan wire/jsonscan_swift wire/jsonscan_ahead wire/frame wire/node wire/envelope core/route core/requests \
 	$(patsubst src/%.c,%,$(wildcard src/supervisor/relay*.c src/supervisor/channel*.c))
-$(foreach file,$(HOT),$(B)/obj/src/$(file).o): SMALL = $(LTO:%=% -ffat-lto-objects)
+$(foreach file,$(HOT),$(B)/obj/src/$(file).o): SMALL =
 # And droverd puts that together as one piece, since it is many small functions of many files.  Those
-# objects are ordinary ones besides, for tests and for whatever else they are linked into.
-LTO := $(if $(SAN)$(findstring clang,$(shell $(CC) --version)),,-flto=auto)
-$(B)/obj/src/wire/jsonscan_swift.o: LTO =
-WHOLE = -fno-lto
+# objects are ordinary ones besides, for tests and for whatever else they are linked into.  Not where the
+# compiler cannot, nor where whoever builds has an opinion of his own; clang's would be of use to lld alone.
+NO_LTO = $(SAN)$(findstring lto,$(CFLAGS) $(LDFLAGS))$(findstring clang,$(shell $(CC) --version))
+can_lto = $(shell echo 'int main(void) { return 0; }' | $(CC) -flto=auto -x c -o /dev/null - 2>/dev/null && echo yes)
+LTO := $(if $(NO_LTO),,$(if $(can_lto),-flto=auto))
+$(foreach file,$(filter-out wire/jsonscan_swift,$(HOT)),$(B)/obj/src/$(file).o): WHOLE_PART = $(LTO:%=% -ffat-lto-objects)
+WHOLE = $(LTO:%=-fno-lto)
 
 # One file for processors that have AVX-512; which they are is asked when it runs.
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
@@ -101,7 +104,7 @@ endif
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(SMALL) $(ISA) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(SMALL) $(WHOLE_PART) $(ISA) -MMD -MP -c -o $@ $<
 
 $(CORE_LIB): $(call obj,$(CORE_SRC))
 $(LIFE_LIB): $(call obj,$(LIFE_SRC))
@@ -110,7 +113,7 @@ $(CORE_LIB) $(LIFE_LIB):
 	$(call say,AR)
 	$(Q)ar rcs $@ $^
 
-$(B)/droverd: WHOLE = $(LTO:%=% -O2)
+$(B)/droverd $(B)/without/droverd-journal: WHOLE = $(LTO:%=% -O2 $(LEAN))
 $(B)/droverd: $(call obj,$(DROVERD_SRC)) $(LIFE_LIB) $(CORE_LIB)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)

@@ -205,7 +205,7 @@ void channel_passed(struct channels *s)
 static void take_one(struct channel *ch, enum frame_result r, const struct frame_line *line)
 {
     struct channels *s = ch->hub;
-    s->reader = ch;
+    s->reader = s->at_hand = ch;
     if (r == FRAME_LINE) {
         take_line(ch, line->text, line->len);
     } else {
@@ -213,6 +213,8 @@ static void take_one(struct channel *ch, enum frame_result r, const struct frame
         skipped(ch, line->len);
     }
     channel_passed(s);
+    s->at_hand = NULL;
+    channel_relieve(s);
     if (ch->ahead != NULL && ch->ahead->stage != JSONSCAN_AHEAD_NEW)
         *ch->ahead = (struct jsonscan_ahead){ 0 };
 }
@@ -329,14 +331,13 @@ static bool read_once(struct channel *ch)
     }
     if (got.n_fds > 0) /* of those that were cut off, their messages will tell */
         add_fds(ch, &got);
+    ch->floods = (size_t)n == ch->read_size;
     unsigned lines = take_lines(ch);
     if (ch->fd < 0)
         return false;
     ch->now.batch = CHANNEL_BATCH_NONE; /* what is left of it is kept */
     channel_publish(ch);
     look_at_part(ch);
-    if ((size_t)n == ch->read_size)
-        ch->hub->flooded_at = loop_now(ch->hub->loop);
     ch->single = lines <= 1;
     choose_size(ch, (size_t)n, lines);
     channel_trim_later(ch);

@@ -25,7 +25,8 @@ struct channels {
     struct channel_desk *desk;
     int memory;                /* the memfd that .desk is in, -1: plain memory */
     struct channel *reader;    /* whose line is being looked at, and nobody has taken it over yet */
-    usec_t flooded_at;         /* the turn in which somebody had sent as much as is read in one, or more */
+    struct channel *at_hand;   /* the same, from the beginning of that line to its end */
+    struct channel *heavy;     /* has much to write when that line is over */
     struct channel_debt *paid; /* by the write that is under way */
 };
 
@@ -64,7 +65,9 @@ struct channel {
     bool single;    /* what was read last was no more than one line */
     bool headless;  /* the first line that comes may have lost its beginning */
     uint8_t paused; /* enum channel_reason */
-    uint8_t held;   /* turns for which what waits has been held back */
+    bool floods;    /* as much came from it as is read in a turn, */
+    bool flooded;   /* or goes to it, from one who floods */
+    uint8_t delay;  /* turns for which what waits has been held back */
     uint8_t reads;  /* that brought a descriptor, counted round */
     bool eager;     /* there is another one behind that, as a rule */
     bool is_dirty, is_slow, freed;
@@ -104,7 +107,7 @@ void channel_take_out(struct channel *ch); /* what was cancelled */
  * buffer of its own, up to 36,544 bytes), so that who is killed after it has left no half line behind.
  * A larger one is several of these: a part of it is taken if there is no room, or no memory, for more. */
 #define CHANNEL_PIECE (35 * 1024)
-#define CHANNEL_AT_ONCE (204 * 1024) /* if there is room */
+#define CHANNEL_AT_ONCE (240 * 1024) /* if there is room */
 
 /* channel_write.c */
 void channel_flush(struct channel *ch);
@@ -113,6 +116,7 @@ void channel_flush(struct channel *ch);
 uint64_t channel_out_start(const struct channel *ch);
 void channel_settle(struct channel *ch); /* tells who asked what has been taken */
 bool channel_out_is_empty(const struct channel *ch);
+void channel_relieve(struct channels *s); /* whoever is heavy; never while a line is at hand */
 void channel_answer_ack(struct channel *ch, bool arrived);
 void channel_answer(struct channel *ch, const char *line, size_t len);
 void channel_out_forget(struct channel *ch, int error); /* what waits is lost */

@@ -63,12 +63,14 @@ static bool has_room(const struct channel *ch, size_t len, unsigned flags)
            ch->now.queued < ch->queue_messages + (reserve ? CHANNEL_RESERVE_MESSAGES : 0);
 }
 
-/* A queue may be full only because the turn is not over yet; and there is no use in more than goes at once. */
+/* A queue may be full only because the turn is not over yet.  But while a line is at hand nothing is written:
+ * what a write leaves may move the room that the line lies in, and what it settles would be noted of a line
+ * that is half done. */
 int channel_make_room(struct channel *ch, size_t len, unsigned flags)
 {
     if (ch->fd < 0 || ch->broken || ch->closing)
         return -EPIPE;
-    if (!ch->blocked && (ch->out.len + len > CHANNEL_AT_ONCE || !has_room(ch, len, flags)))
+    if (!has_room(ch, len, flags) && !ch->blocked && ch->hub->at_hand == NULL)
         channel_flush(ch);
     if (ch->broken)
         return -EPIPE;
@@ -95,6 +97,25 @@ static void count_waiting(struct channel *ch)
     channel_passed(ch->hub);
 }
 
+/* There is no use in more than goes at once, and a queue that is half full has no room for much. */
+static void note_weight(struct channel *ch)
+{
+    struct channel *from = ch->hub->at_hand;
+    if (from == NULL)
+        return;
+    ch->flooded = ch->flooded || from->floods;
+    if (ch->out.len + CHANNEL_PIECE > CHANNEL_AT_ONCE || ch->out.len > ch->queue_bytes / 2 ||
+        ch->now.queued > ch->queue_messages / 2)
+        ch->hub->heavy = ch;
+}
+
+void channel_relieve(struct channels *s)
+{
+    struct channel *ch = TAKE_PTR(s->heavy);
+    if (ch != NULL && ch->fd >= 0 && !ch->blocked)
+        channel_flush(ch);
+}
+
 void channel_append(struct channel *ch, const struct iovec *parts, unsigned n)
 {
     char *to = ch->out.data + ch->out.head + ch->out.len;
@@ -104,6 +125,7 @@ void channel_append(struct channel *ch, const struct iovec *parts, unsigned n)
     if (at - to > CHANNEL_PIECE)
         ch->long_end = ch->out_end;
     count_waiting(ch);
+    note_weight(ch);
     channel_touch(ch);
 }
 

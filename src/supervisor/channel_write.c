@@ -46,8 +46,8 @@ static void keep_rest(struct channel *ch, const char *data, size_t len, bool is_
     channel_trim_later(ch);
 }
 
-/* Each of these is told that `n` bytes of its part were taken, and returns how many of
- * them were its own to count: all parts before the last one were taken whole. */
+/* Each of these is told that `n` bytes of its part were taken: all parts before the last one
+ * were taken whole. */
 static void took_rest(struct channel *ch, size_t n)
 {
     struct channel_state *s = &ch->now;

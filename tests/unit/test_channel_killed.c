@@ -72,6 +72,7 @@ static void look_at_lines(struct play *p, const struct left *l, size_t taken)
     assert_int_equal(l->to_state.counters.sent, 1 + sent);
     assert_in_range(sent + lost, passed, passed + 1); /* the one at hand may be counted too early */
     p->seen.before += passed < p->lines;
+    p->seen.cut += sent > 0 && sent < p->lines;
     p->seen.after += sent == p->lines;
     p->seen.lost += lost > 0;
 }
@@ -198,6 +199,7 @@ static void many_at_once(void **state)
     (void)state;
     struct seen seen = killed_at_each_instruction(6, 7000, 20, 400000);
     assert_true(seen.before > 0 && seen.after > 0 && seen.lost > 0);
+    assert_int_equal(seen.cut, 0);
 }
 
 /* There is room for a part of them. */
@@ -205,7 +207,7 @@ static void many_by_pieces(void **state)
 {
     (void)state;
     struct seen seen = killed_at_each_instruction(15, 7000, 20, 36500);
-    assert_true(seen.before > 0 && seen.lost > 0);
+    assert_true(seen.before > 0 && seen.cut > 0 && seen.lost > 0);
     assert_int_equal(seen.after, 0);
 }
 

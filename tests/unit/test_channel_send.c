@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
 #include "channel_bench.h"
 
@@ -236,45 +237,102 @@ static size_t waiting_at(int peer)
     return (size_t)n;
 }
 
-/* While somebody sends more than is read in a turn, much that goes to a process waits for a while and then goes
- * with one write; a little goes at once, and so does all of it when nobody floods. */
-static void held_back(void **state)
+static void put(int peer, const char *data, size_t len)
+{
+    assert_int_equal(send(peer, data, len, MSG_NOSIGNAL), len);
+}
+
+static struct channel *lane(struct world *w, const struct channel_owner *o, void *arg, int *peer)
 {
     static const struct ipc_settings settings = { .max_message = 4000, .queue_bytes = 400000, .queue_messages = 1000 };
-    static const struct {
-        int lines, turns;
-        bool flood;
-    } cases[] = { { 1, 1, true }, { 40, 3, true }, { 40, 1, false }, { 150, 1, true } };
-    static char flood[60001]; /* three of these are read in seven turns */
+    struct channel *ch;
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+    for (int i = 0; i < 2; i++)
+        setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &(int){ 1 << 20 }, sizeof(int));
+    assert_int_equal(channel_new(w->hub, fds[0], -1, &settings, o, arg, &ch), 0);
+    *peer = fds[1];
+    return ch;
+}
+
+static void pass_on(struct channel *ch, struct channel_message *m, void *arg)
+{
+    struct iovec part = { (char *)(uintptr_t)m->text, m->len };
+    (void)ch;
+    assert_int_equal(channel_send(arg, &part, 1, 0, 0), 0);
+}
+
+/* While somebody sends more than is read in a turn, what goes on of it waits for two turns and then goes with
+ * one write; what goes to others, or is little, does not wait. */
+static void held_back(void **state)
+{
+    enum { LEN = 1000, FIRST = 16384, A_TURN = 65536 }; /* bytes: of the first turn, and of any other */
+    static const struct channel_owner relay = { .keys = &keys, .message = pass_on, .ended = on_ended };
+    static char flood[280 * LEN];
     struct world *w = *state;
-    memset(flood, ' ', sizeof(flood) - 1);
-    for (size_t at = 97; at < sizeof(flood); at += 100)
-        memcpy(flood + at, "{}\n", 3);
-    for (size_t i = 0; i < ELEMENTS(cases); i++) {
-        struct channel *out;
-        int fds[2];
-        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
-        setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &(int){ 400000 }, sizeof(int));
-        assert_int_equal(channel_new(w->hub, fds[0], -1, &settings, &owner, w, &out), 0);
-        for (int k = 0; cases[i].flood && k < 3; k++)
-            say(w, flood, -1);
-        for (int k = 0; k < cases[i].lines; k++) {
-            char line[2000];
-            make_line(line, k);
-            struct iovec part = { .iov_base = line, .iov_len = strlen(line) };
-            assert_int_equal(channel_send(out, &part, 1, 0, 0), 0);
-        }
-        for (int turn = 1; turn < cases[i].turns; turn++) {
-            one_turn(w);
-            assert_int_equal(waiting_at(fds[1]), 0);
-        }
+    int to_peer, from_peer, other_peer;
+    struct channel *to = lane(w, &owner, w, &to_peer), *from = lane(w, &relay, to, &from_peer);
+    struct channel *other = lane(w, &owner, w, &other_peer);
+    memset(flood, ' ', sizeof(flood));
+    for (size_t end = LEN; end <= sizeof(flood); end += LEN)
+        memcpy(flood + end - 3, "{}\n", 3);
+    put(from_peer, flood, sizeof(flood));
+    one_turn(w);
+    assert_int_equal(waiting_at(to_peer) / LEN, FIRST / LEN);
+    for (int turn = 1; turn <= 2; turn++) {
+        for (int i = 0; i < 50; i++)
+            assert_int_equal(channel_send(other, &(struct iovec){ flood, LEN - 1 }, 1, 0, 0), 0);
         one_turn(w);
-        assert_true(waiting_at(fds[1]) > (size_t)cases[i].lines * 1000);
-        turns(w);
-        w->log[0] = '\0';
-        channel_free(out);
-        close(fds[1]);
+        assert_int_equal(waiting_at(to_peer) / LEN, FIRST / LEN);
+        assert_int_equal(waiting_at(other_peer) / LEN, 50 * turn);
     }
+    one_turn(w);
+    assert_int_equal(waiting_at(to_peer) / LEN, (FIRST + 3 * A_TURN) / LEN);
+    turns(w);
+    assert_int_equal(waiting_at(to_peer), sizeof(flood));
+    channel_free(from);
+    channel_free(to);
+    channel_free(other);
+    close(from_peer);
+    close(to_peer);
+    close(other_peer);
+}
+
+static void to_itself(struct channel *ch, struct channel_message *m, void *arg)
+{
+    struct iovec part = { (char *)(uintptr_t)m->text, m->len };
+    (void)arg;
+    assert_int_equal(channel_send(ch, &part, 1, 0, 0), -ENOBUFS);
+}
+
+/* Its queue is full, and a write would move the room that the line lies in: so there is none while it is at hand. */
+static void full_while_a_line_is_at_hand(void **state)
+{
+    enum { BIG = 41000, LINES = 5, LEN = 5000 };
+    static const struct ipc_settings settings = { .max_message = 100000,
+                                                  .queue_bytes = LINES * (BIG + 1),
+                                                  .queue_messages = 1000 };
+    static const struct channel_owner own = { .keys = &keys, .message = to_itself, .ended = on_ended };
+    static char big[BIG], line[LEN];
+    struct world *w = *state;
+    struct channel *ch;
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+    setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &(int){ 1 << 20 }, sizeof(int));
+    int memory = memfd_create("channel", MFD_CLOEXEC);
+    assert_int_equal(channel_new(w->hub, fds[0], memory, &settings, &own, w, &ch), 0);
+    memset(big, 'x', sizeof(big));
+    memset(line, '1', sizeof(line));
+    line[LEN - 1] = '\n';
+    put(fds[1], line, LEN / 2); /* so that the rest of it comes in another turn, */
+    turns(w);
+    for (int i = 0; i < LINES; i++) /* in which there is much to write */
+        assert_int_equal(channel_send(ch, &(struct iovec){ big, BIG }, 1, 0, 0), 0);
+    put(fds[1], line + LEN / 2, LEN - LEN / 2);
+    turns(w);
+    assert_int_equal(waiting_at(fds[1]), LINES * (BIG + 1));
+    channel_free(ch);
+    close(fds[1]);
 }
 
 int main(void)
@@ -287,6 +345,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(handles_have_writes_of_their_own, setup, teardown),
         cmocka_unit_test_setup_teardown(our_end, setup, teardown),
         cmocka_unit_test_setup_teardown(held_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(full_while_a_line_is_at_hand, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
