@@ -31,7 +31,6 @@
 #include "os/autolog.h"
 #include "os/features.h"
 #include "os/world.h"
-#include "supervisor/channel.h"
 #include "supervisor/record.h"
 #include "supervisor/reload.h"
 
@@ -254,7 +253,6 @@ static int upgrade(const char *path, void (*done)(const char *why, void *done_ar
 static void leave(void *arg)
 {
     struct droverd *dd = arg;
-    channels_flush(dd->supervisor->channels);
     int r = holder_leave(dd->holder);
     if (r != -EAGAIN)
         _exit(EXIT_SUCCESS);
@@ -358,7 +356,7 @@ static int build(struct droverd *dd)
     if (r == 0)
         r = guarded_new(dd->supervisor, dd->holder, &dd->guarded);
     if (r == 0)
-        r = successor_new(dd->loop, dd->holder, dd->control->http, dd->supervisor, &dd->successor);
+        r = successor_new(dd->loop, dd->holder, dd->control->http, &dd->successor);
     if (r == 0)
         guarded_on_answer(dd->guarded, successor_answered, dd->successor);
     return r;

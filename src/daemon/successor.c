@@ -20,7 +20,6 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "guardian/upgrade.h"
-#include "supervisor/channel.h"
 
 #define LOOK_EVERY (5 * USEC_PER_MSEC)
 #define LOOKS 200 /* at whether the client has read its answer */
@@ -29,7 +28,6 @@ struct successor {
     struct loop *loop;
     struct holder *holder;
     struct http_server *http;
-    const struct supervisor *supervisor;
     struct loop_timer timer;
     unsigned looks;
     int fd; /* -1: nobody is asked */
@@ -37,13 +35,12 @@ struct successor {
     void *arg;
 };
 
-int successor_new(struct loop *loop, struct holder *h, struct http_server *http, const struct supervisor *supervisor,
-                  struct successor **ret)
+int successor_new(struct loop *loop, struct holder *h, struct http_server *http, struct successor **ret)
 {
     struct successor *s = calloc(1, sizeof(*s));
     if (s == NULL)
         return -ENOMEM;
-    *s = (struct successor){ .loop = loop, .holder = h, .http = http, .supervisor = supervisor, .fd = -1 };
+    *s = (struct successor){ .loop = loop, .holder = h, .http = http, .fd = -1 };
     *ret = s;
     return 0;
 }
@@ -109,7 +106,6 @@ static void leave_when_read(void *arg)
     if (++s->looks > LOOKS || http_server_idle(s->http)) {
         log_info("upgrade: this supervisor makes room for the next");
         log_flush();
-        channels_flush(s->supervisor->channels);
         if (holder_flush(s->holder) == 0)
             _exit(EXIT_SUCCESS);
     }

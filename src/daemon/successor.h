@@ -3,12 +3,10 @@
 
 #include "control/http.h"
 #include "daemon/guarded.h"
-#include "supervisor/supervisor.h"
 
 struct successor;
 
-int successor_new(struct loop *loop, struct holder *h, struct http_server *http, const struct supervisor *supervisor,
-                  struct successor **ret);
+int successor_new(struct loop *loop, struct holder *h, struct http_server *http, struct successor **ret);
 void successor_free(struct successor *s);
 
 /* Asks the program at `path` (NULL: where this one is) whether it can go on with our

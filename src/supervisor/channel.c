@@ -1,7 +1,5 @@
 /* channel.c - the life of channels, and the end of a turn for all of them.
  *
- * What a turn has brought for a channel leaves at its end, in a flood some turns later.
- *
  * Owns each channel's descriptor and memory.  A channel that is freed from inside a
  * callback of its own is emptied at once and given back at the end of the turn.
  * What waits without an event of its own (a receiver that does not answer a handle,
@@ -21,7 +19,6 @@
 
 #define SLOW (20 * USEC_PER_MSEC)
 #define ROOM_KEPT (200 * USEC_PER_MSEC)
-#define DELAY_MAX 2 /* turns */
 #define READ_FIRST (16 * 1024)
 #define LAST_WORDS_MAX (8U << 20) /* more than a socket holds: whoever still writes does not keep us here */
 
@@ -121,27 +118,11 @@ static void look_at_rooms(struct channel *ch)
     channel_moved(ch);
 }
 
-/* Who reads there is woken for each write, which takes as long as a few messages do.  While somebody who sends
- * more than is read in a turn sends to it, messages are held back until they are worth a write; nothing else is,
- * and nothing that would not go with one write. */
-static bool hold_back(struct channel *ch)
-{
-    bool only_messages = ch->now.rest_len == 0 && ch->now.acks == 0 && ch->now.nacks == 0 && ch->answers_len == 0 &&
-                         ch->handles.n == 0 && ch->long_end <= channel_out_start(ch);
-    bool waits = ch->flooded && ch->delay < DELAY_MAX && only_messages && ch->out.len > CHANNEL_PIECE &&
-                 ch->out.len + CHANNEL_READ_MAX <= CHANNEL_AT_ONCE;
-    ch->flooded = false;
-    ch->delay = waits ? (uint8_t)(ch->delay + 1) : 0;
-    if (waits)
-        channel_touch(ch);
-    return waits;
-}
-
 static void attend(struct channel *ch)
 {
     if (ch->fd >= 0 && !ch->paused && frame_has_more(&ch->frame))
         channel_look(ch);
-    if (ch->fd >= 0 && !ch->blocked && !hold_back(ch))
+    if (ch->fd >= 0 && !ch->blocked)
         channel_flush(ch);
     if (ch->fd >= 0)
         channel_take_out(ch);
@@ -176,13 +157,6 @@ static void on_turn_end(void *arg)
             attend(ch);
     }
     empty_graveyard(s);
-}
-
-void channels_flush(struct channels *s)
-{
-    for (struct channel *ch = s != NULL ? s->dirty : NULL; ch != NULL; ch = ch->dirty_next)
-        if (!ch->freed && ch->fd >= 0 && !ch->blocked)
-            channel_flush(ch);
 }
 
 static void on_slow(void *arg)

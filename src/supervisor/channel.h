@@ -6,8 +6,8 @@
  * other channel: what must not happen inside of it is done at the end of the turn.
  *
  * What is sent waits in a queue of the receiver's that has limits; it leaves at the
- * end of the turn, as much as there is in one write, or in a flood some turns later.  A
- * long message that was just read and that nothing waits before goes at once. */
+ * end of the turn, as much as there is in one write.  A long message that was just read
+ * and that nothing waits before goes at once. */
 #pragma once
 
 #include <stdbool.h>
@@ -24,8 +24,6 @@ struct channels; /* what all of them share */
  * before us was just reading and writing is gone on with. */
 int channels_new(struct loop *loop, int memory, struct channels **ret);
 void channels_free(struct channels *s); /* all channels have been freed */
-/* What waits and can go goes now: for whoever leaves in the middle of a turn.  NULL: there are none. */
-void channels_flush(struct channels *s);
 
 /* Takes over `fd`, which does not block; the settings are copied.  `memory` is a memfd
  * that is taken over as well, or -1: what a supervisor before us has left there is gone

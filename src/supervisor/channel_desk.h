@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define CHANNEL_READ_MAX (64 * 1024)
+#define CHANNEL_READ_MAX (128 * 1024)
 
 /* Of a descriptor that is about to be safe: what becomes true of two channels at once, when
  * the write that is under way has taken something, or the box is .done. */

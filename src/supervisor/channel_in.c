@@ -3,7 +3,7 @@
  * Bytes are read into one buffer that all channels share, and lines are looked at
  * where they lie there; only a line that a read has cut is copied, and of a long one
  * only its beginning: the rest is read to where that is, and looked at while it comes.  How much is read
- * at once follows from how long the messages are, so that a process gets 64 KiB or
+ * at once follows from how long the messages are, so that a process gets 128 KiB or
  * about 256 messages of a turn.  Owns descriptors from the moment they are read until
  * they are handed on with their message; every other way closes them. */
 #include <errno.h>
@@ -331,7 +331,6 @@ static bool read_once(struct channel *ch)
     }
     if (got.n_fds > 0) /* of those that were cut off, their messages will tell */
         add_fds(ch, &got);
-    ch->floods = (size_t)n == ch->read_size;
     unsigned lines = take_lines(ch);
     if (ch->fd < 0)
         return false;

@@ -65,9 +65,6 @@ struct channel {
     bool single;    /* what was read last was no more than one line */
     bool headless;  /* the first line that comes may have lost its beginning */
     uint8_t paused; /* enum channel_reason */
-    bool floods;    /* as much came from it as is read in a turn, */
-    bool flooded;   /* or goes to it, from one who floods */
-    uint8_t delay;  /* turns for which what waits has been held back */
     uint8_t reads;  /* that brought a descriptor, counted round */
     bool eager;     /* there is another one behind that, as a rule */
     bool is_dirty, is_slow, freed;
@@ -107,7 +104,7 @@ void channel_take_out(struct channel *ch); /* what was cancelled */
  * buffer of its own, up to 36,544 bytes), so that who is killed after it has left no half line behind.
  * A larger one is several of these: a part of it is taken if there is no room, or no memory, for more. */
 #define CHANNEL_PIECE (35 * 1024)
-#define CHANNEL_AT_ONCE (240 * 1024) /* if there is room */
+#define CHANNEL_AT_ONCE (176 * 1024) /* if there is room */
 
 /* channel_write.c */
 void channel_flush(struct channel *ch);

@@ -100,12 +100,9 @@ static void count_waiting(struct channel *ch)
 /* There is no use in more than goes at once, and a queue that is half full has no room for much. */
 static void note_weight(struct channel *ch)
 {
-    struct channel *from = ch->hub->at_hand;
-    if (from == NULL)
-        return;
-    ch->flooded = ch->flooded || from->floods;
-    if (ch->out.len + CHANNEL_PIECE > CHANNEL_AT_ONCE || ch->out.len > ch->queue_bytes / 2 ||
-        ch->now.queued > ch->queue_messages / 2)
+    bool heavy = ch->out.len + CHANNEL_PIECE > CHANNEL_AT_ONCE || ch->out.len > ch->queue_bytes / 2 ||
+                 ch->now.queued > ch->queue_messages / 2;
+    if (heavy && ch->hub->at_hand != NULL)
         ch->hub->heavy = ch;
 }
 

@@ -17,7 +17,8 @@ class Cut(drover.TestCase):
         """Once its daemon has jobs; the status of the script."""
         environment = dict(os.environ, TMPDIR=self.directory, DROVERD=drover.DROVERD)
         script = subprocess.Popen([sys.executable, os.path.join(FAULT, words[0]), *words[1:]], env=environment,
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True,
+                                  preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
         self.known.add(script.pid)
         self.addCleanup(script.stdout.close)
 

@@ -223,13 +223,6 @@ static void our_end(void **state)
     assert_string_equal(w->log, "\"bye\" ");
 }
 
-static void one_turn(struct world *w)
-{
-    struct loop_work work = { 0 };
-    loop_defer(w->loop, &work, stop, w->loop);
-    assert_int_equal(loop_run(w->loop), 0);
-}
-
 static size_t waiting_at(int peer)
 {
     int n = 0;
@@ -240,62 +233,6 @@ static size_t waiting_at(int peer)
 static void put(int peer, const char *data, size_t len)
 {
     assert_int_equal(send(peer, data, len, MSG_NOSIGNAL), len);
-}
-
-static struct channel *lane(struct world *w, const struct channel_owner *o, void *arg, int *peer)
-{
-    static const struct ipc_settings settings = { .max_message = 4000, .queue_bytes = 400000, .queue_messages = 1000 };
-    struct channel *ch;
-    int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
-    for (int i = 0; i < 2; i++)
-        setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &(int){ 1 << 20 }, sizeof(int));
-    assert_int_equal(channel_new(w->hub, fds[0], -1, &settings, o, arg, &ch), 0);
-    *peer = fds[1];
-    return ch;
-}
-
-static void pass_on(struct channel *ch, struct channel_message *m, void *arg)
-{
-    struct iovec part = { (char *)(uintptr_t)m->text, m->len };
-    (void)ch;
-    assert_int_equal(channel_send(arg, &part, 1, 0, 0), 0);
-}
-
-/* While somebody sends more than is read in a turn, what goes on of it waits for two turns and then goes with
- * one write; what goes to others, or is little, does not wait. */
-static void held_back(void **state)
-{
-    enum { LEN = 1000, FIRST = 16384, A_TURN = 65536 }; /* bytes: of the first turn, and of any other */
-    static const struct channel_owner relay = { .keys = &keys, .message = pass_on, .ended = on_ended };
-    static char flood[280 * LEN];
-    struct world *w = *state;
-    int to_peer, from_peer, other_peer;
-    struct channel *to = lane(w, &owner, w, &to_peer), *from = lane(w, &relay, to, &from_peer);
-    struct channel *other = lane(w, &owner, w, &other_peer);
-    memset(flood, ' ', sizeof(flood));
-    for (size_t end = LEN; end <= sizeof(flood); end += LEN)
-        memcpy(flood + end - 3, "{}\n", 3);
-    put(from_peer, flood, sizeof(flood));
-    one_turn(w);
-    assert_int_equal(waiting_at(to_peer) / LEN, FIRST / LEN);
-    for (int turn = 1; turn <= 2; turn++) {
-        for (int i = 0; i < 50; i++)
-            assert_int_equal(channel_send(other, &(struct iovec){ flood, LEN - 1 }, 1, 0, 0), 0);
-        one_turn(w);
-        assert_int_equal(waiting_at(to_peer) / LEN, FIRST / LEN);
-        assert_int_equal(waiting_at(other_peer) / LEN, 50 * turn);
-    }
-    one_turn(w);
-    assert_int_equal(waiting_at(to_peer) / LEN, (FIRST + 3 * A_TURN) / LEN);
-    turns(w);
-    assert_int_equal(waiting_at(to_peer), sizeof(flood));
-    channel_free(from);
-    channel_free(to);
-    channel_free(other);
-    close(from_peer);
-    close(to_peer);
-    close(other_peer);
 }
 
 static void to_itself(struct channel *ch, struct channel_message *m, void *arg)
@@ -344,7 +281,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(handles_out, setup, teardown),
         cmocka_unit_test_setup_teardown(handles_have_writes_of_their_own, setup, teardown),
         cmocka_unit_test_setup_teardown(our_end, setup, teardown),
-        cmocka_unit_test_setup_teardown(held_back, setup, teardown),
         cmocka_unit_test_setup_teardown(full_while_a_line_is_at_hand, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
