@@ -311,7 +311,8 @@ int channel_new(struct channels *s, int fd, int memory, const struct ipc_setting
     ch->read_size = READ_FIRST;
     ch->frame = (struct frame){ .grow = grow, .max = (uint32_t)settings->max_message };
     channel_moved(ch);
-    getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &ch->socket_size, &(socklen_t){ sizeof(ch->socket_size) });
+    socklen_t size = sizeof(ch->socket_size);
+    getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &ch->socket_size, &size);
     int r = loop_io_set(s->loop, &ch->io, fd, LOOP_READ, LOOP_DATA, on_event, ch);
     if (r < 0) {
         bury(ch);
