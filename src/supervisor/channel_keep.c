@@ -176,7 +176,7 @@ static bool finish_write(struct channel_keep *k, const struct channel_desk *d, s
     s->queued -= w.messages < s->queued ? w.messages : s->queued;
     s->counters.sent += w.messages;
     finish_handle(s);
-    return n == w.len; /* what may be cut is written alone */
+    return n == w.len; /* what may be cut is written alone, but for lack of memory */
 }
 
 /* What had become of a descriptor that was just changing hands. */

@@ -272,6 +272,39 @@ static void full_while_a_line_is_at_hand(void **state)
     close(fds[1]);
 }
 
+static void pass_on(struct channel *ch, struct channel_message *m, void *arg)
+{
+    struct iovec part = { (char *)(uintptr_t)m->text, m->len };
+    (void)ch;
+    assert_int_equal(channel_send(arg, &part, 1, 0, 0), 0);
+}
+
+/* One who reads what it is sent is not full because a turn brings more than its queue holds. */
+static void more_in_a_turn_than_the_queue_holds(void **state)
+{
+    enum { LEN = 1000, LINES = 120, QUEUE = 60000 };
+    static const struct ipc_settings settings = { .max_message = 4000, .queue_bytes = QUEUE, .queue_messages = 1000 };
+    static const struct channel_owner relay = { .keys = &keys, .message = pass_on, .ended = on_ended };
+    static char lines[LINES * LEN];
+    struct world *w = *state;
+    struct channel *to, *from;
+    int out[2], in[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, out), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, in), 0);
+    assert_int_equal(channel_new(w->hub, out[0], -1, &settings, &owner, w, &to), 0);
+    assert_int_equal(channel_new(w->hub, in[0], -1, &settings, &relay, to, &from), 0);
+    memset(lines, ' ', sizeof(lines));
+    for (size_t end = LEN; end <= sizeof(lines); end += LEN)
+        memcpy(lines + end - 3, "{}\n", 3);
+    put(in[1], lines, sizeof(lines)); /* the first turn reads 16 KiB of it, the second all that is left */
+    turns(w);
+    assert_int_equal(waiting_at(out[1]), sizeof(lines));
+    channel_free(from);
+    channel_free(to);
+    close(in[1]);
+    close(out[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +315,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(handles_have_writes_of_their_own, setup, teardown),
         cmocka_unit_test_setup_teardown(our_end, setup, teardown),
         cmocka_unit_test_setup_teardown(full_while_a_line_is_at_hand, setup, teardown),
+        cmocka_unit_test_setup_teardown(more_in_a_turn_than_the_queue_holds, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
